@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the scripts share. Sourced, after `set -euo pipefail`; leaves the caller in the root of the tree.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 self=script/$(basename "$0")
 
 say() { printf '==> %s\n' "$*" >&2; }
