@@ -1,0 +1,23 @@
+/* One JSON object a line on stderr; readable text when stderr is a terminal. Lines of several threads never mix. */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* What a logger is about; NULL and 0 members are left out of its lines. Strings are borrowed. */
+struct log {
+    const char *worker, *campaign, *job_id, *language, *stage;
+    int attempt;
+};
+
+/* Lines below `level` are dropped (LOG_INFO until set). Process-wide; call before threads start. */
+void log_set_level(enum log_level level);
+/* Writes one line; `log` may be NULL. */
+void log_write(const struct log *log, enum log_level level, const char *format, ...) printf_like(3, 4);
+/* As log_write, with further members of the line, e.g. duration_ms; steals the reference to `extra`. */
+void log_write_with(const struct log *log, enum log_level level, json_t *extra, const char *format, ...)
+    printf_like(4, 5);

@@ -1,0 +1,19 @@
+/* Allocation that cannot fail: out of memory ends the process with a message, so no caller checks. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+/* Zeroed memory for `count` items of `size` bytes; caller frees with free(). Overflow counts as out of memory. */
+void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+/* Grows or shrinks; the old pointer is gone. */
+void *xreallocarray(void *pointer, size_t count, size_t size) __attribute__((returns_nonnull));
+/* Copies a string; NULL stays NULL. Caller frees. */
+char *xstrdup(const char *text);
+char *xstrndup(const char *text, size_t length) __attribute__((returns_nonnull));
+/* printf into a new string; caller frees. */
+char *xasprintf(const char *format, ...) printf_like(1, 2) __attribute__((returns_nonnull));
+
+#define xnew(type) ((type *)xcalloc(1, sizeof(type)))
+#define xnew_array(type, count) ((type *)xcalloc((count), sizeof(type)))

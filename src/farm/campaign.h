@@ -1,0 +1,68 @@
+/* A campaign: one master video, N languages of speech. Parsed from the spec a user submits, immutable afterwards. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/json.h"
+
+enum campaign_class { CLASS_URGENT, CLASS_BATCH, CLASS_COUNT };
+enum sync_mode { SYNC_CUT_OFF, SYNC_LOOP, SYNC_BOUNCE, SYNC_SILENCE };
+enum speaker_kind { SPEAKER_LARGEST, SPEAKER_POINT, SPEAKER_BOX };
+
+enum { CAMPAIGN_ID_MAX = 64, LANGUAGE_MAX = 35, CAMPAIGN_DUBS_MAX = 200 };
+
+/* Which face is dubbed: the largest, or the one at a point or box given in fractions of the upright picture. */
+struct speaker {
+    enum speaker_kind kind;
+    double x, y, width, height;
+};
+
+struct dub {
+    char *language; /* BCP 47 tag as the user wrote it: "hi", "pt-BR" */
+    char *audio;    /* URI */
+};
+
+struct campaign_options {
+    char *lips;             /* name of a lips model, default "lips-basic" */
+    bool enhance;           /* sharpen the face crop with Real-ESRGAN */
+    enum sync_mode sync;    /* what to do when speech and video differ in length */
+    double segment_seconds; /* 1 to 60, default 10 */
+    struct speaker speaker;
+    int quality; /* x264 CRF, 0 to 51, default 18 */
+};
+
+struct campaign {
+    char *id;
+    char *name;
+    enum campaign_class class;
+    int64_t deadline_ms; /* Unix time; 0: none */
+    double budget_usd;   /* 0: none */
+    char *video;         /* URI */
+    struct dub *dubs;
+    size_t dub_count;
+    struct campaign_options options;
+};
+
+/* Reads a spec. All problems are appended to `problems` (a JSON array) as {"path":"$.dubs[1].language","message":...};
+ * returns NULL if there is any. A URI is s3://bucket/key or sha256:<64 hex> (an uploaded file). `id` is the campaign's. */
+struct campaign *campaign_parse(const json_t *spec, const char *id, json_t *problems) must_check;
+/* The same spec with every default filled in, plus "id"; what is written to the store as spec.json. New reference. */
+json_t *campaign_to_json(const struct campaign *campaign);
+void campaign_free(struct campaign *campaign);
+DEFINE_CLEANUP(struct campaign *, campaign_free)
+#define _cleanup_campaign_ _cleanup_(campaign_free_cleanup)
+
+/* An id for a new campaign: the name's letters and digits, a dash and ten characters of `seed` hashed with SHA-256, so
+ * that the same seed (an idempotency key) always gives the same id. Caller frees. */
+char *campaign_make_id(const char *name, const char *seed);
+/* Lower-case letters, digits and inner dashes, at most CAMPAIGN_ID_MAX. */
+bool campaign_id_is_valid(const char *id);
+bool language_is_valid(const char *language);
+
+const char *campaign_class_name(enum campaign_class class);
+/* 1000 for urgent, 100 for batch. */
+int campaign_class_priority(enum campaign_class class);
+bool campaign_class_parse(const char *name, enum campaign_class *out);
+const char *sync_mode_name(enum sync_mode mode);
+bool sync_mode_parse(const char *name, enum sync_mode *out);

@@ -1,0 +1,37 @@
+/* Jobs: kinds, the pools that take them, and their readable ids. */
+#pragma once
+
+#include "farm/campaign.h"
+
+enum job_kind { KIND_PLAN, KIND_TRACK, KIND_DUB, KIND_JOIN, KIND_COUNT };
+enum pool { POOL_CPU, POOL_LIPSYNC, POOL_COUNT };
+enum job_state { JOB_WAITING, JOB_READY, JOB_DELAYED, JOB_LEASED, JOB_DONE, JOB_DEAD, JOB_CANCELLED, JOB_STATE_COUNT };
+
+enum { JOB_ID_MAX = CAMPAIGN_ID_MAX + LANGUAGE_MAX + 16 };
+
+struct job_id {
+    char campaign[CAMPAIGN_ID_MAX + 1];
+    enum job_kind kind;
+    char language[LANGUAGE_MAX + 1]; /* "" for plan and track */
+    int index;                       /* track: segment; dub: output segment; else 0 */
+};
+
+/* "<campaign>/plan", "<campaign>/track/0007", "<campaign>/hi/dub/0007", "<campaign>/hi/join". */
+void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]);
+/* The reverse; false when the text is no job id. */
+bool job_id_parse(const char *text, struct job_id *out);
+
+const char *job_kind_name(enum job_kind kind);
+bool job_kind_parse(const char *name, enum job_kind *out);
+enum pool job_kind_pool(enum job_kind kind);
+const char *pool_name(enum pool pool);
+bool pool_parse(const char *name, enum pool *out);
+const char *job_state_name(enum job_state state);
+bool job_state_parse(const char *name, enum job_state *out);
+
+/* A job to be put into the queue. */
+struct job_spec {
+    char id[JOB_ID_MAX + 1];
+    int waits_for;             /* how many jobs name this one as `next`; it is ready when they are all done */
+    char next[JOB_ID_MAX + 1]; /* the job that waits for this one; "" for none */
+};

@@ -1,0 +1,16 @@
+/* Keys of the object store (design: store layout). Each function returns a new string that the caller frees. */
+#pragma once
+
+#include "farm/job.h"
+
+char *layout_spec(const char *campaign);
+char *layout_plan(const char *campaign);
+/* The artifact of one attempt at a job: .../track/0007.2.trk, .../hi/0007.1.mp4, .../hi/final.1.mp4. A plan's is
+ * layout_plan whatever the attempt: it is created once and never overwritten. */
+char *layout_artifact(const struct job_id *job, int attempt);
+/* Written after publishing, never overwritten: campaigns/<id>/receipts/<rest of the job id>.json */
+char *layout_receipt(const struct job_id *job);
+char *layout_receipts_prefix(const char *campaign);
+/* files/<sha256> */
+char *layout_file(const char *sha256);
+char *layout_model(const char *name, const char *sha256, const char *file);

@@ -1,0 +1,20 @@
+/* Sound: any file FFmpeg reads, as 16 kHz mono samples. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { AUDIO_RATE = 16000 };
+
+struct audio {
+    float *samples; /* mono, -1 to 1, AUDIO_RATE a second */
+    int64_t count;
+};
+
+/* Decodes the whole file (a minute is 3.8 MB). media.no_audio, media.empty, media.corrupt, media.not_found ... */
+bool audio_read(const char *path, struct audio *out, struct error *err) must_check;
+void audio_free(struct audio *audio);
+#define _cleanup_audio_ _cleanup_(audio_free)
+/* Length in seconds, decoded, without keeping the samples. */
+bool audio_measure(const char *path, double *seconds, struct error *err) must_check;

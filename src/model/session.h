@@ -1,0 +1,45 @@
+/* One network loaded into ONNX Runtime. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { TENSOR_RANK_MAX = 6, SESSION_IO_MAX = 16 };
+
+struct device {
+    enum { DEVICE_CPU, DEVICE_CUDA } kind;
+    int index;
+    int threads; /* CPU: intra-op threads; 0: all cores */
+};
+/* "auto", "cpu", "cuda:N". auto takes CUDA when the provider and a card are there. model.device otherwise. */
+bool device_parse(const char *text, struct device *out, struct error *err) must_check;
+
+struct tensor_shape {
+    char name[128];
+    int rank;
+    int64_t dims[TENSOR_RANK_MAX]; /* -1: free */
+};
+
+struct session;
+/* Loads an .onnx file; the optimised graph is cached below `cache_directory` (NULL: not). A session may be shared by
+ * threads that take turns. model.invalid, model.device, model.not_found. */
+struct session *session_open(const char *path, const struct device *device, const char *cache_directory,
+                             struct error *err) must_check;
+void session_close(struct session *session);
+DEFINE_CLEANUP(struct session *, session_close)
+#define _cleanup_session_ _cleanup_(session_close_cleanup)
+int session_input_count(const struct session *session);
+int session_output_count(const struct session *session);
+const struct tensor_shape *session_input(const struct session *session, int index);
+const struct tensor_shape *session_output(const struct session *session, int index);
+
+/* Runs on float32 tensors in host memory: inputs by index with full shapes; outputs are written into buffers the caller
+ * owns, whose full shapes it gives (bound in advance: no copy, no allocation). */
+struct tensor {
+    float *data;
+    int rank;
+    int64_t dims[TENSOR_RANK_MAX];
+};
+bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs, struct error *err)
+    must_check;
