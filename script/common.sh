@@ -19,7 +19,7 @@ build() {
         say "Configuring $dir"
         mkdir -p "$dir"
         meson setup "$dir" "$@" >"$log" 2>&1 || {
-            cat "$log" >&2
+            tail -n 20 "$log" >&2
             fail "meson could not configure $dir; its output is above"
         }
     fi
@@ -27,7 +27,7 @@ build() {
         say "Building $dir (a first build takes a minute or two)"
     fi
     ninja -C "$dir" >"$log" 2>&1 || {
-        cat "$log" >&2
-        fail "the build in $dir failed; the compiler's output is above"
+        tail -n 60 "$log" >&2
+        fail "the build in $dir failed; the end of the compiler's output is above"
     }
 }
