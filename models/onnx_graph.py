@@ -9,7 +9,7 @@ import onnx
 IR_VERSION = 8  # what onnx 1.12 writes by default; every ONNX Runtime since 1.12 reads it
 OPSET = 16  # the first with GridSample
 TYPES = {np.dtype(np.float32): onnx.TensorProto.FLOAT, np.dtype(np.float16): onnx.TensorProto.FLOAT16,
-         np.dtype(np.int64): onnx.TensorProto.INT64}
+         np.dtype(np.int64): onnx.TensorProto.INT64, np.dtype(bool): onnx.TensorProto.BOOL}
 
 
 def _attribute(name, value):
