@@ -5,7 +5,8 @@
 
 struct zoo;
 
-/* Reads every manifest in `manifests` (shipped) and in `directory` (weights, and manifests of models the user added). */
+/* Reads every manifest in `manifests` (shipped) and in `directory` (weights, and manifests of models the user
+ * added). */
 struct zoo *zoo_open(const char *manifests, const char *directory, struct error *err) must_check;
 void zoo_close(struct zoo *zoo);
 DEFINE_CLEANUP(struct zoo *, zoo_close)
@@ -19,6 +20,7 @@ const json_t *zoo_manifest(const struct zoo *zoo, const char *name, struct error
 char *zoo_file(const struct zoo *zoo, const char *name, struct error *err) must_check;
 /* Full hash check; model.hash_mismatch. */
 bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) must_check;
-/* Inspects a user's file, binds its shapes to the role ("lips", "detect", "mesh", "enhance"), copies it into the zoo and
- * writes its manifest. model.invalid tells shapes found and wanted. */
-bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name, struct error *err) must_check;
+/* Inspects a user's file, binds its shapes to the role ("lips", "detect", "mesh", "enhance"), copies it into
+ * the zoo and writes its manifest. model.invalid tells shapes found and wanted. */
+bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name,
+             struct error *err) must_check;

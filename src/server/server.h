@@ -1,8 +1,8 @@
 /* server: the HTTP API on libmicrohttpd: request guard, keys with roles, campaigns, files, events, metrics.
  *
- * It promises: nothing that arrives is trusted or unbounded; every error is typed as in docs/errors.md; a campaign is
- * acknowledged only when its spec is in the store and in Redis; at rest it uses next to no memory and no CPU. It never
- * includes media, model, stage or worker. */
+ * It promises: nothing that arrives is trusted or unbounded; every error is typed as in docs/errors.md; a
+ * campaign is acknowledged only when its spec is in the store and in Redis; at rest it uses next to no memory
+ * and no CPU. It never includes media, model, stage or worker. */
 #pragma once
 
 #include "queue/queue.h"
@@ -11,8 +11,8 @@
 struct server;
 
 struct server_options {
-    const char *address;               /* "127.0.0.1:0"; port 0 takes a free one */
-    struct queue_options queue;        /* connections are opened as requests need them */
+    const char *address;        /* "127.0.0.1:0"; port 0 takes a free one */
+    struct queue_options queue; /* connections are opened as requests need them */
     const char *store_url;
     const char *keys_file;             /* JSON, see auth.h; required */
     const struct store_options *store; /* may be NULL */
