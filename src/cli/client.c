@@ -299,22 +299,10 @@ static size_t save(char *data, size_t size, size_t count, void *context) {
     return fwrite(data, 1, count, transfer->file);
 }
 
-/* Asks for what is missing behind the part that is there. The part's age guards against another object: a range is
- * given only if the object was not written since. */
-static void ask_for_rest(struct transfer *transfer, struct curl_slist **headers) {
-    struct stat info;
-    if (fstat(fileno(transfer->file), &info) != 0 || info.st_size == 0)
-        return;
-    transfer->offset = info.st_size;
-    struct tm time;
-    char text[64];
-    strftime(text, sizeof text, "If-Unmodified-Since: %a, %d %b %Y %H:%M:%S GMT", gmtime_r(&info.st_mtime, &time));
-    add_header(headers, text);
-}
-
 static bool fetch(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
-    ask_for_rest(transfer, &headers);
+    transfer->offset = ftello(transfer->file);
+    answer_free(&transfer->answer);
     prepare(client, "GET", path, &headers);
     if (transfer->offset > 0)
         curl_easy_setopt(client->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)transfer->offset);
@@ -324,14 +312,23 @@ static bool fetch(struct client *client, const char *path, struct transfer *tran
     return perform(client, &transfer->answer, err);
 }
 
-bool client_download(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
-                     struct error *err) {
-    _cleanup_free_ char *part = xasprintf("%s.part", file);
+/* A part that is as long as the object, or longer, has no rest to ask for: all anew. */
+static bool fetch_rest_or_all(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
+    if (fetch(client, path, transfer, err))
+        return true;
+    if (transfer->answer.status != 416 || ftruncate(fileno(transfer->file), 0) != 0)
+        return false;
+    rewind(transfer->file);
+    return fetch(client, path, transfer, err);
+}
+
+bool client_download(struct client *client, const char *path, const char *part, const char *file,
+                     client_moved *moved, void *context, struct error *err) {
     _cleanup_fclose_ FILE *output = fopen(part, "abe");
     _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = moved, .context = context};
-    if (!output)
+    if (!output || fseeko(output, 0, SEEK_END) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
-    if (!fetch(client, path, &transfer, err))
+    if (!fetch_rest_or_all(client, path, &transfer, err))
         return error_wrap(err, "fetching %s", path);
     if (fflush(output) != 0 || fsync(fileno(output)) != 0 || rename(part, file) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", file);

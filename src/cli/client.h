@@ -32,12 +32,12 @@ typedef void client_moved(int64_t moved, int64_t total, void *context);
 /* Puts a local file's bytes at a path. */
 bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
                    struct error *err) must_check;
-/* True when HEAD finds something at the path; *err is set when neither yes nor no is known. */
+/* Asks by HEAD whether there is something at the path. */
 bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) must_check;
-/* Fetches a path into a local file, which appears whole or not at all; what an interrupted run fetched is kept beside it
- * as <file>.part and continued when the object is still the same. */
-bool client_download(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
-                     struct error *err) must_check;
+/* Fetches a path into a local file, which appears whole or not at all. `part` is where it grows; what an interrupted run
+ * left there is continued, so its name must stand for this very object. */
+bool client_download(struct client *client, const char *path, const char *part, const char *file,
+                     client_moved *moved, void *context, struct error *err) must_check;
 
 struct client_listener {
     /* One event; false ends the stream. `data` is borrowed. */
