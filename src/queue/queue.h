@@ -16,7 +16,10 @@ struct queue_options {
         *url; /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
     const char *farm; /* namespace; every key carries the hash tag {farm}; NULL: "mela" */
     int timeout_ms;   /* of one command; 0: 5000 */
+    int retry_ms;     /* before the first retry of a failed job, doubled for each further one; 0: 2000 */
 };
+
+enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
 
 /* Connects and checks the server: noeviction, version >= 6.2; queue.config or queue.unavailable otherwise. */
 struct queue *queue_open(const struct queue_options *options, struct error *err) must_check;
@@ -89,6 +92,11 @@ bool queue_release(struct queue *queue, const char *worker, const struct claim *
 bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms,
                        struct error *err) must_check;
 bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) must_check;
+
+/* A bounded piece of house-keeping: returns expired leases to ready (claims do so too) and removes campaigns
+ * that ended more than `keep_ms` ago with all their keys. *more: there was something to do, so call again.
+ * Whoever runs all the time calls it about once a second; it does no harm from several places at once. */
+bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) must_check;
 
 /* ---- reading ----
  * All return new references. */
