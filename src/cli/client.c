@@ -16,7 +16,7 @@ struct client {
     char reason[CURL_ERROR_SIZE];
 };
 
-enum { ANSWER_MAX = 256 << 20, CONNECT_TIMEOUT_MS = 5000, STALL_SECONDS = 60, LISTEN_PATIENCE_MS = 120000 };
+enum { ANSWER_MAX = 256 << 20, CONNECT_TIMEOUT_MS = 5000, STALL_SECONDS = 60, LISTEN_PATIENCE_MS = 120000, RECONNECT_MS = 1000 };
 
 DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all)
 
@@ -399,17 +399,16 @@ static size_t receive(char *data, size_t size, size_t count, void *context) {
 }
 
 static void tick(struct stream *stream, bool connected) {
-    int64_t now = clock_monotonic_ns(clock_system());
-    if (stream->ended || now - stream->tick_ns < 1000000000)
-        return;
-    stream->tick_ns = now;
-    stream->ended = !stream->listener->tick(connected, stream->listener->context);
+    stream->tick_ns = clock_monotonic_ns(clock_system());
+    if (!stream->ended)
+        stream->ended = !stream->listener->tick(connected, stream->listener->context);
 }
 
-/* curl calls this about once a second even when nothing arrives. */
+/* curl calls this whenever data arrive, and about once a second when none do. */
 static int tick_of_curl(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
     struct stream *stream = context;
-    tick(stream, true);
+    if (clock_monotonic_ns(clock_system()) - stream->tick_ns >= 1000000000)
+        tick(stream, true);
     return stream->ended;
 }
 
@@ -446,16 +445,16 @@ bool client_listen(struct client *client, const char *path, const struct client_
     stream.heard_ns = clock_monotonic_ns(clock);
     for (;;) {
         struct error failure = {0};
-        bool closed = connect_once(&stream, path, &failure); /* by the farm, in order: it may be restarting */
-        if (stream.ended)
-            return true;
+        bool closed = connect_once(&stream, path, &failure); /* in order: all was said, or the farm is restarting */
         bool lasting = !closed && stream.answer.status >= 400 && stream.answer.status < 500;
         bool patience = clock_monotonic_ns(clock) - stream.heard_ns < (int64_t)LISTEN_PATIENCE_MS * 1000000;
-        if (lasting || (!closed && !patience)) {
+        if (!stream.ended && (lasting || (!closed && !patience))) {
             *err = failure;
             return false;
         }
-        clock_sleep_ms(clock, 1000);
-        tick(&stream, false);
+        tick(&stream, closed);
+        if (stream.ended)
+            return true;
+        clock_sleep_ms(clock, RECONNECT_MS);
     }
 }

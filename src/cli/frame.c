@@ -249,8 +249,20 @@ static const struct command *find_command(const struct program *program, int arg
     return NULL;
 }
 
+/* Whatever is given may end up in JSON. */
+static bool check_utf8(int argc, char **argv, struct error *err) {
+    for (int i = 1; i < argc; i++) {
+        _cleanup_json_ json_t *text = json_string(argv[i]);
+        if (!text)
+            return error_set(err, ERR_USAGE, "argument %d is not UTF-8 text", i);
+    }
+    return true;
+}
+
 static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
     int words;
+    if (!check_utf8(argc, argv, err))
+        return false;
     cli->command = find_command(cli->program, argc, argv, &words);
     if (!cli->command)
         return error_set(err, ERR_USAGE, "there is no command \"%s\"; see %s --help", argv[1], cli->program->name);
