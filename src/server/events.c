@@ -1,4 +1,5 @@
-/* GET /v1/campaigns/{id}/events: server-sent events. A stream holds one connection to Redis and one thread. */
+/* GET /v1/campaigns/{id}/events: server-sent events. A stream holds one connection to Redis and one thread.
+ */
 #include <ctype.h>
 #include <poll.h>
 #include <string.h>
@@ -14,7 +15,7 @@ enum {
     HEARTBEAT_MS = 15000,
     SLICE_MS = 1000, /* how late a stream may learn that the client left or the server stops */
     BLOCK_BYTES = 4096,
-    EVENT_ID_MAX = 41, /* two 20-digit numbers and a dash */
+    EVENT_ID_MAX = 41, /* two 64-bit numbers and a dash */
 };
 
 struct stream {
@@ -60,12 +61,14 @@ static void server_pause(struct server *server, int64_t ms) {
     end.tv_sec += end.tv_nsec / 1000000000;
     end.tv_nsec %= 1000000000;
     pthread_mutex_lock(&server->lock);
-    while (!atomic_load(&server->stopping) && pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
+    while (!atomic_load(&server->stopping) &&
+           pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
         ;
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Reads what is new, waiting for at most `wait_ms`. False when Redis is away: the stream goes on when it is back. */
+/* Reads what is new, waiting for at most `wait_ms`. False when Redis is away: the stream goes on when it is
+ * back. */
 static bool stream_read(struct stream *stream, int64_t wait_ms) {
     struct error err;
     _cleanup_json_ json_t *events =
@@ -76,7 +79,8 @@ static bool stream_read(struct stream *stream, int64_t wait_ms) {
     return events != NULL;
 }
 
-/* Over is a stream whose campaign ended and whose last event was sent: what came before the end is read once more. */
+/* Over is a stream whose campaign ended and whose last event was sent: what came before the end is read once
+ * more. */
 static void stream_look(struct stream *stream) {
     struct error err;
     _cleanup_json_ json_t *campaign = queue_campaign(stream->queue, stream->campaign, &err);
@@ -128,11 +132,13 @@ static void stream_free(void *context) {
     free(stream);
 }
 
-/* "1699-0" or "1699"; "$" means from now on. */
+/* "1699-0" or "1699", of numbers that surely fit into 64 bits. */
 static bool event_id_is_valid(const char *id) {
-    size_t digits = strspn(id, "0123456789"), more = id[digits] == '-' ? strspn(id + digits + 1, "0123456789") : 0;
-    bool pair = digits > 0 && digits <= 20 && more <= 20 && id[digits + (more ? more + 1 : 0)] == '\0';
-    return pair || strcmp(id, "$") == 0;
+    enum { DIGITS_MAX = 19 };
+    size_t digits = strspn(id, "0123456789"),
+           more = id[digits] == '-' ? strspn(id + digits + 1, "0123456789") : 0;
+    return digits > 0 && digits <= DIGITS_MAX && more <= DIGITS_MAX &&
+           id[digits + (more ? more + 1 : 0)] == '\0';
 }
 
 /* Where to go on: ?after=, else Last-Event-ID, else from the first event that is kept. */
@@ -140,9 +146,12 @@ static bool stream_position(const struct request *request, char last[EVENT_ID_MA
     _cleanup_free_ char *after = NULL;
     if (!guard_parameter(request->query, "after", &after, err))
         return false;
-    const char *header = request_header(request, "Last-Event-ID"), *id = after ? after : header ? header : "0";
+    const char *header = request_header(request, "Last-Event-ID"), *id = after    ? after
+                                                                         : header ? header
+                                                                                  : "0";
     if (!event_id_is_valid(id))
-        return error_set(err, ERR_API_BAD_REQUEST, "after and Last-Event-ID take the id of an event, such as 1699-0");
+        return error_set(err, ERR_API_BAD_REQUEST,
+                         "after and Last-Event-ID take the id of an event, such as 1699-0");
     snprintf(last, EVENT_ID_MAX + 1, "%s", id);
     return true;
 }
@@ -165,11 +174,13 @@ static struct stream *stream_new(struct request *request, const char *last) {
 static bool stream_start(struct request *request, const char *last, struct error *err) {
     if (atomic_fetch_add(&request->server->streams, 1) >= STREAMS_MAX) {
         atomic_fetch_sub(&request->server->streams, 1);
-        return error_set(err, ERR_API_BUSY, "the server holds %d event streams already; try again later", STREAMS_MAX);
+        return error_set(err, ERR_API_BUSY, "the server holds %d event streams already; try again later",
+                         STREAMS_MAX);
     }
     struct stream *stream = stream_new(request, last);
-    reply_response(request, MHD_HTTP_OK,
-                   MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, stream_free));
+    reply_response(
+        request, MHD_HTTP_OK,
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, stream_free));
     reply_header(request, "Content-Type", "text/event-stream");
     reply_header(request, "Cache-Control", "no-store");
     reply_header(request, "X-Accel-Buffering", "no"); /* proxies of the nginx kind must not collect events */

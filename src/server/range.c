@@ -7,7 +7,8 @@
 
 #include "base/cleanup.h"
 
-/* Reads digits; a number beyond 18 digits stands for "very far". Returns what follows, NULL without a digit. */
+/* Reads digits; a number beyond 18 digits stands for "very far". Returns what follows, NULL without a digit.
+ */
 static const char *number(const char *text, int64_t *out) {
     const int64_t far = 1000000000000000000;
     *out = 0;

@@ -1,9 +1,11 @@
-/* Replies. Private to this room. Each function sets the request's response; libmicrohttpd sends it afterwards. */
+/* Replies. Private to this room. Each function sets the request's response; libmicrohttpd sends it
+ * afterwards. */
 #pragma once
 
 #include "server/request.h"
 
-/* Answers with JSON; steals the reference. False when `body` is NULL: whoever should have made it has set the error. */
+/* Answers with JSON; steals the reference. False when `body` is NULL: whoever should have made it has set the
+ * error. */
 bool reply_json(struct request *request, unsigned status, json_t *body) must_check;
 /* Answers with text of a type; steals the bytes of `text`. Always true. */
 bool reply_text(struct request *request, unsigned status, const char *type, struct buffer *text);

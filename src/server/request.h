@@ -19,8 +19,8 @@ struct server {
     struct store *store;
     struct keys *keys;
     struct metrics *metrics;
+    struct queue_options queue; /* its strings are the server's own */
     char *redis_url, *farm;
-    int redis_timeout_ms;
     int64_t upload_limit;
     int idle_timeout_s;
     atomic_bool stopping;
@@ -62,14 +62,16 @@ struct request {
 /* The pool connection of this request; queue.unavailable. */
 struct queue *request_queue(struct request *request, struct error *err) must_check;
 /* ?cursor= (*cursor NULL when missing; caller frees) and ?limit= (1 to `most`, `usual` when missing). */
-bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit, struct error *err)
-    must_check;
+bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit,
+                  struct error *err) must_check;
 /* A request header, NULL when missing. Borrowed. */
 const char *request_header(const struct request *request, const char *name);
 
-/* libmicrohttpd's callbacks: a request starts with its target, is handled in one or more calls, and is completed once. */
+/* libmicrohttpd's callbacks: a request starts with its target, is handled in one or more calls, and is
+ * completed once. */
 void *request_new(void *server, const char *target, struct MHD_Connection *connection);
-enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url, const char *method,
-                               const char *version, const char *data, size_t *length, void **state);
+enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data, size_t *length,
+                               void **state);
 void request_completed(void *server, struct MHD_Connection *connection, void **state,
                        enum MHD_RequestTerminationCode code);

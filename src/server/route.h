@@ -3,7 +3,12 @@
 
 #include "server/request.h"
 
-enum access { ACCESS_VIEWER = ROLE_VIEWER, ACCESS_PRODUCER = ROLE_PRODUCER, ACCESS_ADMIN = ROLE_ADMIN, ACCESS_PUBLIC };
+enum access {
+    ACCESS_VIEWER = ROLE_VIEWER,
+    ACCESS_PRODUCER = ROLE_PRODUCER,
+    ACCESS_ADMIN = ROLE_ADMIN,
+    ACCESS_PUBLIC
+};
 
 struct route {
     const char *method;
@@ -12,8 +17,8 @@ struct route {
     int64_t body_limit; /* BODY_UPLOAD: the server's upload limit */
     /* Answers, the body being complete; false: *err is the answer. */
     bool (*handle)(struct request *request, struct error *err);
-    /* For bodies that are not collected in memory: called before the first byte (may answer at once), then with each
-     * piece. NULL: the body is collected in request->body. */
+    /* For bodies that are not collected in memory: called before the first byte (may answer at once), then
+     * with each piece. NULL: the body is collected in request->body. */
     bool (*begin)(struct request *request, struct error *err);
     void (*take)(struct request *request, const void *data, size_t length);
 };
@@ -23,10 +28,10 @@ enum { BODY_NONE = 0, BODY_SPEC = 1024 * 1024, BODY_UPLOAD = -1 };
 extern const struct route routes[];
 extern const size_t route_count;
 
-/* The route for this method (HEAD is answered as GET) and path; its arguments are copied to `arguments`. NULL with
- * api.not_found, or api.method with the methods that this path takes in *allowed (caller frees). */
-const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS], char **allowed,
-                               struct error *err) must_check;
+/* The route for this method (HEAD is answered as GET) and path; its arguments are copied to `arguments`. NULL
+ * with api.not_found, or api.method with the methods that this path takes in *allowed (caller frees). */
+const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS],
+                               char **allowed, struct error *err) must_check;
 /* True when the path has the form; exposed for tests. Arguments are new strings. */
 bool route_matches(const char *pattern, const char *path, char *arguments[PATH_ARGUMENTS]);
 

@@ -26,8 +26,7 @@ struct queue *server_queue_take(struct server *server, struct error *err) {
     if (server->idle_count > 0)
         queue = server->idle[--server->idle_count];
     pthread_mutex_unlock(&server->lock);
-    struct queue_options options = {server->redis_url, server->farm, server->redis_timeout_ms};
-    return queue ? queue : queue_open(&options, err);
+    return queue ? queue : queue_open(&server->queue, err);
 }
 
 void server_queue_give(struct server *server, struct queue *queue) {
@@ -41,7 +40,9 @@ void server_queue_give(struct server *server, struct queue *queue) {
 }
 
 /* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
-static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) {
+    return strlen(text);
+}
 
 /* Splits "127.0.0.1:8080" or "[::1]:8080". */
 static bool address_split(const char *address, char host[64], const char **port) {
@@ -61,12 +62,13 @@ static bool address_split(const char *address, char host[64], const char **port)
 static struct addrinfo *address_resolve(const char *address, struct error *err) {
     char host[64];
     const char *port;
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     if (address_split(address, host, &port) && getaddrinfo(host, port, &hints, &found) == 0)
         return found;
-    error_set(err, ERR_CONFIG_INVALID, "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080",
-              address);
+    error_set(err, ERR_CONFIG_INVALID,
+              "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080", address);
     return NULL;
 }
 
@@ -74,14 +76,15 @@ static bool server_listen(struct server *server, const char *address, struct err
     struct addrinfo *where = address_resolve(address, err);
     if (!where)
         return false;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO | MHD_USE_ITC |
-                     (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO |
+                     MHD_USE_ITC | (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, request_handle, server, MHD_OPTION_SOCK_ADDR, where->ai_addr,
-        MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_NOTIFY_COMPLETED, request_completed, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
+        server, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)THREAD_STACK, MHD_OPTION_END);
     freeaddrinfo(where);
     if (!server->daemon)
         return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
@@ -108,7 +111,9 @@ static struct server *server_new(const struct server_options *options) {
     server->metrics = metrics_new();
     server->redis_url = xstrdup(options->queue.url);
     server->farm = xstrdup(options->queue.farm);
-    server->redis_timeout_ms = options->queue.timeout_ms;
+    server->queue = options->queue;
+    server->queue.url = server->redis_url;
+    server->queue.farm = server->farm;
     server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
     server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     pthread_condattr_t monotonic;

@@ -20,8 +20,9 @@ struct server_options {
     int idle_timeout_s;                /* a connection that moves no byte for so long is closed; 0: 30 */
 };
 
-/* Listens and opens the store; Redis may come later (until then requests that need it answer 503). Ignores SIGPIPE for
- * the whole process and limits malloc to two arenas, which keeps a server of many small threads small. */
+/* Listens and opens the store; Redis may come later (until then requests that need it answer 503). Ignores
+ * SIGPIPE for the whole process and limits malloc to two arenas, which keeps a server of many small threads
+ * small. */
 struct server *server_start(const struct server_options *options, struct error *err) must_check;
 int server_port(const struct server *server);
 /* Stops accepting, ends event streams, waits up to ten seconds for what runs, and frees the server. */
