@@ -204,7 +204,7 @@ static const struct cli_option options[] = {
     {"threads", "N", "threads of one network on the CPU"},
     {"segment-seconds", "N", "length of a segment (default 10)"},
     {"enhance", NULL, "sharpen the face crop as well"},
-    {NULL},
+    {0},
 };
 
 const struct command command_bench_dub = {

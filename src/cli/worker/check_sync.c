@@ -204,7 +204,7 @@ static const struct cli_option options[] = {
     {"audio", "FILE", "speech to compare with (default: the video's own sound)"},
     {"original", "FILE", "the master, to see how much of its mouth is left"},
     {"threads", "N", "threads of one network on the CPU"},
-    {NULL},
+    {0},
 };
 
 const struct command command_check_sync = {

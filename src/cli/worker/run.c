@@ -85,7 +85,7 @@ static const struct cli_option options[] = {
     {"lease-ms", "N", "how long a job stays ours without a heartbeat (default 30000)"},
     {"grace-ms", "N", "SIGTERM: time to finish the running job (default 25000)"},
     {"idle-exit-ms", "N", "end after so long without work (default: never)"},
-    {NULL},
+    {0},
 };
 
 const struct command command_run = {
