@@ -102,8 +102,8 @@ bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error 
  * All return new references. */
 
 /* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","spec_sha256","jobs":{"ready":1,...},
- * "languages":[{"language","state","error","job"}]}; state: running, done, partial, failed, cancelled. error and job, the
- * one that ended the language, are null unless it failed. queue.not_found. */
+ * "languages":[{"language","state","error","job"}]}; state: running, done, partial, failed, cancelled. error
+ * and job, the one that ended the language, are null unless it failed. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* {"items":[...],"next":"cursor"|null}: newest first. `cursor` NULL: from the start. */
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
