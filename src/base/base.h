@@ -1,8 +1,9 @@
-/* base: the ground floor. Errors, cleanup, memory, buffers, JSON, logs, clocks, rings, files, digests, child processes.
+/* base: the ground floor. Errors, cleanup, memory, buffers, JSON, logs, clocks, rings, files, digests, child
+ * processes.
  *
- * What every other room stands on, and nothing that knows what a farm is. It promises: out of memory aborts, so no
- * caller checks for it; every fallible function says what went wrong in a struct error; everything that owns something
- * ships a cleanup attribute; nothing here keeps global state but the log's output. */
+ * What every other room stands on, and nothing that knows what a farm is. It promises: out of memory aborts,
+ * so no caller checks for it; every fallible function says what went wrong in a struct error; everything that
+ * owns something ships a cleanup attribute; nothing here keeps global state but the log's output. */
 #pragma once
 
 #include "base/buffer.h"

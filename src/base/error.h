@@ -1,7 +1,9 @@
-/* The error contract (docs/errors.md): a stable code, a sentence that tells the user what to do, context from callers.
+/* The error contract (docs/errors.md): a stable code, a sentence that tells the user what to do, context from
+ * callers.
  *
- * A fallible function takes `struct error *err` last and returns bool or a pointer. On failure it has set *err; on
- * success it has not touched it. A caller that passes a failure on may put its own context before the message. */
+ * A fallible function takes `struct error *err` last and returns bool or a pointer. On failure it has set
+ * *err; on success it has not touched it. A caller that passes a failure on may put its own context before
+ * the message. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +25,8 @@ struct error {
 
 /* Sets code and message; returns false, so that `return error_set(...)` reads well. */
 bool error_set(struct error *err, enum error_code code, const char *format, ...) printf_like(3, 4);
-/* As error_set with strerror(errno_value) behind the message. ENOSPC becomes ERR_DISK_FULL whatever `code` says. */
+/* As error_set with strerror(errno_value) behind the message. ENOSPC becomes ERR_DISK_FULL whatever `code`
+ * says. */
 bool error_set_errno(struct error *err, enum error_code code, int errno_value, const char *format, ...)
     printf_like(4, 5);
 /* Puts "context: " before the message; returns false. */

@@ -6,7 +6,8 @@ json_t *json_parse(const char *text, size_t length, struct error *err) {
     json_error_t where;
     json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
     if (!value)
-        error_set(err, ERR_JSON_INVALID, "not valid JSON at line %d, column %d: %s", where.line, where.column, where.text);
+        error_set(err, ERR_JSON_INVALID, "not valid JSON at line %d, column %d: %s", where.line, where.column,
+                  where.text);
     return value;
 }
 

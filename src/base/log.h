@@ -1,4 +1,5 @@
-/* One JSON object a line on stderr; readable text when stderr is a terminal. Lines of several threads never mix. */
+/* One JSON object a line on stderr; readable text when stderr is a terminal. Lines of several threads never
+ * mix. */
 #pragma once
 
 #include <jansson.h>

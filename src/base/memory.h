@@ -5,7 +5,8 @@
 
 #include "base/cleanup.h"
 
-/* Zeroed memory for `count` items of `size` bytes; caller frees with free(). Overflow counts as out of memory. */
+/* Zeroed memory for `count` items of `size` bytes; caller frees with free(). Overflow counts as out of
+ * memory. */
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* Grows or shrinks; the old pointer is gone. */
 void *xreallocarray(void *pointer, size_t count, size_t size) __attribute__((returns_nonnull));

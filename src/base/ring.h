@@ -1,4 +1,5 @@
-/* A bounded queue of pointers between threads: a full ring blocks its producers, an empty one its consumers. */
+/* A bounded queue of pointers between threads: a full ring blocks its producers, an empty one its consumers.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +12,8 @@ struct ring;
 struct ring *ring_new(size_t capacity);
 /* Nothing may still use the ring. Items left inside are the caller's to drain first. */
 void ring_free(struct ring *ring);
-/* Hands the item over; blocks while full. False when the ring is closed or aborted: the item stays the caller's. */
+/* Hands the item over; blocks while full. False when the ring is closed or aborted: the item stays the
+ * caller's. */
 bool ring_push(struct ring *ring, void *item);
 /* The oldest item, now the caller's; blocks while empty. NULL once closed and empty, or aborted. */
 void *ring_pop(struct ring *ring);

@@ -1,4 +1,5 @@
-/* A campaign: one master video, N languages of speech. Parsed from the spec a user submits, immutable afterwards. */
+/* A campaign: one master video, N languages of speech. Parsed from the spec a user submits, immutable
+ * afterwards. */
 #pragma once
 
 #include <stddef.h>
@@ -12,7 +13,8 @@ enum speaker_kind { SPEAKER_LARGEST, SPEAKER_POINT, SPEAKER_BOX };
 
 enum { CAMPAIGN_ID_MAX = 64, LANGUAGE_MAX = 35, CAMPAIGN_DUBS_MAX = 200 };
 
-/* Which face is dubbed: the largest, or the one at a point or box given in fractions of the upright picture. */
+/* Which face is dubbed: the largest, or the one at a point or box given in fractions of the upright picture.
+ */
 struct speaker {
     enum speaker_kind kind;
     double x, y, width, height;
@@ -44,17 +46,19 @@ struct campaign {
     struct campaign_options options;
 };
 
-/* Reads a spec. All problems are appended to `problems` (a JSON array) as {"path":"$.dubs[1].language","message":...};
- * returns NULL if there is any. A URI is s3://bucket/key or sha256:<64 hex> (an uploaded file). `id` is the campaign's. */
+/* Reads a spec. All problems are appended to `problems` (a JSON array) as
+ * {"path":"$.dubs[1].language","message":...}; returns NULL if there is any. A URI is s3://bucket/key or
+ * sha256:<64 hex> (an uploaded file). `id` is the campaign's. */
 struct campaign *campaign_parse(const json_t *spec, const char *id, json_t *problems) must_check;
-/* The same spec with every default filled in, plus "id"; what is written to the store as spec.json. New reference. */
+/* The same spec with every default filled in, plus "id"; what is written to the store as spec.json. New
+ * reference. */
 json_t *campaign_to_json(const struct campaign *campaign);
 void campaign_free(struct campaign *campaign);
 DEFINE_CLEANUP(struct campaign *, campaign_free)
 #define _cleanup_campaign_ _cleanup_(campaign_free_cleanup)
 
-/* An id for a new campaign: the name's letters and digits, a dash and ten characters of `seed` hashed with SHA-256, so
- * that the same seed (an idempotency key) always gives the same id. Caller frees. */
+/* An id for a new campaign: the name's letters and digits, a dash and ten characters of `seed` hashed with
+ * SHA-256, so that the same seed (an idempotency key) always gives the same id. Caller frees. */
 char *campaign_make_id(const char *name, const char *seed);
 /* Lower-case letters, digits and inner dashes, at most CAMPAIGN_ID_MAX. */
 bool campaign_id_is_valid(const char *id);

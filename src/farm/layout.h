@@ -1,12 +1,13 @@
-/* Keys of the object store (design: store layout). Each function returns a new string that the caller frees. */
+/* Keys of the object store (design: store layout). Each function returns a new string that the caller frees.
+ */
 #pragma once
 
 #include "farm/job.h"
 
 char *layout_spec(const char *campaign);
 char *layout_plan(const char *campaign);
-/* The artifact of one attempt at a job: .../track/0007.2.trk, .../hi/0007.1.mp4, .../hi/final.1.mp4. A plan's is
- * layout_plan whatever the attempt: it is created once and never overwritten. */
+/* The artifact of one attempt at a job: .../track/0007.2.trk, .../hi/0007.1.mp4, .../hi/final.1.mp4. A plan's
+ * is layout_plan whatever the attempt: it is created once and never overwritten. */
 char *layout_artifact(const struct job_id *job, int attempt);
 /* Written after publishing, never overwritten: campaigns/<id>/receipts/<rest of the job id>.json */
 char *layout_receipt(const struct job_id *job);

@@ -1,4 +1,5 @@
-/* A plan: what the plan job learnt about the master and the speech, and the graph of jobs that follows from it. */
+/* A plan: what the plan job learnt about the master and the speech, and the graph of jobs that follows from
+ * it. */
 #pragma once
 
 #include "farm/job.h"
@@ -9,7 +10,8 @@ struct plan_segment {
     int64_t start_pts, end_pts; /* end: start of the next segment, or the end of the video */
 };
 
-/* One segment of a dubbed video: which segment of the master it shows, how much of it, and in which direction. */
+/* One segment of a dubbed video: which segment of the master it shows, how much of it, and in which
+ * direction. */
 struct plan_output {
     int segment;
     int64_t frames;    /* 1 .. the segment's frames, counted from its start, or from its end when reversed */
@@ -26,7 +28,7 @@ struct plan_language {
 };
 
 struct plan {
-    int width, height;            /* upright, in pixels */
+    int width, height; /* upright, in pixels */
     int time_base_num, time_base_den;
     int rate_num, rate_den;       /* average frame rate */
     int64_t frame_count, end_pts; /* end_pts: end of the last frame, first frame at 0 */
@@ -36,6 +38,7 @@ struct plan {
     size_t shot_count;
     struct plan_language *languages; /* in the campaign's order */
     size_t language_count;
+    json_t *media; /* what media says of the master (video_info_to_json); opaque here */
 };
 
 /* What plan_make is told. `pts` are the frames' times, ascending, first 0, in ticks of the time base. */
@@ -46,11 +49,13 @@ struct plan_input {
     const int64_t *shots;
     size_t shot_count;
     const double *speech_seconds; /* one a dub of the campaign */
+    json_t *media;                /* borrowed; may be NULL */
 };
 
-/* Cuts the master into segments of options.segment_seconds and lays out every language by the sync mode:
- * cut_off: the shorter of speech and video; silence: the video's length; loop and bounce: the speech's length, the video
- * repeated, or repeated to and fro. A dubbed video has at least one frame. Caller frees with plan_free. */
+/* Cuts the master into segments of options.segment_seconds (a rest shorter than a fifth of that joins its
+ * neighbour) and lays out every language by the sync mode: cut_off: the shorter of speech and video; silence:
+ * the video's length; loop and bounce: the speech's length, the video repeated, or repeated to and fro. A
+ * dubbed video has at least one frame. Caller frees with plan_free. */
 struct plan *plan_make(const struct campaign *campaign, const struct plan_input *input);
 json_t *plan_to_json(const struct plan *plan);
 /* NULL with internal when the text is not a plan this version wrote. */
@@ -59,9 +64,9 @@ void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan *, plan_free)
 #define _cleanup_plan_ _cleanup_(plan_free_cleanup)
 
-/* The jobs that a finished job brings into being. plan: every track job and every join; track: the dubs of every
- * language that show its segment; others: none. New array in *jobs, freed by the caller with free(). */
-size_t plan_children(const struct campaign *campaign, const struct plan *plan, const struct job_id *done,
-                     struct job_spec **jobs);
+/* The jobs that a finished job brings into being. plan: a track job for every segment that is shown, and
+ * every join; track: the dubs of every language that show its segment; others: none. New array in *jobs,
+ * freed by the caller with free(). */
+size_t plan_children(const struct plan *plan, const struct job_id *done, struct job_spec **jobs);
 /* NULL when the language is not in the plan. */
 const struct plan_language *plan_language_find(const struct plan *plan, const char *language);

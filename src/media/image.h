@@ -1,7 +1,7 @@
 /* Pixels: crops out of frames and blends back into them. Tight loops; each has a benchmark.
  *
- * Networks see small 8-bit-like RGB pictures as planar float [3][height][width], 0 to 1. Only the region of interest of
- * a frame is ever converted, with the frame's own matrix, range and bit depth. */
+ * Networks see small 8-bit-like RGB pictures as planar float [3][height][width], 0 to 1. Only the region of
+ * interest of a frame is ever converted, with the frame's own matrix, range and bit depth. */
 #pragma once
 
 #include "media/video.h"
@@ -16,17 +16,20 @@ struct point {
 
 struct affine affine_inverse(struct affine m);
 struct point affine_apply(const struct affine *m, struct point p);
-/* The similarity (rotation, uniform scale, shift) that takes `from` to `to` with least squares (Umeyama 1991); n >= 2. */
+/* The similarity (rotation, uniform scale, shift) that takes `from` to `to` with least squares (Umeyama
+ * 1991); n >= 2. */
 struct affine affine_similarity(const struct point *from, const struct point *to, int n);
 
-/* Samples `size` x `size` RGB through `crop_to_frame`, bilinear, with area averaging when it shrinks by more than 2.
- * Outside the frame the border repeats. */
+/* Samples `size` x `size` RGB through `crop_to_frame`, bilinear, with area averaging when it shrinks by more
+ * than 2. Outside the frame the border repeats. */
 void image_crop(const struct frame *frame, const struct affine *crop_to_frame, int size, float *rgb);
-/* The whole frame scaled into `width` x `height` RGB, letterboxed with black when `letterbox`; *to_frame maps back. */
+/* The whole frame scaled into `width` x `height` RGB, letterboxed with black when `letterbox`; *to_frame maps
+ * back. */
 void image_letterbox(const struct frame *frame, int width, int height, float *rgb, struct affine *to_frame);
-/* Blends planar RGB `size` x `size` into the frame where mask > 0: frame += mask * (patch - frame). `mask` is [size][size]
- * in 0 to 1. Pixels whose mask is 0 are not written. */
-void image_blend(struct frame *frame, const struct affine *crop_to_frame, int size, const float *rgb, const float *mask);
+/* Blends planar RGB `size` x `size` into the frame where mask > 0: frame += mask * (patch - frame). `mask` is
+ * [size][size] in 0 to 1. Pixels whose mask is 0 are not written. */
+void image_blend(struct frame *frame, const struct affine *crop_to_frame, int size, const float *rgb,
+                 const float *mask);
 /* Fills a polygon (crop pixels) with 1 and feathers its edge inwards over `feather` pixels; the rest is 0. */
 void image_mask_polygon(const struct point *points, int n, int size, float feather, float *mask);
 /* Bilinear (or area when shrinking) scaling of planar RGB. */

@@ -1,8 +1,9 @@
-/* media: pictures and sound. Reading, writing, shot cuts, mel spectrograms, crops and blends; FFmpeg stays in here.
+/* media: pictures and sound. Reading, writing, shot cuts, mel spectrograms, crops and blends; FFmpeg stays in
+ * here.
  *
- * It promises: frames come upright, in the master's own pixel format and with its own timestamps; what was tagged
- * (colour, range, aspect) stays tagged; pixels outside a blend's mask are never touched; memory does not grow with the
- * length of a film. It knows nothing of campaigns, queues or models. */
+ * It promises: frames come upright, in the master's own pixel format and with its own timestamps; what was
+ * tagged (colour, range, aspect) stays tagged; pixels outside a blend's mask are never touched; memory does
+ * not grow with the length of a film. It knows nothing of campaigns, queues or models. */
 #pragma once
 
 #include "media/audio.h"

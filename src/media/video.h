@@ -9,8 +9,8 @@ struct AVFrame;
 
 /* What is known about a video before decoding. All of the upright picture. */
 struct video_info {
-    int width, height;      /* after rotation */
-    int rotation;           /* degrees clockwise that the reader turns the coded picture: 0, 90, 180, 270 */
+    int width, height; /* after rotation */
+    int rotation;      /* degrees clockwise that the reader turns the coded picture: 0, 90, 180, 270 */
     int time_base_num, time_base_den;
     int rate_num, rate_den; /* average frame rate */
     int pixel_format;       /* enum AVPixelFormat of the frames the reader gives */
@@ -23,8 +23,9 @@ struct video_info {
 
 /* One decoded, upright frame. `pts` is in ticks of the video's time base, the first frame's being 0. */
 struct frame {
-    struct AVFrame *picture; /* owned; planar YUV of 8 or 10 bit (others are converted to the nearest such format) */
-    int64_t index;           /* frame number in the master */
+    struct AVFrame
+        *picture;  /* owned; planar YUV of 8 or 10 bit (others are converted to the nearest such format) */
+    int64_t index; /* frame number in the master */
     int64_t pts, duration;
 };
 void frame_free(struct frame *frame);
@@ -41,8 +42,8 @@ DEFINE_CLEANUP(struct video_reader *, video_close)
 const struct video_info *video_reader_info(const struct video_reader *reader);
 /* Goes to the frame whose pts is exactly `pts` (index `frame`): the next video_next gives it. */
 bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct error *err) must_check;
-/* The next frame, now the caller's; *frame NULL at the end. Damage in the middle is media.corrupt with the time. Frames
- * come with ascending pts, as an edit list shows them. */
+/* The next frame, now the caller's; *frame NULL at the end. Damage in the middle is media.corrupt with the
+ * time. Frames come with ascending pts, as an edit list shows them. */
 bool video_next(struct video_reader *reader, struct frame **frame, struct error *err) must_check;
 
 /* The whole film, decoded once: every frame's pts (first 0), the end, and the first frame of every shot. */
@@ -52,16 +53,17 @@ struct video_scan {
     int64_t *shots; /* shots[0] == 0 */
     size_t shot_count;
 };
-/* media.corrupt names the time of the damage; media.empty when there is no frame. `progress` may be NULL; it returns
- * false to stop with `cancelled`. */
+/* media.corrupt names the time of the damage; media.empty when there is no frame. `progress` may be NULL; it
+ * returns false to stop with `cancelled`. */
 bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, void *context), void *context,
                 struct video_scan *out, struct error *err) must_check;
 void video_scan_free(struct video_scan *scan);
 #define _cleanup_video_scan_ _cleanup_(video_scan_free)
 
 struct video_writer;
-/* Writes H.264 (High, or High 10 for 10 bit), closed GOPs of at most 2 s, no audio, timestamps in `info`'s time base,
- * tags as in `info`, so that segments of one film can be joined without re-encoding. `quality` is the CRF. */
+/* Writes H.264 (High, or High 10 for 10 bit), closed GOPs of at most 2 s, no audio, timestamps in `info`'s
+ * time base, tags as in `info`, so that segments of one film can be joined without re-encoding. `quality` is
+ * the CRF. */
 struct video_writer *video_create(const char *path, const struct video_info *info, int quality, int threads,
                                   struct error *err) must_check;
 /* Takes the frame over. `pts` must ascend; it is the frame's time inside this file, starting at 0. */
@@ -73,8 +75,9 @@ void video_discard(struct video_writer *writer);
 DEFINE_CLEANUP(struct video_writer *, video_discard)
 #define _cleanup_video_writer_ _cleanup_(video_discard_cleanup)
 
-/* Joins segments by copying packets, with the speech encoded once (AAC) and cut or padded with silence to the video's
- * length, both starting at 0. MP4 with the index in front. `segment_start_pts[i]` places segment i on the timeline. */
+/* Joins segments by copying packets, with the speech encoded once (AAC) and cut or padded with silence to the
+ * video's length, both starting at 0. MP4 with the index in front. `segment_start_pts[i]` places segment i on
+ * the timeline. */
 struct video_join {
     const char *const *segments;
     const int64_t *segment_start_pts;

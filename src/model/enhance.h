@@ -5,11 +5,12 @@
 #include "model/zoo.h"
 
 struct enhance;
-struct enhance *enhance_open(const struct zoo *zoo, const char *name, const struct device *device, struct error *err)
-    must_check;
+struct enhance *enhance_open(const struct zoo *zoo, const char *name, const struct device *device,
+                             struct error *err) must_check;
 void enhance_close(struct enhance *enhance);
 DEFINE_CLEANUP(struct enhance *, enhance_close)
 #define _cleanup_enhance_ _cleanup_(enhance_close_cleanup)
 int enhance_scale(const struct enhance *enhance);
 /* `rgb` [3][size][size] in, [3][size*scale][size*scale] out. */
-bool enhance_run(struct enhance *enhance, int size, const float *rgb, float *out, struct error *err) must_check;
+bool enhance_run(struct enhance *enhance, int size, const float *rgb, float *out,
+                 struct error *err) must_check;

@@ -7,7 +7,8 @@
 #include "model/zoo.h"
 
 struct lips;
-/* Binds inputs by rank and shape: mel [B,1,80,16], faces [B,6,S,S] -> [B,3,S,S]. `batch` is the fixed batch size. */
+/* Binds inputs by rank and shape: mel [B,1,80,16], faces [B,6,S,S] -> [B,3,S,S]. `batch` is the fixed batch
+ * size. */
 struct lips *lips_open(const struct zoo *zoo, const char *name, const struct device *device, int batch,
                        struct error *err) must_check;
 void lips_close(struct lips *lips);
@@ -15,8 +16,10 @@ DEFINE_CLEANUP(struct lips *, lips_close)
 #define _cleanup_lips_ _cleanup_(lips_close_cleanup)
 int lips_size(const struct lips *lips);
 int lips_batch(const struct lips *lips);
-/* The similarity crop this network wants, from a face's landmarks in frame pixels (5 points: eyes' centres, nose tip,
- * mouth corners, right eye first): crop to frame for a crop of lips_size. */
+/* The similarity crop this network wants, from a face's landmarks in frame pixels (5 points: eyes' centres,
+ * nose tip, mouth corners, right eye first): crop to frame for a crop of lips_size. */
 struct affine lips_crop(const struct lips *lips, const struct point landmarks[5]);
-/* n <= batch; a short batch is padded inside. `mels` [n][80][16]; `crops` [n][3][S][S] RGB; `out` likewise. */
-bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, float *out, struct error *err) must_check;
+/* n <= batch; a short batch is padded inside. `mels` [n][80][16]; `crops` [n][3][S][S] RGB; `out` likewise.
+ */
+bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, float *out,
+              struct error *err) must_check;

@@ -1,7 +1,8 @@
 /* model: networks. ONNX Runtime behind one session type, the zoo of manifests, and one file a role.
  *
- * It promises: a model is bound by rank and shape, never by luck; what does not fit is said before the first frame; a
- * batch has one fixed shape, so that nothing is tuned or allocated twice. It knows nothing of queues and campaigns. */
+ * It promises: a model is bound by rank and shape, never by luck; what does not fit is said before the first
+ * frame; a batch has one fixed shape, so that nothing is tuned or allocated twice. It knows nothing of queues
+ * and campaigns. */
 #pragma once
 
 #include "model/detect.h"

@@ -1,4 +1,5 @@
-/* The embedded Redis of `mela up`: a private redis-server on a unix socket with AOF, below the farm's data directory. */
+/* The embedded Redis of `mela up`: a private redis-server on a unix socket with AOF, below the farm's data
+ * directory. */
 #pragma once
 
 #include <sys/types.h>
@@ -7,8 +8,9 @@
 
 struct local_redis;
 
-/* Starts redis-server below `directory` (made when missing) and waits until it answers. A server that a killed parent
- * left behind on the same directory is taken over. child.failed with the last line of its log otherwise. */
+/* Starts redis-server below `directory` (made when missing) and waits until it answers. A server that a
+ * killed parent left behind on the same directory is taken over. child.failed with the last line of its log
+ * otherwise. */
 struct local_redis *local_redis_start(const char *directory, struct error *err) must_check;
 /* "unix:///.../redis.sock". Borrowed. */
 const char *local_redis_url(const struct local_redis *redis);

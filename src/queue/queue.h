@@ -1,9 +1,10 @@
 /* queue: jobs in Redis. Every transition is one Lua script; docs/queue.md states the invariants.
  *
- * It promises: a job is run by whoever holds its lease and finished by nobody else; nothing that was acknowledged is
- * lost while Redis keeps its data; order is class first, fair between campaigns, first in first out inside one; time is
- * Redis' own. A struct queue is one connection and is used by one thread. Every call has a deadline, reconnects on its
- * own when the connection broke before the command was sent, and fails with queue.unavailable otherwise. */
+ * It promises: a job is run by whoever holds its lease and finished by nobody else; nothing that was
+ * acknowledged is lost while Redis keeps its data; order is class first, fair between campaigns, first in
+ * first out inside one; time is Redis' own. A struct queue is one connection and is used by one thread. Every
+ * call has a deadline, reconnects on its own when the connection broke before the command was sent, and fails
+ * with queue.unavailable otherwise. */
 #pragma once
 
 #include "farm/farm.h"
@@ -11,10 +12,14 @@
 struct queue;
 
 struct queue_options {
-    const char *url;  /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
+    const char
+        *url; /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
     const char *farm; /* namespace; every key carries the hash tag {farm}; NULL: "mela" */
     int timeout_ms;   /* of one command; 0: 5000 */
+    int retry_ms;     /* before the first retry of a failed job, doubled for each further one; 0: 2000 */
 };
+
+enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
 
 /* Connects and checks the server: noeviction, version >= 6.2; queue.config or queue.unavailable otherwise. */
 struct queue *queue_open(const struct queue_options *options, struct error *err) must_check;
@@ -25,10 +30,11 @@ bool queue_ping(struct queue *queue, struct error *err) must_check;
 
 /* ---- campaigns ---- */
 
-/* Adds a campaign with its plan job ready. The spec must be in the store already (invariant 8). Submitting the same id
- * and spec hash again changes nothing and succeeds with *created false; another hash is queue.exists. */
-bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
-                  struct error *err) must_check;
+/* Adds a campaign with its plan job ready. The spec must be in the store already (invariant 8). Submitting
+ * the same id and spec hash again changes nothing and succeeds with *created false; another hash is
+ * queue.exists. */
+bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256,
+                  bool *created, struct error *err) must_check;
 /* Ends every job of the campaign that is not ended; leased ones learn it at their next heartbeat. */
 bool queue_cancel(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* Revives a dead job and whatever its death ended. queue.state when it is not dead. */
@@ -44,63 +50,74 @@ struct claim {
 };
 
 struct claim_options {
-    const char *worker;    /* id of the worker */
+    const char *worker; /* id of the worker */
     const enum pool *pools;
     size_t pool_count;
     int lease_ms;
 };
 
 /* Claims up to `capacity` jobs without waiting; *count may be 0. */
-bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims, size_t capacity,
-                 size_t *count, struct error *err) must_check;
+bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims,
+                 size_t capacity, size_t *count, struct error *err) must_check;
 /* Blocks up to `wait_ms` until a job of these pools may be ready. Success with *ready false is a time-out. */
-bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready, struct error *err)
-    must_check;
-/* Renews the lease and stores progress, a small JSON object such as {"frames":120,"of":240,"step":"lips"} (may be
- * NULL). queue.stale: the lease is lost; cancelled: the campaign was cancelled. Either way the worker stops the job. */
+bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
+                struct error *err) must_check;
+/* Renews the lease and stores progress, a small JSON object such as {"frames":120,"of":240,"step":"lips"}
+ * (may be NULL). queue.stale: the lease is lost; cancelled: the campaign was cancelled. Either way the worker
+ * stops the job. */
 bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim *claim, int lease_ms,
                      const json_t *progress, struct error *err) must_check;
 
 struct job_result {
     const char *artifact; /* store key that this attempt wrote; "" for none. Published by the finish */
-    const json_t *report; /* {"frames":240,"steps_ms":{"decode":12,...},"bytes":...,...}; kept with the job for trace */
+    const json_t *
+        report; /* {"frames":240,"steps_ms":{"decode":12,...},"bytes":...,...}; kept with the job for trace */
     const struct job_spec *children;
     size_t child_count;
 };
 
-/* Publishes the artifact, spawns children, counts down `next`, ends the job: one script. A child that exists already is
- * left as it is. queue.stale when the lease is lost: nothing was published. */
-bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
-                  struct error *err) must_check;
-/* The job ended in an error. Permanent ones, and the last allowed attempt, make it dead; else it is delayed with backoff
- * and jitter and keeps its place. */
-bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,
-                struct error *err) must_check;
+/* Publishes the artifact, spawns children, counts down `next`, ends the job: one script. A child that exists
+ * already is left as it is. queue.stale when the lease is lost: nothing was published. */
+bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim,
+                  const struct job_result *result, struct error *err) must_check;
+/* The job ended in an error. Permanent ones, and the last allowed attempt, make it dead; else it is delayed
+ * with backoff and jitter and keeps its place. */
+bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim,
+                const struct error *failure, struct error *err) must_check;
 /* Gives the job back unharmed (drain, preemption): neither an error nor a crash; it keeps its place. */
-bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) must_check;
-/* Tells that this worker lives: shown by queue_workers until `ttl_ms` passed. `info` is an object: host, pid, pools,
- * device, job_id, state ... */
-bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms, struct error *err)
-    must_check;
+bool queue_release(struct queue *queue, const char *worker, const struct claim *claim,
+                   struct error *err) must_check;
+/* Tells that this worker lives: shown by queue_workers until `ttl_ms` passed. `info` is an object: host, pid,
+ * pools, device, job_id, state ... */
+bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms,
+                       struct error *err) must_check;
 bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) must_check;
+
+/* A bounded piece of house-keeping: returns expired leases to ready (claims do so too) and removes campaigns
+ * that ended more than `keep_ms` ago with all their keys. *more: there was something to do, so call again.
+ * Whoever runs all the time calls it about once a second; it does no harm from several places at once. */
+bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) must_check;
 
 /* ---- reading ----
  * All return new references. */
 
-/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","jobs":{"ready":1,...},"languages":[{
- * "language","state","error",...}]}; state: running, done, partial, failed, cancelled. queue.not_found. */
+/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","spec_sha256","jobs":{"ready":1,...},
+ * "languages":[{"language","state","error","job"}]}; state: running, done, partial, failed, cancelled. error and job, the
+ * one that ended the language, are null unless it failed. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* {"items":[...],"next":"cursor"|null}: newest first. `cursor` NULL: from the start. */
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
 /* {"items":[job...],"next":...}: in id order. */
-json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit, struct error *err)
-    must_check;
+json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
+                   struct error *err) must_check;
 /* {"id","campaign","kind","language","index","state","attempt","worker","created_ms","ready_ms","claimed_ms",
  * "finished_ms","progress","artifact","report","errors","crashes","error":{"code","message"}}. */
 json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) must_check;
 json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
-/* The published artifact keys of `count` jobs of one campaign, as a JSON array of strings; null where there is none. */
-json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count, struct error *err) must_check;
+/* The published artifact keys of `count` jobs of one campaign, as a JSON array of strings; null where there
+ * is none. */
+json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count,
+                        struct error *err) must_check;
 /* Events after `last_id` ("0": all kept; "$": only new), blocking up to `wait_ms` when there are none:
  * [{"id":"1699-0","type":"job|progress|campaign","data":{...}}...]. `campaign` NULL: of the whole farm. */
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,

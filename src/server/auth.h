@@ -12,5 +12,6 @@ void keys_free(struct keys *keys);
 DEFINE_CLEANUP(struct keys *, keys_free)
 /* True and *role when `key` is known. Looks at every entry, whatever matches. `name` is borrowed. */
 bool keys_check(const struct keys *keys, const char *key, enum role *role, const char **name);
-/* Makes a random key ("mela_" + 43 characters), adds its hash to the file (0600), and returns it; caller frees. */
+/* Makes a random key ("mela_" + 43 characters), adds its hash to the file (0600), and returns it; caller
+ * frees. */
 char *keys_create(const char *path, const char *name, enum role role, struct error *err) must_check;

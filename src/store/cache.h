@@ -11,11 +11,12 @@ void cache_close(struct cache *cache);
 DEFINE_CLEANUP(struct cache *, cache_close)
 #define _cleanup_cache_ _cleanup_(cache_close_cleanup)
 
-/* A local path that holds the object as it is now in the store (checked by ETag, or size and time), fetched if needed,
- * once even when several processes ask together. Stays valid until cache_release; NULL on failure. `store` in file://
- * form answers with its own path without copying. */
+/* A local path that holds the object as it is now in the store (checked by ETag, or size and time), fetched
+ * if needed, once even when several processes ask together. Stays valid until cache_release; NULL on failure.
+ * `store` in file:// form answers with its own path without copying. */
 struct cache_entry;
-struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key, struct error *err) must_check;
+struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key,
+                                struct error *err) must_check;
 /* Borrowed, valid until release. */
 const char *cache_entry_path(const struct cache_entry *entry);
 void cache_release(struct cache_entry *entry);

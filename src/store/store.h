@@ -1,8 +1,9 @@
 /* store: objects by key, in a folder or in S3, behind one interface.
  *
- * It promises: an object appears whole or not at all; a key cannot leave the root; a conditional create has exactly one
- * winner; transient trouble is retried inside with jitter, and what comes out is typed (store.not_found, store.denied,
- * store.exists, store.unavailable, disk.full ...). A struct store may be used by several threads at once. */
+ * It promises: an object appears whole or not at all; a key cannot leave the root; a conditional create has
+ * exactly one winner; transient trouble is retried inside with jitter, and what comes out is typed
+ * (store.not_found, store.denied, store.exists, store.unavailable, disk.full ...). A struct store may be used
+ * by several threads at once. */
 #pragma once
 
 #include <stdint.h>
@@ -17,8 +18,9 @@ enum store_flags {
 };
 
 struct store_options {
-    const char *endpoint; /* S3 only: http(s)://host:port of MinIO and the like; NULL: AWS. Implies path style */
-    const char *region;   /* S3 only: NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile, then us-east-1 */
+    const char
+        *endpoint; /* S3 only: http(s)://host:port of MinIO and the like; NULL: AWS. Implies path style */
+    const char *region; /* S3 only: NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile, then us-east-1 */
 };
 
 struct store_stat {
@@ -27,15 +29,16 @@ struct store_stat {
     char etag[80];       /* "" for file:// */
 };
 
-/* `url` is file:///absolute/folder (made when missing) or s3://bucket[/prefix]. NULL options: from the environment
- * (MELA_S3_ENDPOINT or AWS_ENDPOINT_URL, AWS_*). */
+/* `url` is file:///absolute/folder (made when missing) or s3://bucket[/prefix]. NULL options: from the
+ * environment (MELA_S3_ENDPOINT or AWS_ENDPOINT_URL, AWS_*). */
 struct store *store_open(const char *url, const struct store_options *options, struct error *err) must_check;
 void store_close(struct store *store);
 DEFINE_CLEANUP(struct store *, store_close)
 #define _cleanup_store_ _cleanup_(store_close_cleanup)
 
 /* The whole object, appended to `out`; store.too_large beyond `limit` bytes. */
-bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out, struct error *err) must_check;
+bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out,
+               struct error *err) must_check;
 /* Bytes [offset, offset + length), fewer at the object's end. */
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
                      struct error *err) must_check;
@@ -44,8 +47,8 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
 bool store_put(struct store *store, const char *key, const void *data, size_t length, enum store_flags flags,
                struct error *err) must_check;
 /* Streams a local file; S3 uses parallel multipart above 16 MiB. */
-bool store_put_file(struct store *store, const char *key, const char *path, enum store_flags flags, struct error *err)
-    must_check;
+bool store_put_file(struct store *store, const char *key, const char *path, enum store_flags flags,
+                    struct error *err) must_check;
 bool store_head(struct store *store, const char *key, struct store_stat *stat, struct error *err) must_check;
 /* A missing key is success. */
 bool store_delete(struct store *store, const char *key, struct error *err) must_check;
@@ -53,14 +56,17 @@ bool store_delete(struct store *store, const char *key, struct error *err) must_
 bool store_list(struct store *store, const char *prefix,
                 bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                 struct error *err) must_check;
-/* A URL that gives `method` ("GET" or "PUT") on this key for `seconds` without credentials; caller frees. For file://
- * the file's own URL. */
-char *store_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) must_check;
+/* A URL that gives `method` ("GET" or "PUT") on this key for `seconds` without credentials; caller frees. For
+ * file:// the file's own URL. */
+char *store_presign(struct store *store, const char *method, const char *key, int seconds,
+                    struct error *err) must_check;
 
-/* An object written piece by piece. Commit or abort ends it and frees it; nothing is visible before commit. */
+/* An object written piece by piece. Commit or abort ends it and frees it; nothing is visible before commit.
+ */
 struct store_writer;
 struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) must_check;
-bool store_writer_write(struct store_writer *writer, const void *data, size_t length, struct error *err) must_check;
+bool store_writer_write(struct store_writer *writer, const void *data, size_t length,
+                        struct error *err) must_check;
 bool store_writer_commit(struct store_writer *writer, enum store_flags flags, struct error *err) must_check;
 void store_writer_abort(struct store_writer *writer);
 DEFINE_CLEANUP(struct store_writer *, store_writer_abort)

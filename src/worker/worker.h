@@ -1,7 +1,7 @@
 /* worker: the data plane's loop: claim, run the stage, heartbeat, finish; prefetch and drain.
  *
- * It promises: a job whose lease is lost is stopped within one batch and publishes nothing; SIGTERM gives back what
- * cannot be finished in time, unharmed; heartbeats never wait for a network or a codec. */
+ * It promises: a job whose lease is lost is stopped within one batch and publishes nothing; SIGTERM gives
+ * back what cannot be finished in time, unharmed; heartbeats never wait for a network or a codec. */
 #pragma once
 
 #include "queue/queue.h"
@@ -21,5 +21,6 @@ struct worker_options {
     int idle_exit_ms;           /* end after so long without a job; 0: never */
 };
 
-/* Runs until SIGTERM or SIGINT (drain), or idle time-out. False when it could not start or lost Redis for good. */
+/* Runs until SIGTERM or SIGINT (drain), or idle time-out. False when it could not start or lost Redis for
+ * good. */
 bool worker_run(const struct worker_options *options, struct error *err) must_check;

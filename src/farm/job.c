@@ -1,0 +1,78 @@
+#include "farm/job.h"
+
+#include "farm/names.h"
+
+static const char *const kind_names[] = {"plan", "track", "dub", "join"};
+static const char *const pool_names[] = {"cpu", "lipsync"};
+static const char *const state_names[] = {"waiting", "ready", "delayed",  "leased",
+                                          "done",    "dead",  "cancelled"};
+static const enum pool kind_pools[] = {POOL_CPU, POOL_LIPSYNC, POOL_LIPSYNC, POOL_CPU};
+_Static_assert(ARRAY_LENGTH(kind_names) == KIND_COUNT && ARRAY_LENGTH(kind_pools) == KIND_COUNT,
+               "one a kind");
+_Static_assert(ARRAY_LENGTH(pool_names) == POOL_COUNT, "one a pool");
+_Static_assert(ARRAY_LENGTH(state_names) == JOB_STATE_COUNT, "one a state");
+
+const char *job_kind_name(enum job_kind kind) { return kind_names[kind]; }
+enum pool job_kind_pool(enum job_kind kind) { return kind_pools[kind]; }
+const char *pool_name(enum pool pool) { return pool_names[pool]; }
+const char *job_state_name(enum job_state state) { return state_names[state]; }
+
+#define DEFINE_PARSE(function, type, names)                                                                  \
+    bool function(const char *name, type *out) {                                                             \
+        int index;                                                                                           \
+        if (!names_find(names, ARRAY_LENGTH(names), name, &index))                                           \
+            return false;                                                                                    \
+        *out = (type)index;                                                                                  \
+        return true;                                                                                         \
+    }
+DEFINE_PARSE(job_kind_parse, enum job_kind, kind_names)
+DEFINE_PARSE(pool_parse, enum pool, pool_names)
+DEFINE_PARSE(job_state_parse, enum job_state, state_names)
+
+void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]) {
+    const char *separator = id->language[0] ? "/" : "";
+    int length = snprintf(out, JOB_ID_MAX + 1, "%s%s%s/%s", id->campaign, separator, id->language,
+                          kind_names[id->kind]);
+    if (id->kind == KIND_TRACK || id->kind == KIND_DUB)
+        snprintf(out + length, (size_t)(JOB_ID_MAX + 1 - length), "/%04d", id->index);
+}
+
+/* Copies the text up to the next slash (or the end) and steps over it; false when it does not fit or is
+ * empty. */
+static bool take_part(const char **text, char *out, size_t size) {
+    size_t length = strcspn(*text, "/");
+    if (length == 0 || length >= size)
+        return false;
+    memcpy(out, *text, length);
+    out[length] = '\0';
+    *text += length + ((*text)[length] == '/');
+    return true;
+}
+
+static bool parse_index(const char *text, int *index) {
+    size_t digits = strspn(text, "0123456789");
+    if (digits < 4 || digits > 8 || text[digits] != '\0')
+        return false;
+    *index = (int)strtol(text, NULL, 10);
+    return true;
+}
+
+bool job_id_parse(const char *text, struct job_id *out) {
+    *out = (struct job_id){0};
+    char part[LANGUAGE_MAX + 1];
+    if (!take_part(&text, out->campaign, sizeof out->campaign) || !campaign_id_is_valid(out->campaign) ||
+        !take_part(&text, part, sizeof part))
+        return false;
+    if (language_is_valid(part)) {
+        memcpy(out->language, part, sizeof part);
+        if (!take_part(&text, part, sizeof part))
+            return false;
+    }
+    if (!job_kind_parse(part, &out->kind))
+        return false;
+    bool has_language = out->kind == KIND_DUB || out->kind == KIND_JOIN;
+    bool has_index = out->kind == KIND_TRACK || out->kind == KIND_DUB;
+    bool open_end = text[-1] == '/' && text[0] == '\0'; /* "a/plan/" */
+    return !open_end && has_language == (out->language[0] != '\0') &&
+           (has_index ? parse_index(text, &out->index) : text[0] == '\0');
+}

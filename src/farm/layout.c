@@ -1,0 +1,37 @@
+#include "farm/layout.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+char *layout_spec(const char *campaign) { return xasprintf("campaigns/%s/spec.json", campaign); }
+
+char *layout_plan(const char *campaign) { return xasprintf("campaigns/%s/plan.json", campaign); }
+
+char *layout_artifact(const struct job_id *job, int attempt) {
+    switch (job->kind) {
+    case KIND_TRACK:
+        return xasprintf("campaigns/%s/track/%04d.%d.trk", job->campaign, job->index, attempt);
+    case KIND_DUB:
+        return xasprintf("campaigns/%s/%s/%04d.%d.mp4", job->campaign, job->language, job->index, attempt);
+    case KIND_JOIN:
+        return xasprintf("campaigns/%s/%s/final.%d.mp4", job->campaign, job->language, attempt);
+    default:
+        return layout_plan(job->campaign);
+    }
+}
+
+char *layout_receipt(const struct job_id *job) {
+    char id[JOB_ID_MAX + 1];
+    job_id_format(job, id);
+    _cleanup_free_ char *prefix = layout_receipts_prefix(job->campaign);
+    return xasprintf("%s%s.json", prefix, id + strlen(job->campaign) + 1);
+}
+
+char *layout_receipts_prefix(const char *campaign) { return xasprintf("campaigns/%s/receipts/", campaign); }
+
+char *layout_file(const char *sha256) { return xasprintf("files/%s", sha256); }
+
+char *layout_model(const char *name, const char *sha256, const char *file) {
+    return xasprintf("models/%s/%s/%s", name, sha256, file);
+}

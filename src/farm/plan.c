@@ -1,0 +1,303 @@
+#include "farm/plan.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* First index in [from, count) whose pts is not before `time`. */
+static int64_t first_at_or_after(const struct plan_input *in, int64_t from, int64_t time) {
+    int64_t low = from, high = in->frame_count;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (in->pts[middle] < time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void add_segment(struct plan *plan, const struct plan_input *in, int64_t first, int64_t end) {
+    plan->segments = xreallocarray(plan->segments, plan->segment_count + 1, sizeof *plan->segments);
+    plan->segments[plan->segment_count++] =
+        (struct plan_segment){.first_frame = first,
+                              .frames = end - first,
+                              .start_pts = in->pts[first],
+                              .end_pts = end < in->frame_count ? in->pts[end] : in->end_pts};
+}
+
+static void cut_segments(struct plan *plan, const struct plan_input *in, double seconds) {
+    double ticks = seconds * in->time_base_den / in->time_base_num;
+    int64_t first = 0;
+    for (int64_t k = 1; first < in->frame_count; k++) {
+        int64_t boundary = llround((double)k * ticks);
+        bool last = in->end_pts - boundary < llround(ticks / 5);
+        int64_t end = last ? in->frame_count : first_at_or_after(in, first, boundary);
+        if (end > first)
+            add_segment(plan, in, first, end);
+        first = end;
+    }
+}
+
+/* When frame `i` ends. */
+static int64_t frame_end(const struct plan_input *in, int64_t i) {
+    return i + 1 < in->frame_count ? in->pts[i + 1] : in->end_pts;
+}
+
+/* When the n-th frame shown of an output begins, counted from the output's start. */
+static int64_t shown_at(const struct plan_input *in, const struct plan_segment *segment, bool reversed,
+                        int64_t n) {
+    if (!reversed)
+        return in->pts[segment->first_frame + n] - segment->start_pts;
+    return segment->end_pts - frame_end(in, segment->first_frame + segment->frames - 1 - n);
+}
+
+/* Adds one output that begins at `start`, cut where `end` is reached; answers when it ends. */
+static int64_t add_output(struct plan_language *language, const struct plan *plan,
+                          const struct plan_input *in, struct plan_output output, int64_t end) {
+    const struct plan_segment *segment = &plan->segments[output.segment];
+    int64_t low = 1, high = segment->frames; /* frames that begin before `end`, at least one */
+    while (low < high) {
+        int64_t middle = low + (high - low + 1) / 2;
+        if (output.start_pts + shown_at(in, segment, output.reversed, middle - 1) < end)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    output.frames = low;
+    language->outputs = xreallocarray(language->outputs, language->output_count + 1, sizeof output);
+    language->outputs[language->output_count++] = output;
+    return output.start_pts + (low < segment->frames ? shown_at(in, segment, output.reversed, low)
+                                                     : segment->end_pts - segment->start_pts);
+}
+
+static void lay_out(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
+                    enum sync_mode sync) {
+    int64_t speech = llround(language->speech_seconds * in->time_base_den / in->time_base_num);
+    int64_t end = sync == SYNC_SILENCE   ? in->end_pts
+                  : sync == SYNC_CUT_OFF ? MIN(speech, in->end_pts)
+                                         : speech;
+    int count = (int)plan->segment_count;
+    for (int k = 0; k == 0 || language->end_pts < end; k++) {
+        bool reversed = sync == SYNC_BOUNCE && k / count % 2 == 1;
+        struct plan_output output = {.segment = reversed ? count - 1 - k % count : k % count,
+                                     .reversed = reversed,
+                                     .start_pts = language->end_pts};
+        language->end_pts = add_output(language, plan, in, output, end);
+    }
+}
+
+struct plan *plan_make(const struct campaign *campaign, const struct plan_input *in) {
+    struct plan *plan = xnew(struct plan);
+    *plan = (struct plan){.width = in->width,
+                          .height = in->height,
+                          .time_base_num = in->time_base_num,
+                          .time_base_den = in->time_base_den,
+                          .rate_num = in->rate_num,
+                          .rate_den = in->rate_den,
+                          .frame_count = in->frame_count,
+                          .end_pts = in->end_pts,
+                          .shot_count = in->shot_count,
+                          .language_count = campaign->dub_count,
+                          .media = json_incref(in->media)};
+    plan->shots = xnew_array(int64_t, in->shot_count);
+    memcpy(plan->shots, in->shots, in->shot_count * sizeof *in->shots);
+    cut_segments(plan, in, campaign->options.segment_seconds);
+    plan->languages = xnew_array(struct plan_language, campaign->dub_count);
+    for (size_t i = 0; i < campaign->dub_count; i++) {
+        plan->languages[i].language = xstrdup(campaign->dubs[i].language);
+        plan->languages[i].speech_seconds = in->speech_seconds[i];
+        lay_out(&plan->languages[i], plan, in, campaign->options.sync);
+    }
+    return plan;
+}
+
+void plan_free(struct plan *plan) {
+    for (size_t i = 0; i < plan->language_count; i++) {
+        free(plan->languages[i].language);
+        free(plan->languages[i].outputs);
+    }
+    free(plan->languages);
+    free(plan->segments);
+    free(plan->shots);
+    json_decref(plan->media);
+    free(plan);
+}
+
+/* ---- JSON ---- */
+
+static json_t *language_to_json(const struct plan_language *language) {
+    json_t *outputs = json_array();
+    for (size_t i = 0; i < language->output_count; i++) {
+        const struct plan_output *o = &language->outputs[i];
+        json_array_append_new(outputs, json_pack("[i,I,b,I]", o->segment, (json_int_t)o->frames, o->reversed,
+                                                 (json_int_t)o->start_pts));
+    }
+    return json_pack("{s:s,s:f,s:I,s:o}", "language", language->language, "speech_seconds",
+                     language->speech_seconds, "end_pts", (json_int_t)language->end_pts, "outputs", outputs);
+}
+
+json_t *plan_to_json(const struct plan *plan) {
+    json_t *segments = json_array(), *shots = json_array(), *languages = json_array();
+    for (size_t i = 0; i < plan->segment_count; i++) {
+        const struct plan_segment *s = &plan->segments[i];
+        json_array_append_new(segments,
+                              json_pack("[I,I,I,I]", (json_int_t)s->first_frame, (json_int_t)s->frames,
+                                        (json_int_t)s->start_pts, (json_int_t)s->end_pts));
+    }
+    for (size_t i = 0; i < plan->shot_count; i++)
+        json_array_append_new(shots, json_integer(plan->shots[i]));
+    for (size_t i = 0; i < plan->language_count; i++)
+        json_array_append_new(languages, language_to_json(&plan->languages[i]));
+    return json_pack("{s:i,s:[i,i],s:[i,i],s:[i,i],s:I,s:I,s:o,s:o,s:o,s:O?}", "version", 1, "size",
+                     plan->width, plan->height, "time_base", plan->time_base_num, plan->time_base_den, "rate",
+                     plan->rate_num, plan->rate_den, "frames", (json_int_t)plan->frame_count, "end_pts",
+                     (json_int_t)plan->end_pts, "segments", segments, "shots", shots, "languages", languages,
+                     "media", plan->media);
+}
+
+static bool segment_from_json(json_t *json, struct plan_segment *out) {
+    json_int_t first, frames, start, end;
+    if (json_unpack(json, "[I,I,I,I]", &first, &frames, &start, &end) != 0)
+        return false;
+    *out = (struct plan_segment){first, frames, start, end};
+    return true;
+}
+
+static bool output_from_json(json_t *json, size_t segment_count, struct plan_output *out) {
+    json_int_t frames, start;
+    int reversed;
+    if (json_unpack(json, "[i,I,b,I]", &out->segment, &frames, &reversed, &start) != 0)
+        return false;
+    out->frames = frames;
+    out->start_pts = start;
+    out->reversed = reversed;
+    return out->segment >= 0 && (size_t)out->segment < segment_count;
+}
+
+static bool language_from_json(json_t *json, size_t segment_count, struct plan_language *out) {
+    const char *language;
+    json_int_t end;
+    json_t *outputs;
+    if (json_unpack(json, "{s:s,s:F,s:I,s:o}", "language", &language, "speech_seconds", &out->speech_seconds,
+                    "end_pts", &end, "outputs", &outputs) != 0)
+        return false;
+    out->language = xstrdup(language);
+    out->end_pts = end;
+    out->output_count = json_array_size(outputs);
+    out->outputs = xnew_array(struct plan_output, out->output_count);
+    for (size_t i = 0; i < out->output_count; i++)
+        if (!output_from_json(json_array_get(outputs, i), segment_count, &out->outputs[i]))
+            return false;
+    return true;
+}
+
+static bool lists_from_json(json_t *segments, json_t *shots, json_t *languages, struct plan *plan) {
+    plan->segment_count = json_array_size(segments);
+    plan->segments = xnew_array(struct plan_segment, plan->segment_count);
+    for (size_t i = 0; i < plan->segment_count; i++)
+        if (!segment_from_json(json_array_get(segments, i), &plan->segments[i]))
+            return false;
+    plan->shot_count = json_array_size(shots);
+    plan->shots = xnew_array(int64_t, plan->shot_count);
+    for (size_t i = 0; i < plan->shot_count; i++)
+        plan->shots[i] = json_integer_value(json_array_get(shots, i));
+    plan->language_count = json_array_size(languages);
+    plan->languages = xnew_array(struct plan_language, plan->language_count);
+    for (size_t i = 0; i < plan->language_count; i++)
+        if (!language_from_json(json_array_get(languages, i), plan->segment_count, &plan->languages[i]))
+            return false;
+    return true;
+}
+
+struct plan *plan_from_json(const json_t *json, struct error *err) {
+    _cleanup_plan_ struct plan *plan = xnew(struct plan);
+    json_t *segments, *shots, *languages, *media = NULL;
+    json_int_t frames, end;
+    int version;
+    bool read =
+        json_unpack((json_t *)(uintptr_t)json, "{s:i,s:[i,i],s:[i,i],s:[i,i],s:I,s:I,s:o,s:o,s:o,s?o}",
+                    "version", &version, "size", &plan->width, &plan->height, "time_base",
+                    &plan->time_base_num, &plan->time_base_den, "rate", &plan->rate_num, &plan->rate_den,
+                    "frames", &frames, "end_pts", &end, "segments", &segments, "shots", &shots, "languages",
+                    &languages, "media", &media) == 0;
+    if (!read || version != 1 || !lists_from_json(segments, shots, languages, plan)) {
+        error_set(err, ERR_INTERNAL,
+                  "the plan was not written by this version of mela; cancel and submit again");
+        return NULL;
+    }
+    plan->frame_count = frames;
+    plan->end_pts = end;
+    plan->media = json_incref(media);
+    return steal(plan);
+}
+
+/* ---- the graph ---- */
+
+const struct plan_language *plan_language_find(const struct plan *plan, const char *language) {
+    for (size_t i = 0; i < plan->language_count; i++)
+        if (strcmp(plan->languages[i].language, language) == 0)
+            return &plan->languages[i];
+    return NULL;
+}
+
+static bool segment_is_shown(const struct plan *plan, int segment) {
+    for (size_t i = 0; i < plan->language_count; i++)
+        for (size_t k = 0; k < plan->languages[i].output_count; k++)
+            if (plan->languages[i].outputs[k].segment == segment)
+                return true;
+    return false;
+}
+
+static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct job_id id,
+                                const char *language) {
+    *jobs = xreallocarray(*jobs, *count + 1, sizeof **jobs);
+    struct job_spec *job = &(*jobs)[(*count)++];
+    *job = (struct job_spec){0};
+    snprintf(id.language, sizeof id.language, "%s", language);
+    job_id_format(&id, job->id);
+    return job;
+}
+
+static size_t children_of_plan(const struct plan *plan, const struct job_id *done, struct job_spec **jobs) {
+    size_t count = 0;
+    struct job_id id = *done;
+    for (size_t s = 0; s < plan->segment_count; s++)
+        if (segment_is_shown(plan, (int)s)) {
+            id.kind = KIND_TRACK;
+            id.index = (int)s;
+            add_job(jobs, &count, id, "");
+        }
+    for (size_t i = 0; i < plan->language_count; i++) {
+        id.kind = KIND_JOIN;
+        id.index = 0;
+        add_job(jobs, &count, id, plan->languages[i].language)->waits_for =
+            (int)plan->languages[i].output_count;
+    }
+    return count;
+}
+
+static size_t children_of_track(const struct plan *plan, const struct job_id *done, struct job_spec **jobs) {
+    size_t count = 0;
+    struct job_id id = *done;
+    for (size_t i = 0; i < plan->language_count; i++)
+        for (size_t k = 0; k < plan->languages[i].output_count; k++)
+            if (plan->languages[i].outputs[k].segment == done->index) {
+                id.kind = KIND_DUB;
+                id.index = (int)k;
+                struct job_spec *job = add_job(jobs, &count, id, plan->languages[i].language);
+                struct job_id join = {.kind = KIND_JOIN};
+                memcpy(join.campaign, done->campaign, sizeof join.campaign);
+                snprintf(join.language, sizeof join.language, "%s", plan->languages[i].language);
+                job_id_format(&join, job->next);
+            }
+    return count;
+}
+
+size_t plan_children(const struct plan *plan, const struct job_id *done, struct job_spec **jobs) {
+    *jobs = NULL;
+    if (done->kind == KIND_PLAN)
+        return children_of_plan(plan, done, jobs);
+    return done->kind == KIND_TRACK ? children_of_track(plan, done, jobs) : 0;
+}

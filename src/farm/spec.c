@@ -1,0 +1,87 @@
+#include "farm/spec.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { PROBLEMS_MAX = 100 }; /* more help nobody, and a hostile spec must not cost memory */
+
+void spec_problem(struct spec *spec, const char *path, const char *key, const char *message) {
+    if (json_array_size(spec->problems) >= PROBLEMS_MAX)
+        return;
+    _cleanup_free_ char *where = xasprintf("%s%s%s", path, key ? "." : "", key ? key : "");
+    json_array_append_new(spec->problems, json_pack("{s:s,s:s}", "path", where, "message", message));
+}
+
+void spec_unknown_members(struct spec *spec, const json_t *object, const char *path,
+                          const char *const *known) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], key) != 0)
+            i++;
+        if (!known[i])
+            spec_problem(spec, path, key, "is not known; check the spelling");
+    }
+}
+
+static bool has_control_character(const char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
+const char *spec_string(struct spec *spec, const json_t *object, const char *key, const char *path,
+                        bool required, size_t shortest, size_t longest) {
+    const json_t *value = json_object_get(object, key);
+    if (!value) {
+        if (required)
+            spec_problem(spec, path, key, "is missing");
+        return NULL;
+    }
+    const char *text = json_string_value(value);
+    size_t length = json_string_length(value);
+    if (text && length >= shortest && length <= longest && !has_control_character(text) &&
+        strlen(text) == length)
+        return text;
+    _cleanup_free_ char *message =
+        xasprintf("is not a text of %zu to %zu bytes without control characters", shortest, longest);
+    spec_problem(spec, path, key, message);
+    return NULL;
+}
+
+double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low,
+                   double high, double fallback) {
+    const json_t *value = json_object_get(object, key);
+    if (!value)
+        return fallback;
+    double number = json_number_value(value);
+    if (json_is_number(value) && number >= low && number <= high)
+        return number;
+    _cleanup_free_ char *message = xasprintf("is not a number from %g to %g", low, high);
+    spec_problem(spec, path, key, message);
+    return fallback;
+}
+
+bool spec_bool(struct spec *spec, const json_t *object, const char *key, const char *path, bool fallback) {
+    const json_t *value = json_object_get(object, key);
+    if (value && !json_is_boolean(value))
+        spec_problem(spec, path, key, "is not true or false");
+    return json_is_boolean(value) ? json_is_true(value) : fallback;
+}
+
+bool spec_path_escapes(const char *key) {
+    if (has_control_character(key))
+        return true;
+    for (const char *part = key;; part++) {
+        size_t length = strcspn(part, "/");
+        if (length == 0 || (length == 1 && part[0] == '.') ||
+            (length == 2 && part[0] == '.' && part[1] == '.'))
+            return true;
+        part += length;
+        if (*part == '\0')
+            return false;
+    }
+}

@@ -1,0 +1,82 @@
+#include "test.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "farm/config.h"
+
+static char *directory;
+
+static int make_directory(void **state) {
+    struct error err;
+    directory = directory_make_temporary("/tmp", "mela-test", &err);
+    return directory ? 0 : -1;
+}
+
+static int remove_directory(void **state) {
+    tree_remove(directory);
+    free(directory);
+    return 0;
+}
+
+static char *write_file(const char *text) {
+    struct error err;
+    char *path = xasprintf("%s/farm.json", directory);
+    assert_true(file_write_atomic(path, text, strlen(text), 0644, &err));
+    return path;
+}
+
+static const char *source_of(const json_t *list, const char *name) {
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item) if (strcmp(json_get_string(item, "name", ""), name) ==
+                                          0) return json_get_string(item, "source", NULL);
+    return NULL;
+}
+
+static void test_flags_beat_environment_beats_file_beats_default(void **state) {
+    struct error err;
+    _cleanup_free_ char *path = write_file("{\"redis\":\"redis://file\",\"farm\":\"file\",\"workers\":3}");
+    setenv("MELA_FARM", "environment", 1);
+    setenv("MELA_KEY", "very secret", 1);
+    _cleanup_config_ struct config *config = config_load(path, &err);
+    assert_non_null(config);
+    assert_true(config_set_flag(config, "device", "cpu", &err));
+    assert_string_equal(config_get(config, "redis"), "redis://file");
+    assert_string_equal(config_get(config, "farm"), "environment");
+    assert_string_equal(config_get(config, "device"), "cpu");
+    assert_string_equal(config_get(config, "listen"), "127.0.0.1:7420");
+    int64_t workers;
+    assert_true(config_get_integer(config, "workers", 0, 20, &workers, &err));
+    assert_int_equal(workers, 3);
+    assert_false(config_get_integer(config, "workers", 0, 2, &workers, &err));
+    assert_non_null(strstr(err.message, path));
+    _cleanup_json_ json_t *list = config_describe(config);
+    assert_string_equal(source_of(list, "redis"), path);
+    assert_string_equal(source_of(list, "farm"), "MELA_FARM");
+    assert_string_equal(source_of(list, "device"), "--device");
+    assert_string_equal(source_of(list, "listen"), "default");
+    _cleanup_free_ char *line = json_line(list);
+    assert_null(strstr(line, "very secret"));
+}
+
+static void test_bad_files_are_refused(void **state) {
+    struct error err;
+    _cleanup_free_ char *path = write_file("{\"colour\":1}");
+    assert_null(config_load(path, &err));
+    assert_int_equal(err.code, ERR_CONFIG_INVALID);
+    free(write_file("{"));
+    assert_null(config_load(path, &err));
+    assert_int_equal(err.code, ERR_JSON_INVALID);
+    assert_null(config_load("/nowhere/farm.json", &err));
+    assert_int_equal(err.code, ERR_IO);
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flags_beat_environment_beats_file_beats_default),
+        cmocka_unit_test(test_bad_files_are_refused),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

@@ -1,0 +1,134 @@
+#include "test.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "farm/plan.h"
+
+/* A film at 25 frames/s in ticks of 1/100 s, with one dub whose speech lasts `speech` seconds. */
+static struct plan *plan_of(int64_t frames, double speech, enum sync_mode sync) {
+    int64_t *pts = xnew_array(int64_t, frames);
+    for (int64_t i = 0; i < frames; i++)
+        pts[i] = i * 4;
+    struct dub dub = {.language = (char *)"hi"};
+    struct campaign campaign = {
+        .dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 2, .sync = sync}};
+    struct plan_input input = {.time_base_num = 1,
+                               .time_base_den = 100,
+                               .pts = pts,
+                               .frame_count = frames,
+                               .end_pts = frames * 4,
+                               .shots = (int64_t[]){0},
+                               .shot_count = 1,
+                               .speech_seconds = &speech};
+    struct plan *plan = plan_make(&campaign, &input);
+    free(pts);
+    return plan;
+}
+
+static int64_t frames_of(const struct plan *plan) {
+    int64_t frames = 0;
+    for (size_t i = 0; i < plan->languages[0].output_count; i++)
+        frames += plan->languages[0].outputs[i].frames;
+    return frames;
+}
+
+static void test_segments_cover_every_frame_once(void **state) {
+    for (int64_t frames = 1; frames < 400; frames += 7) {
+        _cleanup_plan_ struct plan *plan = plan_of(frames, 1000, SYNC_CUT_OFF);
+        int64_t next = 0;
+        for (size_t i = 0; i < plan->segment_count; i++) {
+            assert_int_equal(plan->segments[i].first_frame, next);
+            assert_int_equal(plan->segments[i].start_pts, next * 4);
+            next += plan->segments[i].frames;
+            assert_int_equal(plan->segments[i].end_pts, next * 4);
+        }
+        assert_int_equal(next, frames);
+        assert_int_equal(frames_of(plan), frames);
+    }
+}
+
+static void test_a_short_rest_joins_its_neighbour(void **state) {
+    _cleanup_plan_ struct plan *plan = plan_of(100 + 9, 1000, SYNC_CUT_OFF);
+    assert_int_equal(plan->segment_count, 2);
+    assert_int_equal(plan->segments[1].frames, 59);
+}
+
+static void test_cut_off_ends_with_the_shorter(void **state) {
+    _cleanup_plan_ struct plan *speech_short = plan_of(250, 4.5, SYNC_CUT_OFF);
+    assert_int_equal(frames_of(speech_short), 113); /* 4.5 s * 25 = 112.5 */
+    assert_int_equal(speech_short->languages[0].end_pts, 452);
+    _cleanup_plan_ struct plan *silent = plan_of(250, 0, SYNC_CUT_OFF);
+    assert_int_equal(frames_of(silent), 1);
+}
+
+static void test_silence_keeps_the_video(void **state) {
+    _cleanup_plan_ struct plan *plan = plan_of(250, 4.5, SYNC_SILENCE);
+    assert_int_equal(frames_of(plan), 250);
+}
+
+static void test_loop_and_bounce_last_as_long_as_the_speech(void **state) {
+    for (int bounce = 0; bounce < 2; bounce++) {
+        _cleanup_plan_ struct plan *plan = plan_of(125, 17.3, bounce ? SYNC_BOUNCE : SYNC_LOOP);
+        const struct plan_language *hi = &plan->languages[0];
+        assert_int_equal(frames_of(plan), 433); /* 17.3 s * 25 = 432.5 */
+        int64_t at = 0;
+        for (size_t i = 0; i < hi->output_count; i++) {
+            assert_int_equal(hi->outputs[i].start_pts, at);
+            at += hi->outputs[i].frames * 4;
+            assert_int_equal(hi->outputs[i].reversed, bounce && i / plan->segment_count % 2 == 1);
+        }
+        assert_int_equal(at, hi->end_pts);
+        size_t turn = plan->segment_count;
+        assert_int_equal(hi->outputs[turn].segment, bounce ? (int)turn - 1 : 0);
+    }
+}
+
+static void test_json_round_trip(void **state) {
+    _cleanup_plan_ struct plan *plan = plan_of(250, 17.3, SYNC_BOUNCE);
+    _cleanup_json_ json_t *json = plan_to_json(plan);
+    struct error err;
+    _cleanup_plan_ struct plan *again = plan_from_json(json, &err);
+    assert_non_null(again);
+    _cleanup_json_ json_t *twice = plan_to_json(again);
+    assert_true(json_equal(json, twice));
+    _cleanup_json_ json_t *other = json_pack("{s:i}", "version", 2);
+    assert_null(plan_from_json(other, &err));
+    assert_int_equal(err.code, ERR_INTERNAL);
+}
+
+static void test_children(void **state) {
+    _cleanup_plan_ struct plan *plan = plan_of(250, 17.3, SYNC_LOOP); /* 5 segments of 2 s, 9 outputs */
+    struct job_id done = {.campaign = "c", .kind = KIND_PLAN};
+    _cleanup_free_ struct job_spec *jobs = NULL;
+    assert_int_equal(plan_children(plan, &done, &jobs), 6);
+    assert_string_equal(jobs[4].id, "c/track/0004");
+    assert_string_equal(jobs[5].id, "c/hi/join");
+    assert_int_equal(jobs[5].waits_for, 9);
+    done = (struct job_id){.campaign = "c", .kind = KIND_TRACK, .index = 1};
+    _cleanup_free_ struct job_spec *dubs = NULL;
+    assert_int_equal(plan_children(plan, &done, &dubs), 2);
+    assert_string_equal(dubs[1].id, "c/hi/dub/0006");
+    assert_string_equal(dubs[1].next, "c/hi/join");
+}
+
+static void test_segments_nobody_sees_are_not_tracked(void **state) {
+    _cleanup_plan_ struct plan *plan = plan_of(250, 3, SYNC_CUT_OFF);
+    struct job_id done = {.campaign = "c", .kind = KIND_PLAN};
+    _cleanup_free_ struct job_spec *jobs = NULL;
+    assert_int_equal(plan_children(plan, &done, &jobs), 3); /* two tracks, one join */
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_segments_cover_every_frame_once),
+        cmocka_unit_test(test_a_short_rest_joins_its_neighbour),
+        cmocka_unit_test(test_cut_off_ends_with_the_shorter),
+        cmocka_unit_test(test_silence_keeps_the_video),
+        cmocka_unit_test(test_loop_and_bounce_last_as_long_as_the_speech),
+        cmocka_unit_test(test_json_round_trip),
+        cmocka_unit_test(test_children),
+        cmocka_unit_test(test_segments_nobody_sees_are_not_tracked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
