@@ -6,21 +6,26 @@
 struct zoo;
 
 /* Reads every manifest in `manifests` (shipped) and in `directory` (weights, and manifests of models the user
- * added). */
+ * added; it may not exist yet). io, json.invalid or model.invalid name the file that is wrong. */
 struct zoo *zoo_open(const char *manifests, const char *directory, struct error *err) must_check;
 void zoo_close(struct zoo *zoo);
 DEFINE_CLEANUP(struct zoo *, zoo_close)
 #define _cleanup_zoo_ _cleanup_(zoo_close_cleanup)
+/* Where networks opened through this zoo keep their optimised graphs; NULL, as at first: nowhere. */
+void zoo_set_cache(struct zoo *zoo, const char *directory);
+const char *zoo_cache(const struct zoo *zoo);
 
 /* [{"name","role","present","sha256","bytes","licence","source","memory_mb"}...]. New reference. */
 json_t *zoo_list(const struct zoo *zoo);
 /* The manifest, borrowed; model.not_found. */
 const json_t *zoo_manifest(const struct zoo *zoo, const char *name, struct error *err) must_check;
-/* Path of the weights after checking that they are there (size now, hash with zoo_check). Caller frees. */
+/* Path of the weights after checking that they are there (size now, hash with zoo_check). Caller frees.
+ * model.not_found, model.hash_mismatch. */
 char *zoo_file(const struct zoo *zoo, const char *name, struct error *err) must_check;
 /* Full hash check; model.hash_mismatch. */
 bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) must_check;
 /* Inspects a user's file, binds its shapes to the role ("lips", "detect", "mesh", "enhance"), copies it into
- * the zoo and writes its manifest. model.invalid tells shapes found and wanted. */
+ * the zoo and writes its manifest. `name`: 1 to 64 of a-z 0-9 . _ - with a letter or digit first, not in the
+ * zoo yet. model.invalid tells shapes found and wanted. */
 bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name,
              struct error *err) must_check;

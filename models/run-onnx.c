@@ -1,0 +1,124 @@
+// run-onnx MODEL OUTDIR [NAME=FILE:D,D,...]...
+// Runs an ONNX graph once on the CPU: every input is a file of raw float32 in the given shape, every output is written to
+// OUTDIR/<name>.f32, and its shape is printed as "name D,D,...". It exists to check graphs, not to be fast.
+#include <errno.h>
+#include <onnxruntime_c_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_VALUES 8
+#define MAX_RANK 8
+
+static const OrtApi *ort;
+
+static _Noreturn void die(const char *what, const char *why)
+{
+    fprintf(stderr, "run-onnx: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void check(OrtStatus *status, const char *what)
+{
+    if (status)
+        die(what, ort->GetErrorMessage(status));
+}
+
+// The tensor described by NAME=FILE:D,D,...; the string is cut at '=' so that it starts with the name.
+static OrtValue *read_input(char *argument, OrtAllocator *allocator)
+{
+    char *path = strchr(argument, '='), *shape = strrchr(argument, ':');
+    if (!path || !shape || shape < path)
+        die(argument, "an input is written NAME=FILE:D,D,...");
+    *path++ = *shape++ = 0;
+    int64_t dims[MAX_RANK];
+    size_t rank = 0, count = 1;
+    for (char *p = strtok(shape, ","); p; p = strtok(NULL, ",")) {
+        if (rank == MAX_RANK)
+            die(argument, "too many dimensions");
+        dims[rank] = strtoll(p, NULL, 10);
+        count *= (size_t)dims[rank++];
+    }
+    OrtValue *value;
+    float *data;
+    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value), argument);
+    check(ort->GetTensorMutableData(value, (void **)&data), argument);
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        die(path, strerror(errno));
+    if (fread(data, sizeof *data, count, f) != count || fgetc(f) != EOF)
+        die(path, "its size does not match the shape");
+    fclose(f);
+    return value;
+}
+
+static void write_output(const char *directory, const char *name, const OrtValue *value)
+{
+    OrtTensorTypeAndShapeInfo *info;
+    int64_t dims[MAX_RANK];
+    size_t rank, count;
+    const float *data;
+    check(ort->GetTensorTypeAndShape(value, &info), name);
+    check(ort->GetDimensionsCount(info, &rank), name);
+    if (rank > MAX_RANK)
+        die(name, "too many dimensions");
+    check(ort->GetDimensions(info, dims, rank), name);
+    check(ort->GetTensorShapeElementCount(info, &count), name);
+    check(ort->GetTensorMutableData((OrtValue *)value, (void **)&data), name);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.f32", directory, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, sizeof *data, count, f) != count || fclose(f))
+        die(path, strerror(errno));
+    printf("%s ", name);
+    for (size_t i = 0; i < rank; i++)
+        printf("%s%lld", i ? "," : "", (long long)dims[i]);
+    puts("");
+    ort->ReleaseTensorTypeAndShapeInfo(info);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3 || argc - 3 > MAX_VALUES)
+        die("usage", "run-onnx MODEL OUTDIR [NAME=FILE:D,D,...]...");
+    ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
+    if (!ort)
+        die("ONNX Runtime", "the library is older than the header");
+    OrtEnv *env;
+    OrtSessionOptions *options;
+    OrtSession *session;
+    OrtAllocator *allocator;
+    check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "run-onnx", &env), "start");
+    check(ort->CreateSessionOptions(&options), "start");
+    check(ort->SetIntraOpNumThreads(options, 1), "start");
+    check(ort->CreateSession(env, argv[1], options, &session), argv[1]);
+    check(ort->GetAllocatorWithDefaultOptions(&allocator), "start");
+
+    OrtValue *inputs[MAX_VALUES], *outputs[MAX_VALUES] = {0};
+    const char *input_names[MAX_VALUES];
+    char *output_names[MAX_VALUES];
+    size_t input_count = (size_t)(argc - 3), output_count;
+    for (size_t i = 0; i < input_count; i++) {
+        inputs[i] = read_input(argv[3 + i], allocator);
+        input_names[i] = argv[3 + i];
+    }
+    check(ort->SessionGetOutputCount(session, &output_count), argv[1]);
+    if (output_count > MAX_VALUES)
+        die(argv[1], "too many outputs");
+    for (size_t i = 0; i < output_count; i++)
+        check(ort->SessionGetOutputName(session, i, allocator, &output_names[i]), argv[1]);
+    check(ort->Run(session, NULL, input_names, (const OrtValue *const *)inputs, input_count,
+                   (const char *const *)output_names, output_count, outputs),
+          argv[1]);
+    for (size_t i = 0; i < output_count; i++) {
+        write_output(argv[2], output_names[i], outputs[i]);
+        check(ort->AllocatorFree(allocator, output_names[i]), "stop");
+        ort->ReleaseValue(outputs[i]);
+    }
+    for (size_t i = 0; i < input_count; i++)
+        ort->ReleaseValue(inputs[i]);
+    ort->ReleaseSession(session);
+    ort->ReleaseSessionOptions(options);
+    ort->ReleaseEnv(env);
+    return 0;
+}

@@ -1,0 +1,39 @@
+/* Inside the model room only: which tensor of a network is what, found by rank and shape. */
+#pragma once
+
+#include "model/session.h"
+#include "model/zoo.h"
+
+enum network_kind {
+    NETWORK_LIPS,
+    NETWORK_BLAZEFACE,
+    NETWORK_RETINAFACE,
+    NETWORK_SCRFD,
+    NETWORK_MESH,
+    NETWORK_ENHANCE
+};
+
+/* The tensors of a network as its file declares them. */
+struct signature {
+    const struct tensor_shape *inputs, *outputs;
+    int input_count, output_count;
+};
+
+struct binding {
+    enum network_kind kind;
+    int batch;         /* 0: free */
+    int width, height; /* of the picture; 0: free */
+    int picture, mel;  /* indexes of inputs */
+    /* Indexes of outputs. lips, enhance: picture. blazeface: boxes, scores. retinaface: boxes, scores,
+     * landmarks. scrfd: scores, boxes and landmarks of strides 8, 16, 32 each. mesh: landmarks, presence. */
+    int outputs[9];
+};
+
+struct signature signature_of(const struct session *session);
+/* Binds a network to "lips", "detect", "mesh" or "enhance"; model.invalid tells shapes found and wanted. */
+bool bind_role(const char *role, const struct signature *signature, struct binding *out,
+               struct error *err) must_check;
+/* Opens a model of the zoo that has this role, and binds it. */
+struct session *network_open(const struct zoo *zoo, const char *name, const char *role,
+                             const struct device *device, struct binding *binding,
+                             struct error *err) must_check;

@@ -1,0 +1,96 @@
+#include "model/runtime.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const OrtApi *api;
+static OrtEnv *env;
+static struct error start_error;
+
+bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what,
+                    struct error *err) {
+    if (!status)
+        return true;
+    error_set(err, code, "%s: %s", what, ort->GetErrorMessage(status));
+    for (char *c = err->message; *c; c++)
+        if (*c == '\n')
+            *c = ' ';
+    ort->ReleaseStatus(status);
+    return false;
+}
+
+static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category,
+                                     const char *id, const char *place, const char *message) {
+    log_write(NULL, level >= ORT_LOGGING_LEVEL_ERROR ? LOG_ERROR : LOG_WARN, "onnxruntime: %s", message);
+}
+
+static void start(void) {
+    api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
+    if (!api) {
+        error_set(&start_error, ERR_MODEL_RUN,
+                  "ONNX Runtime %s is too old, interface %d is needed: run script/setup",
+                  OrtGetApiBase()->GetVersionString(), ORT_API_VERSION);
+        return;
+    }
+    OrtStatus *status =
+        api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
+    if (!runtime_passed(api, status, ERR_MODEL_RUN, "ONNX Runtime does not start", &start_error))
+        api = NULL;
+}
+
+const OrtApi *runtime_api(const OrtEnv **environment, struct error *err) {
+    pthread_once(&once, start);
+    if (!api)
+        *err = start_error;
+    else if (environment)
+        *environment = env;
+    return api;
+}
+
+static int core_count(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index, struct error *err) {
+    OrtCUDAProviderOptionsV2 *cuda = NULL;
+    if (!runtime_passed(ort, ort->CreateCUDAProviderOptions(&cuda), ERR_MODEL_DEVICE, "CUDA provider", err))
+        return false;
+    char card[16];
+    snprintf(card, sizeof card, "%d", index);
+    /* Every session runs one shape, so the exhaustive search for convolutions is paid once. The default arena
+     * doubles at each growth and keeps it for ever; several models share a card here. */
+    const char *keys[] = {"device_id", "cudnn_conv_algo_search", "arena_extend_strategy"};
+    const char *values[] = {card, "EXHAUSTIVE", "kSameAsRequested"};
+    bool done = runtime_passed(ort, ort->UpdateCUDAProviderOptions(cuda, keys, values, ARRAY_LENGTH(keys)),
+                               ERR_MODEL_DEVICE, "CUDA provider", err) &&
+                runtime_passed(ort, ort->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda),
+                               ERR_MODEL_DEVICE, "the CUDA provider cannot be loaded", err);
+    ort->ReleaseCUDAProviderOptions(cuda);
+    return done;
+}
+
+OrtSessionOptions *runtime_options(const OrtApi *ort, const struct device *device, struct error *err) {
+    OrtSessionOptions *options = NULL;
+    if (!runtime_passed(ort, ort->CreateSessionOptions(&options), ERR_MODEL_RUN, "session options", err))
+        return NULL;
+    bool cuda = device->kind == DEVICE_CUDA;
+    int threads = cuda ? 1 : device->threads > 0 ? device->threads : core_count();
+    /* Threads that spin between runs take the cores that decoding and encoding need. */
+    bool done =
+        runtime_passed(ort, ort->SetIntraOpNumThreads(options, threads), ERR_MODEL_RUN, "threads", err) &&
+        runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
+                       ERR_MODEL_RUN, "spinning", err) &&
+        runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.set_denormal_as_zero", "1"),
+                       ERR_MODEL_RUN, "denormals", err) &&
+        (!cuda || append_cuda(ort, options, device->index, err));
+    if (done)
+        return options;
+    ort->ReleaseSessionOptions(options);
+    return NULL;
+}
