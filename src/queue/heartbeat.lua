@@ -1,8 +1,10 @@
 -- include: job
--- ARGV: job, worker, attempt, lease ms, progress (JSON object or "")
+-- ARGV: job, worker, attempt, lease ms, progress (JSON object or ""), longest time the job may take, ms
 local PROGRESS_EVENT_MS = 500
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
+-- Not renewed; but until it runs out the worker can still report the failure.
+if now - call('HGET', job.key, 'claimed') > tonumber(ARGV[6]) then return 'job.timeout' end
 call('ZADD', P .. 'leases', 'XX', now + ARGV[4], job.id)
 local progress = ARGV[5]
 if progress == '' then return 'ok' end

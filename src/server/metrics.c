@@ -47,7 +47,7 @@ static void metric_head(struct buffer *out, const char *name, const char *type, 
 static void metric_one(struct buffer *out, const char *name, const char *type, const char *help,
                        double value) {
     metric_head(out, name, type, help);
-    buffer_appendf(out, "%s %.17g\n", name, value);
+    buffer_appendf(out, "%s %.15g\n", name, value);
 }
 
 static void route_labels(size_t index, char out[96]) {
@@ -177,7 +177,7 @@ static void write_by_label(struct buffer *out, const json_t *totals, const char 
         return;
     metric_head(out, name, "counter", help);
     for (; iterator; iterator = json_object_iter_next((json_t *)values, iterator))
-        buffer_appendf(out, "%s{%s=\"%s\"} %.17g\n", name, label, json_object_iter_key(iterator),
+        buffer_appendf(out, "%s{%s=\"%s\"} %.15g\n", name, label, json_object_iter_key(iterator),
                        json_number_value(json_object_iter_value(iterator)) * factor);
 }
 

@@ -82,9 +82,11 @@ bool file_finish(struct request *request, struct error *err) {
     }
     sha256_finish(steal(upload->hash), hash);
     hex_encode(hash, sizeof hash, hex);
-    if (strcmp(hex, request->arguments[0]) != 0)
+    if (strcmp(hex, request->arguments[0]) != 0) {
+        store_writer_abort(steal(upload->writer));
         return error_set(err, ERR_STORE_HASH_MISMATCH, "the %lld bytes received have the SHA-256 %s, not %s",
                          (long long)upload->bytes, hex, request->arguments[0]);
+    }
     struct error cause;
     /* Another upload of the same bytes may have come first. */
     if (!store_writer_commit(steal(upload->writer), STORE_IF_ABSENT, &cause) &&

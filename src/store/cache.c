@@ -197,6 +197,14 @@ static bool take_reserved(void *context, const void *data, size_t length, struct
     return sink_to_descriptor(&download->descriptor, data, length, err);
 }
 
+/* Under the lock of those who sum up the folder: they must not see the file under both names, or under none.
+ */
+static bool publish(const struct cache *cache, const char *part, const char *path, struct error *err) {
+    _cleanup_close_ int room = lock_take(cache, "room", err);
+    return room >= 0 &&
+           (rename(part, path) == 0 || error_set_errno(err, ERR_IO, errno, "cannot write %s", path));
+}
+
 /* Downloads into the cache; the caller holds the name's lock. */
 static struct cache_entry *download(const struct cache *cache, struct store *store, const char *key,
                                     const struct store_stat *stat, const char *path, struct error *err) {
@@ -209,8 +217,7 @@ static struct cache_entry *download(const struct cache *cache, struct store *sto
                                      &(struct sink){take_reserved, &state}, err);
     if (ok && state.done != stat->size)
         ok = error_set(err, ERR_STORE_UNAVAILABLE, "%s changed while it was read", key);
-    if (ok && rename(part, path) != 0)
-        ok = error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
+    ok = ok && publish(cache, part, path, err);
     if (!ok) {
         unlink(part);
         return NULL;
