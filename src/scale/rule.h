@@ -6,6 +6,11 @@
 
 #include <stdint.h>
 
+enum {
+    SCALE_CAP = 20,              /* workers of one pool at most, unless set otherwise (design, section 8) */
+    SCALE_COOL_DOWN_MS = 300000, /* how long an idle pool is kept: KEDA's default cooldownPeriod */
+};
+
 struct scale_demand {
     int64_t ready, leased, delayed; /* jobs; delayed: due within the cool-down */
 };

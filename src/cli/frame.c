@@ -1,0 +1,330 @@
+#include <argp.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/cli.h"
+
+struct given {
+    const char *option, *value;
+};
+
+struct cli {
+    const struct program *program;
+    const struct command *command;
+    struct argp_option *options; /* what argp knows: the command's, then the common ones; key: FIRST_KEY + index */
+    struct given *given;
+    size_t given_count;
+    char **arguments;
+    int argument_count;
+    bool json;
+    struct config *config;
+    int status;
+    json_t *details;
+    struct error *err; /* while parsing */
+};
+
+enum { FIRST_KEY = 0x1000 }; /* above every character, so that argp makes no short options of them */
+
+static const struct cli_option json_option = {"json", NULL, "results and errors as JSON"};
+
+/* ---- what commands ask ---- */
+
+const struct program *cli_program(const struct cli *cli) { return cli->program; }
+bool cli_json(const struct cli *cli) { return cli->json; }
+int cli_argument_count(const struct cli *cli) { return cli->argument_count; }
+void cli_set_status(struct cli *cli, int status) { cli->status = status; }
+
+const char *cli_argument(const struct cli *cli, int index) {
+    return index < cli->argument_count ? cli->arguments[index] : NULL;
+}
+
+bool cli_flag(const struct cli *cli, const char *option) {
+    for (size_t i = 0; i < cli->given_count; i++)
+        if (strcmp(cli->given[i].option, option) == 0)
+            return true;
+    return false;
+}
+
+const char *cli_nth_value(const struct cli *cli, const char *option, int nth) {
+    for (size_t i = 0; i < cli->given_count; i++)
+        if (strcmp(cli->given[i].option, option) == 0 && nth-- == 0)
+            return cli->given[i].value;
+    return NULL;
+}
+
+const char *cli_value(const struct cli *cli, const char *option) {
+    const char *last = NULL;
+    for (size_t i = 0; i < cli->given_count; i++)
+        if (strcmp(cli->given[i].option, option) == 0)
+            last = cli->given[i].value;
+    return last;
+}
+
+bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high, int64_t *out,
+                 struct error *err) {
+    const char *text = cli_value(cli, option);
+    char *end = NULL;
+    errno = 0;
+    long long number = text ? strtoll(text, &end, 10) : fallback;
+    if (text && (!text[0] || *end || errno || number < low || number > high))
+        return error_set(err, ERR_USAGE, "--%s is \"%s\", not a whole number from %lld to %lld", option, text,
+                         (long long)low, (long long)high);
+    *out = number;
+    return true;
+}
+
+bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high, double *out,
+                struct error *err) {
+    const char *text = cli_value(cli, option);
+    char *end = NULL;
+    double number = text ? strtod(text, &end) : fallback;
+    if (text && (!text[0] || *end || !(number >= low && number <= high)))
+        return error_set(err, ERR_USAGE, "--%s is \"%s\", not a number from %g to %g", option, text, low, high);
+    *out = number;
+    return true;
+}
+
+const struct config *cli_config(struct cli *cli, struct error *err) {
+    if (cli->config || !(cli->config = config_load(cli_value(cli, "config"), err)))
+        return cli->config;
+    for (size_t i = 0; i < cli->given_count; i++) {
+        _cleanup_free_ char *name = xstrdup(cli->given[i].option);
+        for (char *c = name; *c; c++)
+            if (*c == '-')
+                *c = '_';
+        struct error no_setting; /* an option that is no setting is the command's own */
+        if (cli->given[i].value && !config_set_flag(cli->config, name, cli->given[i].value, &no_setting))
+            continue;
+    }
+    return cli->config;
+}
+
+char *cli_data_directory(struct cli *cli, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    if (!config)
+        return NULL;
+    const char *data = config_get(config, "data"), *home = getenv("HOME");
+    if (data && data[0] == '/')
+        return xstrdup(data);
+    if (data) {
+        _cleanup_free_ char *here = getcwd(NULL, 0);
+        return xasprintf("%s/%s", here ? here : "", data);
+    }
+    if (home && home[0])
+        return xasprintf("%s/.local/share/mela", home);
+    error_set(err, ERR_USAGE, "HOME is not set; say where the farm's data is with --data");
+    return NULL;
+}
+
+void cli_set_details(struct cli *cli, json_t *details) {
+    json_decref(cli->details);
+    cli->details = json_incref(details);
+}
+
+void cli_print_json(const json_t *value) {
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    putchar('\n');
+}
+
+int exit_status_of(enum error_code code) {
+    switch (code) {
+    case ERR_NONE:
+        return STATUS_OK;
+    case ERR_USAGE:
+    case ERR_SPEC_INVALID:
+    case ERR_CONFIG_INVALID:
+    case ERR_JSON_INVALID:
+    case ERR_API_BAD_REQUEST:
+        return STATUS_USAGE;
+    case ERR_API_UNREACHABLE:
+    case ERR_QUEUE_UNAVAILABLE:
+    case ERR_STORE_UNAVAILABLE:
+        return STATUS_UNREACHABLE;
+    case ERR_API_NOT_FOUND:
+    case ERR_QUEUE_NOT_FOUND:
+    case ERR_STORE_NOT_FOUND:
+    case ERR_MODEL_NOT_FOUND:
+    case ERR_MEDIA_NOT_FOUND:
+        return STATUS_NOT_FOUND;
+    case ERR_API_UNAUTHORIZED:
+    case ERR_API_FORBIDDEN:
+    case ERR_STORE_DENIED:
+        return STATUS_DENIED;
+    default:
+        return STATUS_FAILED;
+    }
+}
+
+/* ---- parsing ---- */
+
+static error_t usage_error(struct cli *cli, const char *format, const char *what) {
+    _cleanup_free_ char *message = NULL;
+    if (cli->err->code == ERR_NONE && asprintf(&message, format, what) >= 0)
+        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->program->name, cli->command->name);
+    return EINVAL;
+}
+
+static error_t take(int key, char *value, struct argp_state *state) {
+    struct cli *cli = state->input;
+    if (key >= FIRST_KEY) {
+        cli->given[cli->given_count++] = (struct given){cli->options[key - FIRST_KEY].name, value};
+        return 0;
+    }
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (cli->argument_count == cli->command->max_arguments)
+            return usage_error(cli, "\"%s\" is one argument too many", value);
+        cli->arguments[cli->argument_count++] = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (cli->argument_count < cli->command->min_arguments)
+            return usage_error(cli, "%s is missing", cli->command->arguments);
+        return 0;
+    case ARGP_KEY_ERROR: /* getopt says only that something before `next` is wrong */
+        usage_error(cli, "\"%s\" is not an option here, or its value is missing or too much",
+                    state->argv[MAX(state->next - 1, 0)]);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static size_t option_count(const struct cli_option *options) {
+    size_t count = 0;
+    while (options && options[count].name)
+        count++;
+    return count;
+}
+
+/* Appends the options in argp's form; `group` keeps the common ones apart and last. */
+static size_t add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
+                          int group) {
+    for (size_t i = 0; i < count; i++, at++)
+        out[at] = (struct argp_option){options[i].name, FIRST_KEY + (int)at, options[i].value, 0, options[i].help,
+                                       group};
+    return at;
+}
+
+static bool parse(struct cli *cli, int argc, char **argv, struct error *err) {
+    size_t own = option_count(cli->command->options), common = option_count(cli->program->common);
+    cli->options = xnew_array(struct argp_option, own + common + 2);
+    size_t at = add_options(cli->options, 0, cli->command->options, own, 1);
+    at = add_options(cli->options, at, cli->program->common, common, 2);
+    add_options(cli->options, at, &json_option, 1, 2);
+    cli->given = xnew_array(struct given, argc + 1);
+    cli->arguments = xnew_array(char *, argc + 1);
+    _cleanup_free_ char *doc = xasprintf("%s\v%s", cli->command->summary, cli->command->help);
+    struct argp argp = {cli->options, take, cli->command->arguments, doc, NULL, NULL, NULL};
+    struct error reason = {0};
+    cli->err = &reason;
+    if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS, NULL, cli) == 0)
+        return true;
+    usage_error(cli, "the command line is wrong%s", "");
+    *err = reason;
+    return false;
+}
+
+/* ---- the program ---- */
+
+static void print_overview(const struct program *program) {
+    printf("%s: %s\n\nUsage: %s COMMAND [OPTION...]\n\nCommands:\n", program->name, program->summary, program->name);
+    for (const struct command *const *command = program->commands; *command; command++)
+        printf("  %-14s %s\n", (*command)->name, (*command)->summary);
+    printf("\n%s COMMAND --help tells more about each. Exit status: 0 done, 1 failed, 2 wrong usage or spec,\n"
+           "3 farm does not answer, 4 not found, 5 not allowed, 6 campaign failed or partial, 7 campaign cancelled.\n",
+           program->name);
+}
+
+/* The command that argv[1] (and argv[2]) name, and how many words that took. */
+static const struct command *find_command(const struct program *program, int argc, char **argv, int *words) {
+    for (const struct command *const *command = program->commands; *command; command++) {
+        const char *name = (*command)->name, *space = strchr(name, ' ');
+        size_t first = space ? (size_t)(space - name) : strlen(name);
+        *words = space ? 2 : 1;
+        if (strlen(argv[1]) == first && strncmp(argv[1], name, first) == 0 &&
+            (!space || (argc > 2 && strcmp(argv[2], space + 1) == 0)))
+            return *command;
+    }
+    return NULL;
+}
+
+/* Whatever is given may end up in JSON. */
+static bool check_utf8(int argc, char **argv, struct error *err) {
+    for (int i = 1; i < argc; i++) {
+        _cleanup_json_ json_t *text = json_string(argv[i]);
+        if (!text)
+            return error_set(err, ERR_USAGE, "argument %d is not UTF-8 text", i);
+    }
+    return true;
+}
+
+static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
+    int words;
+    if (!check_utf8(argc, argv, err))
+        return false;
+    cli->command = find_command(cli->program, argc, argv, &words);
+    if (!cli->command)
+        return error_set(err, ERR_USAGE, "there is no command \"%s\"; see %s --help", argv[1], cli->program->name);
+    argv += words;
+    argc -= words;
+    if (cli->command->raw) {
+        cli->arguments = xnew_array(char *, argc + 1);
+        for (cli->argument_count = 0; cli->argument_count < argc - 1; cli->argument_count++)
+            cli->arguments[cli->argument_count] = argv[cli->argument_count + 1];
+        return cli->command->run(cli, err);
+    }
+    _cleanup_free_ char *name = xasprintf("%s %s", cli->program->name, cli->command->name);
+    argv[0] = name;
+    return parse(cli, argc, argv, err) && cli->command->run(cli, err);
+}
+
+static void print_error(const struct cli *cli, const struct error *err) {
+    const char *code = error_name(err->code);
+    if (cli->json) {
+        json_t *message = json_string(err->message);
+        _cleanup_json_ json_t *error =
+            json_pack("{s:{s:s,s:o,s:O?}}", "error", "code", code, "message",
+                      message ? message : json_string("(a message that is not UTF-8)"), "details", cli->details);
+        _cleanup_free_ char *line = json_line(error);
+        fprintf(stderr, "%s\n", line);
+        return;
+    }
+    fprintf(stderr, "%s: %s [%s]\n", cli->program->name, err->message, code);
+    size_t i;
+    json_t *detail;
+    json_array_foreach(cli->details, i, detail)
+        fprintf(stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
+}
+
+static void cli_free(struct cli *cli) {
+    free(cli->options);
+    free(cli->given);
+    free(cli->arguments);
+    json_decref(cli->details);
+    if (cli->config)
+        config_free(cli->config);
+}
+
+static bool is_any(const char *text, const char *a, const char *b) {
+    return strcmp(text, a) == 0 || strcmp(text, b) == 0;
+}
+
+int cli_main(const struct program *program, int argc, char **argv) {
+    _cleanup_(cli_free) struct cli cli = {.program = program};
+    for (int i = 1; i < argc; i++)
+        cli.json |= strcmp(argv[i], "--json") == 0;
+    if (argc < 2 || is_any(argv[1], "--help", "help")) {
+        print_overview(program);
+        return argc < 2 ? STATUS_USAGE : STATUS_OK;
+    }
+    char *version[] = {argv[0], "version", NULL};
+    bool ask_version = strcmp(argv[1], "--version") == 0;
+    struct error err = {0};
+    bool done = ask_version ? run(&cli, 2, version, &err) : run(&cli, argc, argv, &err);
+    if (done && fflush(stdout) != 0)
+        done = error_set_errno(&err, ERR_IO, errno, "cannot write the result");
+    if (!done)
+        print_error(&cli, &err);
+    return done ? cli.status : exit_status_of(err.code);
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""Writes scripts.c and scripts.h: each Lua script with its includes, its comments taken out, and its SHA-1 (its name in
+EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua."""
+import hashlib, os, re, sys
+
+out_c, out_h, *sources = sys.argv[1:]
+
+
+def expand(path, seen):
+    lines = []
+    for line in open(path, encoding="utf-8"):
+        include = re.fullmatch(r"-- include: (\w+)\n", line)
+        if include and include[1] not in seen:
+            seen.add(include[1])
+            lines += expand(os.path.join(os.path.dirname(sources[0]), "lib", include[1] + ".lua"), seen)
+        elif not line.lstrip().startswith("--") and line.strip():
+            lines.append(line)
+    return lines
+
+
+def literal(lines):
+    return "\n".join('    "%s\\n"' % l.rstrip("\n").replace("\\", "\\\\").replace('"', '\\"') for l in lines)
+
+
+with open(out_c, "w", encoding="utf-8") as c, open(out_h, "w", encoding="utf-8") as h:
+    h.write("#pragma once\n\nstruct script {\n    const char *name, *sha1, *text;\n};\n\n")
+    c.write('#include "scripts.h"\n')
+    for source in sources:
+        name = os.path.splitext(os.path.basename(source))[0]
+        lines = expand(source, set())
+        sha1 = hashlib.sha1("".join(lines).encode()).hexdigest()
+        h.write(f"extern const struct script script_{name};\n")
+        c.write(f'\nconst struct script script_{name} = {{"{name}", "{sha1}",\n{literal(lines)}}};\n')

@@ -1,0 +1,70 @@
+-- include: job
+-- How jobs and campaigns end badly. A dead plan or track ends its campaign, a dead dub or join its language; once no
+-- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`.
+
+local DEAD_KEPT = 1000
+local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
+
+-- Ends the open jobs of a language, or all when it is nil.
+local function end_jobs(campaign, language, by)
+    each_job(campaign, language, function(suffix)
+        local job = load_job(campaign, suffix)
+        if OPEN[job.state] then move(job, 'cancelled', 0, 'finished', now, 'by', by) end
+    end)
+end
+
+local function end_campaign(campaign, state)
+    local key = campaign_key(campaign)
+    call('HSET', key, 'state', state, 'finished', now)
+    call('ZADD', P .. 'finished', now, campaign)
+    call('DEL', key .. ':progress')
+    emit(campaign, 'campaign', string.format('{"id":"%s","state":"%s"}', campaign, state))
+end
+
+-- How many languages of a campaign have this state.
+local function languages_in(campaign, state)
+    local key, number, of = campaign_key(campaign), 0, 0
+    for language in call('HGET', key, 'languages'):gmatch('%S+') do
+        of = of + 1
+        if call('HGET', key, 'lang:' .. language) == state then number = number + 1 end
+    end
+    return number, of
+end
+
+-- Writes the sums and ends the campaign if no job is open any more.
+local function settle(campaign)
+    flush()
+    for _, open in ipairs(call('HMGET', campaign_key(campaign), 'n:waiting', 'n:ready', 'n:delayed', 'n:leased')) do
+        if tonumber(open or 0) > 0 then return end
+    end
+    local f = call('HMGET', campaign_key(campaign), 'state', 'ended_by')
+    if f[1] ~= 'running' then return end
+    local done, of = languages_in(campaign, 'done')
+    end_campaign(campaign, f[2] and 'failed' or done == of and 'done' or 'partial')
+end
+
+-- `error`: JSON object with code and message.
+local function die(job, error, ...)
+    local key, language = campaign_key(job.campaign), job_language(job.suffix)
+    move(job, 'dead', 0, 'finished', now, ...)
+    call('HSET', key .. ':errors', job.suffix, error)
+    call('HDEL', key .. ':progress', job.suffix)
+    call('ZADD', P .. 'dead', now, job.id)
+    call('ZREMRANGEBYRANK', P .. 'dead', 0, -1 - DEAD_KEPT)
+    add(P .. 'totals', 'jobs_failed:' .. job_kind(job.suffix), 1)
+    emit_job(job)
+    local all = not language
+    if language then
+        call('HSET', key, 'lang:' .. language, 'failed', 'by:' .. language, job.suffix)
+        end_jobs(job.campaign, language, job.suffix)
+        emit(job.campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"failed"}',
+            job.campaign, language))
+        local failed, of = languages_in(job.campaign, 'failed')
+        all = failed == of
+    end
+    if all then
+        call('HSET', key, 'ended_by', job.suffix)
+        end_jobs(job.campaign, nil, job.suffix)
+    end
+    settle(job.campaign)
+end

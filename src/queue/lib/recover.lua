@@ -1,0 +1,42 @@
+-- include: death
+-- What runs out by time: leases whose worker went silent, and delays between retries. Bounded, so that no call is long.
+
+local AT_ONCE = 100
+local CRASHED_WORKERS_MAX, CRASHES_MAX = 3, 10
+
+local function contains(list, word) return (' ' .. list .. ' '):find(' ' .. word .. ' ', 1, true) end
+
+-- The lease ran out: its worker crashed, hangs, or is cut off. After three different workers (or ten times, should one
+-- worker keep its name) the job itself is taken to be the cause.
+local function expire(job)
+    local f = call('HMGET', job.key, 'crashes', 'crashed_by')
+    local crashes, by = tonumber(f[1] or 0) + 1, f[2] or ''
+    if not contains(by, job.worker) then by = (by == '' and '' or by .. ' ') .. job.worker end
+    local _, workers = by:gsub('%S+', '')
+    if workers >= CRASHED_WORKERS_MAX or crashes >= CRASHES_MAX then
+        die(job, cjson.encode({code = 'job.crashed', message = 'attempt ' .. job.attempt .. ' lost its worker; the workers lost were ' .. by}),
+            'crashes', crashes, 'crashed_by', by)
+    else
+        move(job, 'ready', 0, 'crashes', crashes, 'crashed_by', by)
+        emit_job(job)
+    end
+end
+
+-- Returns how many leases had run out.
+local function expire_leases()
+    local ids = call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, AT_ONCE)
+    for _, id in ipairs(ids) do
+        local job = load_job_id(id)
+        -- A death earlier in this loop may have ended the job; a record may be missing from a Redis that lost data.
+        if job and job.state == 'leased' then expire(job) else call('ZREM', P .. 'leases', id) end
+    end
+    return #ids
+end
+
+local function promote_delayed(pool, class)
+    local key = P .. 'delayed:' .. pool .. ':' .. class
+    for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
+        local job = load_job_id(id)
+        if job then move(job, 'ready', 0) else call('ZREM', key, id) end
+    end
+end

@@ -1,0 +1,18 @@
+-- include: base
+-- ARGV: pool, due within ms. Returns ready, leased, delayed of urgent and of batch, then the oldest ready job's age.
+local HEADS_MAX = 1000
+local pool, out, oldest = ARGV[1], {}, now
+for _, class in ipairs({'urgent', 'batch'}) do
+    local name = pool .. ':' .. class
+    local counts = call('HMGET', P .. 'counts', name .. ':ready', name .. ':leased')
+    out[#out + 1] = tonumber(counts[1] or 0)
+    out[#out + 1] = tonumber(counts[2] or 0)
+    out[#out + 1] = call('ZCOUNT', P .. 'delayed:' .. name, '-inf', now + ARGV[2])
+    for _, campaign in ipairs(call('ZRANGE', P .. 'fair:' .. name, 0, HEADS_MAX - 1)) do
+        local suffix = call('ZRANGE', P .. 'ready:' .. pool .. ':' .. campaign, 0, 0)[1]
+        local since = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'ready', 'created')
+        oldest = math.min(oldest, tonumber(since[1] or since[2] or now))
+    end
+end
+out[7] = now - oldest
+return out

@@ -1,0 +1,396 @@
+#include "queue/queue.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "internal.h"
+
+/* ---- opening ---- */
+
+static redisReply *simple_command(struct queue *queue, const char *const *words, size_t count,
+                                  struct error *err) {
+    _cleanup_command_ struct command command = {0};
+    for (size_t i = 0; i < count; i++)
+        command_add(&command, words[i]);
+    return redis_run(queue->redis, &command, true, 0, err);
+}
+
+bool queue_ping(struct queue *queue, struct error *err) {
+    _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"PING"}, 1, err);
+    return reply != NULL;
+}
+
+/* BZPOPMIN with fractions of a second and ZRANGEBYSCORE's companions need 6.0; 6.2 is what is tested. */
+static bool check_server(struct queue *queue, struct error *err) {
+    _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"INFO", "everything"}, 2, err);
+    if (!reply)
+        return false;
+    const char *version = strstr(reply->str, "redis_version:"),
+               *policy = strstr(reply->str, "maxmemory_policy:");
+    int major = 0, minor = 0;
+    if (version && sscanf(version, "redis_version:%d.%d", &major, &minor) == 2 &&
+        (major < 6 || (major == 6 && minor < 2)))
+        return error_set(err, ERR_QUEUE_CONFIG, "Redis is version %d.%d; mela needs 6.2 or later", major,
+                         minor);
+    if (policy && strncmp(policy, "maxmemory_policy:noeviction", 27) != 0)
+        return error_set(
+            err, ERR_QUEUE_CONFIG,
+            "Redis may throw jobs away when its memory is full; set maxmemory-policy to noeviction");
+    return true;
+}
+
+/* hiredis writes with write(2): a server that dies at that moment must not end this process. */
+static void ignore_broken_pipes(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
+struct queue *queue_open(const struct queue_options *options, struct error *err) {
+    ignore_broken_pipes();
+    _cleanup_queue_ struct queue *queue = xnew(struct queue);
+    const char *farm = options->farm ? options->farm : "mela";
+    if (!campaign_id_is_valid(farm)) {
+        error_set(err, ERR_QUEUE_CONFIG,
+                  "the farm's name \"%s\" is not lower-case letters, digits and dashes", farm);
+        return NULL;
+    }
+    queue->prefix = xasprintf("{%s}:", farm);
+    queue->retry_ms = options->retry_ms ? options->retry_ms : 2000;
+    queue->redis = redis_open(options->url, options->timeout_ms ? options->timeout_ms : 5000, err);
+    if (!queue->redis || !check_server(queue, err))
+        return NULL;
+    return steal(queue);
+}
+
+void queue_close(struct queue *queue) {
+    if (queue->redis)
+        redis_close(queue->redis);
+    free(queue->prefix);
+    free(queue);
+}
+
+/* ---- scripts ---- */
+
+redisReply *queue_script(struct queue *queue, const struct script *script, const struct command *arguments,
+                         bool repeatable, struct error *err) {
+    return redis_run_script(queue->redis, script, queue->prefix, arguments, repeatable, err);
+}
+
+static bool status_error(const char *status, const char *what, struct error *err) {
+    enum error_code code = error_from_name(status);
+    switch (code) {
+    case ERR_QUEUE_STALE:
+        return error_set(err, code, "%s: the lease is lost; another worker has the job or it has ended",
+                         what);
+    case ERR_JOB_TIMEOUT:
+        return error_set(err, code, "%s ran past the longest time its kind may take", what);
+    case ERR_CANCELLED:
+        return error_set(err, code, "%s was cancelled", what);
+    case ERR_QUEUE_NOT_FOUND:
+        return error_set(err, code, "%s is not known to this farm", what);
+    case ERR_QUEUE_EXISTS:
+        return error_set(err, code, "%s exists already with another spec", what);
+    case ERR_QUEUE_STATE:
+        return error_set(err, code, "%s is not in a state that allows this", what);
+    case ERR_QUEUE_UNAVAILABLE:
+        return error_set(err, code, "%s is just being removed; try again in some seconds", what);
+    default:
+        return error_set(err, ERR_INTERNAL, "%s: unexpected answer \"%s\" of a queue script", what, status);
+    }
+}
+
+bool queue_status_script(struct queue *queue, const struct script *script, const struct command *arguments,
+                         bool repeatable, const char *what, struct error *err) {
+    _cleanup_reply_ redisReply *reply = queue_script(queue, script, arguments, repeatable, err);
+    if (!reply)
+        return false;
+    return strcmp(reply->str, "ok") == 0 || status_error(reply->str, what, err);
+}
+
+bool queue_check_job_id(const char *id, struct job_id *parsed, struct error *err) {
+    return job_id_parse(id, parsed) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no job id", id);
+}
+
+bool queue_check_campaign_id(const char *id, struct error *err) {
+    return campaign_id_is_valid(id) ||
+           error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no campaign id", id);
+}
+
+const char *queue_job_suffix(const char *job_id) { return strchr(job_id, '/') + 1; }
+
+/* ---- campaigns ---- */
+
+bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256,
+                  bool *created, struct error *err) {
+    _cleanup_buffer_ struct buffer languages = {0};
+    for (size_t i = 0; i < campaign->dub_count; i++)
+        buffer_appendf(&languages, "%s%s", i ? " " : "", campaign->dubs[i].language);
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, campaign->id);
+    command_add(&arguments, campaign->name);
+    command_add(&arguments, campaign_class_name(campaign->class));
+    command_add(&arguments, spec_sha256);
+    command_add_integer(&arguments, campaign->deadline_ms);
+    command_add(&arguments, languages.data);
+    command_add(&arguments, pool_name(job_kind_pool(KIND_PLAN)));
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_submit, &arguments, true, err);
+    if (!reply)
+        return false;
+    *created = strcmp(reply->str, "created") == 0;
+    return *created || strcmp(reply->str, "known") == 0 || status_error(reply->str, campaign->id, err);
+}
+
+bool queue_cancel(struct queue *queue, const char *campaign, struct error *err) {
+    if (!queue_check_campaign_id(campaign, err))
+        return false;
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, campaign);
+    return queue_status_script(queue, &script_cancel, &arguments, true, campaign, err);
+}
+
+bool queue_retry(struct queue *queue, const char *job_id, struct error *err) {
+    struct job_id parsed;
+    if (!queue_check_job_id(job_id, &parsed, err))
+        return false;
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, job_id);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_retry, &arguments, false, err);
+    if (!reply)
+        return false;
+    const char *status = reply->element[0]->str;
+    if (strcmp(status, "queue.state") == 0)
+        return error_set(err, ERR_QUEUE_STATE, "%s cannot be retried: %s", job_id, reply->element[1]->str);
+    return strcmp(status, "ok") == 0 || status_error(status, job_id, err);
+}
+
+/* ---- workers ---- */
+
+static bool check_worker(const char *worker, struct error *err) {
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
+    size_t length = strlen(worker);
+    return (length > 0 && length <= QUEUE_WORKER_MAX && strspn(worker, allowed) == length) ||
+           error_set(err, ERR_USAGE, "\"%.100s\" is no worker id: 1 to %d of letters, digits and ._:-",
+                     worker, QUEUE_WORKER_MAX);
+}
+
+/* Reads {id, attempt, class} from a claim's reply. */
+static bool read_claim(struct redisReply *const *values, struct claim *claim, struct error *err) {
+    if (!queue_check_job_id(values[0]->str, &claim->job, err))
+        return error_wrap(err, "claimed from the queue");
+    job_id_format(&claim->job, claim->job_id);
+    claim->attempt = (int)values[1]->integer;
+    return campaign_class_parse(values[2]->str, &claim->class) ||
+           error_set(err, ERR_INTERNAL, "%s has the unknown class \"%s\"", claim->job_id, values[2]->str);
+}
+
+bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims,
+                 size_t capacity, size_t *count, struct error *err) {
+    *count = 0;
+    if (!check_worker(options->worker, err))
+        return false;
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, options->worker);
+    command_add_integer(&arguments, options->lease_ms);
+    command_add_integer(&arguments, (int64_t)capacity);
+    for (size_t i = 0; i < options->pool_count; i++)
+        command_add(&arguments, pool_name(options->pools[i]));
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_claim, &arguments, false, err);
+    if (!reply)
+        return false;
+    for (size_t i = 0; i + 2 < reply->elements; i += 3)
+        if (!read_claim(reply->element + i, &claims[(*count)++], err))
+            return false;
+    return true;
+}
+
+/* In how many ms there may be something to claim: 0 now, -1 nothing is in sight, -2 on failure. */
+static int64_t next_due(struct queue *queue, const struct claim_options *options, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    for (size_t i = 0; i < options->pool_count; i++)
+        command_add(&arguments, pool_name(options->pools[i]));
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_due, &arguments, true, err);
+    return reply ? reply->integer : -2;
+}
+
+/* Takes a marker of one of the pools. */
+static redisReply *take_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
+                               struct error *err) {
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "BZPOPMIN");
+    for (size_t i = 0; i < options->pool_count; i++) {
+        _cleanup_free_ char *key = xasprintf("%smarker:%s", queue->prefix, pool_name(options->pools[i]));
+        command_add(&command, key);
+    }
+    command_add_number(&command, wait_ms / 1000.0);
+    return redis_run(queue->redis, &command, false, wait_ms, err);
+}
+
+/* The wait is cut at the next due time, and at the length of a lease: a lease made later cannot run out
+ * before that (docs/queue.md, waking). */
+bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
+                struct error *err) {
+    *ready = false;
+    while (wait_ms > 0) {
+        int64_t due = next_due(queue, options, err);
+        if (due == -2)
+            return false;
+        *ready = due == 0;
+        if (*ready)
+            return true;
+        int round = (int)MIN((int64_t)wait_ms, (int64_t)MAX(options->lease_ms, 1));
+        bool at_due = due > 0 && due <= round;
+        _cleanup_reply_ redisReply *reply = take_marker(queue, options, at_due ? (int)due : round, err);
+        if (!reply)
+            return false;
+        *ready = at_due || reply->type == REDIS_REPLY_ARRAY;
+        if (*ready)
+            return true;
+        wait_ms -= round;
+    }
+    return true;
+}
+
+enum { HOUR_MS = 3600 * 1000 };
+
+/* How many errors kill a job, and the longest time one attempt may take. A plan reads what the user gave, so
+ * its errors rarely pass. A dub of 60 s with the enhancer takes hours on a CPU. */
+static const struct {
+    int errors, longest_ms;
+} kind_limits[KIND_COUNT] = {
+    [KIND_PLAN] = {3, HOUR_MS},
+    [KIND_TRACK] = {5, 2 * HOUR_MS},
+    [KIND_DUB] = {5, 12 * HOUR_MS},
+    [KIND_JOIN] = {5, 2 * HOUR_MS},
+};
+
+/* The arguments that every fenced script begins with. */
+static bool fenced(struct command *arguments, const char *worker, const struct claim *claim,
+                   struct error *err) {
+    command_add(arguments, claim->job_id);
+    command_add(arguments, worker);
+    command_add_integer(arguments, claim->attempt);
+    return check_worker(worker, err);
+}
+
+bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim *claim, int lease_ms,
+                     const json_t *progress, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    _cleanup_free_ char *text = progress ? json_line(progress) : NULL;
+    if (!fenced(&arguments, worker, claim, err))
+        return false;
+    command_add_integer(&arguments, lease_ms);
+    command_add(&arguments, text ? text : "");
+    command_add_integer(&arguments, kind_limits[claim->job.kind].longest_ms);
+    return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
+}
+
+static void add_total(struct command *arguments, const char *name, const json_t *value) {
+    if (!json_is_number(value) || strlen(name) > 100)
+        return;
+    command_add(arguments, name);
+    command_add_integer(arguments, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
+}
+
+/* What a report adds to the farm's totals: frames, bytes, and the time of each step. */
+static void add_totals(struct command *arguments, const json_t *report) {
+    _cleanup_command_ struct command totals = {0};
+    add_total(&totals, "frames", json_object_get(report, "frames"));
+    add_total(&totals, "bytes", json_object_get(report, "bytes"));
+    const char *step;
+    json_t *ms;
+    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) {
+        _cleanup_free_ char *name = xasprintf("step_ms:%s", step);
+        add_total(&totals, name, ms);
+    }
+    command_add_integer(arguments, totals.count / 2);
+    buffer_append(&arguments->body, totals.body.data, totals.body.length);
+    arguments->count += totals.count;
+}
+
+static bool add_children(struct command *arguments, const struct claim *claim,
+                         const struct job_result *result, struct error *err) {
+    for (size_t i = 0; i < result->child_count; i++) {
+        const struct job_spec *child = &result->children[i];
+        struct job_id id, next;
+        if (!job_id_parse(child->id, &id) || strcmp(id.campaign, claim->job.campaign) != 0 ||
+            (child->next[0] &&
+             (!job_id_parse(child->next, &next) || strcmp(next.campaign, id.campaign) != 0)))
+            return error_set(err, ERR_INTERNAL, "%s cannot bring \"%s\" into being", claim->job_id,
+                             child->id);
+        command_add(arguments, queue_job_suffix(child->id));
+        command_add(arguments, pool_name(job_kind_pool(id.kind)));
+        command_add_integer(arguments, child->waits_for);
+        command_add(arguments, child->next[0] ? queue_job_suffix(child->next) : "");
+    }
+    return true;
+}
+
+bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim,
+                  const struct job_result *result, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    _cleanup_free_ char *report = result->report ? json_line(result->report) : xstrdup("{}");
+    if (!fenced(&arguments, worker, claim, err))
+        return false;
+    command_add(&arguments, result->artifact ? result->artifact : "");
+    command_add(&arguments, report);
+    add_totals(&arguments, result->report);
+    return add_children(&arguments, claim, result, err) &&
+           queue_status_script(queue, &script_finish, &arguments, true, claim->job_id, err);
+}
+
+bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim,
+                const struct error *failure, struct error *err) {
+    _cleanup_json_ json_t *error =
+        json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", failure->message);
+    if (!error) /* the message was cut inside a character, or is not UTF-8 */
+        error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message",
+                          error_meaning(failure->code));
+    _cleanup_free_ char *text = json_line(error);
+    _cleanup_command_ struct command arguments = {0};
+    if (!fenced(&arguments, worker, claim, err))
+        return false;
+    command_add(&arguments, text);
+    command_add_integer(&arguments, error_is_permanent(failure->code));
+    command_add_integer(&arguments, kind_limits[claim->job.kind].errors);
+    command_add_integer(&arguments, queue->retry_ms);
+    command_add_number(&arguments, random_unit());
+    return queue_status_script(queue, &script_fail, &arguments, false, claim->job_id, err);
+}
+
+bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    return fenced(&arguments, worker, claim, err) &&
+           queue_status_script(queue, &script_release, &arguments, false, claim->job_id, err);
+}
+
+bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms,
+                       struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    _cleanup_free_ char *text = json_line(info);
+    command_add(&arguments, worker);
+    command_add(&arguments, text);
+    command_add_integer(&arguments, ttl_ms);
+    return check_worker(worker, err) &&
+           queue_status_script(queue, &script_beat, &arguments, true, worker, err);
+}
+
+bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, worker);
+    return queue_status_script(queue, &script_gone, &arguments, true, worker, err);
+}
+
+bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    command_add_integer(&arguments, keep_ms);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_sweep, &arguments, true, err);
+    if (!reply)
+        return false;
+    *more = reply->integer > 0;
+    return true;
+}

@@ -1,0 +1,372 @@
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "internal.h"
+
+/* ---- replies to JSON ---- */
+
+/* The value of a field in a flat {name, value, ...} reply; NULL when it is not there. Borrowed. */
+static const char *field(const redisReply *record, const char *name) {
+    for (size_t i = 0; i + 1 < record->elements; i += 2)
+        if (strcmp(record->element[i]->str, name) == 0)
+            return record->element[i + 1]->str;
+    return NULL;
+}
+
+static int64_t number(const char *text) { return text ? strtoll(text, NULL, 10) : 0; }
+
+static void set_text(json_t *object, const char *name, const char *value) {
+    json_object_set_new(object, name, value ? json_string(value) : json_null());
+}
+
+static void set_number(json_t *object, const char *name, const char *value) {
+    json_object_set_new(object, name, value ? json_integer(number(value)) : json_null());
+}
+
+/* JSON that mela itself wrote; null for a missing one. */
+static json_t *stored_json(const redisReply *reply) {
+    struct error ignored;
+    json_t *value =
+        reply->type == REDIS_REPLY_STRING && reply->len ? json_parse(reply->str, reply->len, &ignored) : NULL;
+    return value ? value : json_null();
+}
+
+static json_t *text_or_null(const redisReply *reply) {
+    return reply->type == REDIS_REPLY_STRING ? json_string(reply->str) : json_null();
+}
+
+/* {"items": items, "next": cursor or null}; takes both references. */
+static json_t *page(json_t *items, json_t *next) {
+    return json_pack("{s:o, s:o}", "items", items, "next", next);
+}
+
+/* ---- jobs ---- */
+
+/* From view_jobs: {record, report, artifact, error, progress}. */
+static json_t *job_json(const char *id, const redisReply *view) {
+    const redisReply *record = view->element[0];
+    struct job_id parsed;
+    if (!record->elements || !job_id_parse(id, &parsed))
+        return NULL;
+    json_t *job = json_pack("{s:s, s:s, s:s, s:s, s:i}", "id", id, "campaign", parsed.campaign, "kind",
+                            job_kind_name(parsed.kind), "language", parsed.language, "index", parsed.index);
+    set_text(job, "state", field(record, "state"));
+    json_object_set_new(job, "attempt", json_integer(number(field(record, "attempt"))));
+    set_text(job, "worker", field(record, "worker"));
+    const char *ready = field(record, "ready"), *created = field(record, "created");
+    set_number(job, "created_ms", created);
+    bool waited = number(field(record, "waits")) > 0; /* and does so still */
+    set_number(job, "ready_ms", ready || waited ? ready : created);
+    set_number(job, "claimed_ms", field(record, "claimed"));
+    set_number(job, "finished_ms", field(record, "finished"));
+    json_object_set_new(job, "report", stored_json(view->element[1]));
+    json_object_set_new(job, "artifact", text_or_null(view->element[2]));
+    json_object_set_new(job, "error", stored_json(view->element[3]));
+    json_object_set_new(job, "progress", stored_json(view->element[4]));
+    json_object_set_new(job, "errors", json_integer(number(field(record, "errors"))));
+    json_object_set_new(job, "crashes", json_integer(number(field(record, "crashes"))));
+    return job;
+}
+
+/* The jobs of these ids as an array; one that is gone meanwhile is left out. */
+static json_t *jobs_json(struct queue *queue, const char *const *ids, size_t count, struct error *err) {
+    _cleanup_json_ json_t *jobs = json_array();
+    _cleanup_command_ struct command arguments = {0};
+    for (size_t i = 0; i < count; i++)
+        command_add(&arguments, ids[i]);
+    _cleanup_reply_ redisReply *reply =
+        count ? queue_script(queue, &script_view_jobs, &arguments, true, err) : NULL;
+    if (count && !reply)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        json_t *job = job_json(ids[i], reply->element[i]);
+        if (job)
+            json_array_append_new(jobs, job);
+    }
+    return steal(jobs);
+}
+
+json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) {
+    struct job_id parsed;
+    if (!queue_check_job_id(job_id, &parsed, err))
+        return NULL;
+    _cleanup_json_ json_t *jobs = jobs_json(queue, &job_id, 1, err);
+    if (jobs && json_array_size(jobs) == 0)
+        error_set(err, ERR_QUEUE_NOT_FOUND, "there is no job %s", job_id);
+    return jobs ? json_incref(json_array_get(jobs, 0)) : NULL;
+}
+
+json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
+                   struct error *err) {
+    if (!queue_check_campaign_id(campaign, err))
+        return NULL;
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, campaign);
+    command_add_integer(&arguments, limit);
+    command_add(&arguments, cursor ? cursor : "");
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_jobs, &arguments, true, err);
+    if (reply && reply->type == REDIS_REPLY_NIL)
+        error_set(err, ERR_QUEUE_NOT_FOUND, "there is no campaign %s", campaign);
+    if (!reply || reply->type == REDIS_REPLY_NIL)
+        return NULL;
+    size_t count = reply->elements;
+    char(*text)[JOB_ID_MAX + 1] _cleanup_free_ = xcalloc(count + 1, sizeof *text);
+    _cleanup_free_ const char **ids = xnew_array(const char *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(text[i], sizeof text[i], "%s/%s", campaign, reply->element[i]->str);
+        ids[i] = text[i];
+    }
+    json_t *jobs = jobs_json(queue, ids, count, err);
+    bool full = limit > 0 && count == (size_t)limit;
+    return jobs ? page(jobs, full ? json_string(reply->element[count - 1]->str) : json_null()) : NULL;
+}
+
+/* Members of `campaigns` or `dead`, the latest first: {member, score, ...}. */
+static redisReply *newest(struct queue *queue, const char *set, const char *cursor, int limit,
+                          struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, set);
+    command_add_integer(&arguments, limit);
+    command_add(&arguments, cursor ? cursor : "");
+    return queue_script(queue, &script_newest, &arguments, true, err);
+}
+
+/* "<score>/<member>" of the last one, when there may be more. */
+static json_t *newest_cursor(const redisReply *members, int limit) {
+    size_t last = members->elements;
+    if (limit < 1 || last / 2 < (size_t)limit)
+        return json_null();
+    return json_sprintf("%s/%s", members->element[last - 1]->str, members->element[last - 2]->str);
+}
+
+json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) {
+    _cleanup_reply_ redisReply *reply = newest(queue, "dead", cursor, limit, err);
+    if (!reply)
+        return NULL;
+    _cleanup_free_ const char **ids = xnew_array(const char *, reply->elements / 2 + 1);
+    for (size_t i = 0; i < reply->elements / 2; i++)
+        ids[i] = reply->element[2 * i]->str;
+    json_t *jobs = jobs_json(queue, ids, reply->elements / 2, err);
+    return jobs ? page(jobs, newest_cursor(reply, limit)) : NULL;
+}
+
+json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count, struct error *err) {
+    _cleanup_json_ json_t *artifacts = json_array();
+    if (count == 0)
+        return steal(artifacts);
+    struct job_id first, id;
+    if (!queue_check_job_id(job_ids[0], &first, err))
+        return NULL;
+    _cleanup_free_ char *key = xasprintf("%scampaign:%s:artifacts", queue->prefix, first.campaign);
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "HMGET");
+    command_add(&command, key);
+    for (size_t i = 0; i < count; i++) {
+        if (!queue_check_job_id(job_ids[i], &id, err))
+            return NULL;
+        if (strcmp(id.campaign, first.campaign) != 0) {
+            error_set(err, ERR_INTERNAL, "%s and %s are not of one campaign", job_ids[0], job_ids[i]);
+            return NULL;
+        }
+        command_add(&command, queue_job_suffix(job_ids[i]));
+    }
+    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
+    for (size_t i = 0; reply && i < reply->elements; i++)
+        json_array_append_new(artifacts, text_or_null(reply->element[i]));
+    return reply ? steal(artifacts) : NULL;
+}
+
+/* ---- campaigns ---- */
+
+/* What a language's state follows from when nothing was written for it. */
+static const char *language_state(const redisReply *record, const char *language) {
+    _cleanup_free_ char *name = xasprintf("lang:%s", language);
+    const char *own = field(record, name), *state = field(record, "state");
+    if (own)
+        return own;
+    return strcmp(state, "cancelled") == 0 || strcmp(state, "failed") == 0 ? state : "running";
+}
+
+/* From view_campaigns: the record, and {language, job, error, ...} of those that ended badly. */
+static json_t *languages_json(const redisReply *record, const redisReply *ends) {
+    json_t *languages = json_array();
+    _cleanup_free_ char *names = xstrdup(field(record, "languages"));
+    char *rest = names;
+    for (char *language; (language = strsep(&rest, " "));) {
+        json_t *item = json_pack("{s:s, s:s, s:n, s:n}", "language", language, "state",
+                                 language_state(record, language), "error", "job");
+        for (size_t i = 0; i + 2 < ends->elements; i += 3) {
+            if (strcmp(ends->element[i]->str, language) != 0 ||
+                strcmp(json_get_string(item, "state", ""), "failed") != 0)
+                continue;
+            json_object_set_new(item, "error", stored_json(ends->element[i + 2]));
+            json_object_set_new(item, "job", json_string(ends->element[i + 1]->str));
+        }
+        json_array_append_new(languages, item);
+    }
+    return languages;
+}
+
+static json_t *campaign_json(const char *id, const redisReply *view) {
+    const redisReply *record = view->element[0];
+    if (!field(record, "state") || !field(record, "languages"))
+        return NULL;
+    json_t *campaign = json_pack("{s:s}", "id", id);
+    set_text(campaign, "name", field(record, "name"));
+    set_text(campaign, "class", field(record, "class"));
+    set_text(campaign, "state", field(record, "state"));
+    set_text(campaign, "spec_sha256", field(record, "spec"));
+    set_number(campaign, "submitted_ms", field(record, "submitted"));
+    set_number(campaign, "finished_ms", field(record, "finished"));
+    const char *deadline = field(record, "deadline");
+    set_number(campaign, "deadline_ms", number(deadline) ? deadline : NULL);
+    json_t *jobs = json_object();
+    for (int state = 0; state < JOB_STATE_COUNT; state++) {
+        char name[32];
+        snprintf(name, sizeof name, "n:%s", job_state_name((enum job_state)state));
+        json_object_set_new(jobs, job_state_name((enum job_state)state),
+                            json_integer(number(field(record, name))));
+    }
+    json_object_set_new(campaign, "jobs", jobs);
+    json_object_set_new(campaign, "languages", languages_json(record, view->element[1]));
+    return campaign;
+}
+
+static json_t *campaigns_json(struct queue *queue, const char *const *ids, size_t count, struct error *err) {
+    _cleanup_json_ json_t *campaigns = json_array();
+    _cleanup_command_ struct command arguments = {0};
+    for (size_t i = 0; i < count; i++)
+        command_add(&arguments, ids[i]);
+    _cleanup_reply_ redisReply *reply =
+        count ? queue_script(queue, &script_view_campaigns, &arguments, true, err) : NULL;
+    if (count && !reply)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        json_t *campaign = campaign_json(ids[i], reply->element[i]);
+        if (campaign)
+            json_array_append_new(campaigns, campaign);
+    }
+    return steal(campaigns);
+}
+
+json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) {
+    if (!queue_check_campaign_id(campaign, err))
+        return NULL;
+    _cleanup_json_ json_t *found = campaigns_json(queue, &campaign, 1, err);
+    if (found && json_array_size(found) == 0)
+        error_set(err, ERR_QUEUE_NOT_FOUND, "there is no campaign %s", campaign);
+    return found ? json_incref(json_array_get(found, 0)) : NULL;
+}
+
+json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) {
+    _cleanup_reply_ redisReply *reply = newest(queue, "campaigns", cursor, limit, err);
+    if (!reply)
+        return NULL;
+    _cleanup_free_ const char **ids = xnew_array(const char *, reply->elements / 2 + 1);
+    for (size_t i = 0; i < reply->elements / 2; i++)
+        ids[i] = reply->element[2 * i]->str;
+    json_t *campaigns = campaigns_json(queue, ids, reply->elements / 2, err);
+    return campaigns ? page(campaigns, newest_cursor(reply, limit)) : NULL;
+}
+
+/* ---- events ---- */
+
+static json_t *event_json(const redisReply *entry) {
+    const redisReply *fields = entry->element[1];
+    _cleanup_json_ json_t *data = json_null();
+    for (size_t i = 0; i + 1 < fields->elements; i += 2)
+        if (strcmp(fields->element[i]->str, "data") == 0)
+            data = stored_json(fields->element[i + 1]);
+    return json_pack("{s:s, s:s, s:O}", "id", entry->element[0]->str, "type", field(fields, "type"), "data",
+                     data);
+}
+
+json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,
+                     struct error *err) {
+    if (campaign && !queue_check_campaign_id(campaign, err))
+        return NULL;
+    _cleanup_free_ char *key = campaign ? xasprintf("%scampaign:%s:events", queue->prefix, campaign)
+                                        : xasprintf("%sevents", queue->prefix);
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "XREAD");
+    command_add(&command, "COUNT");
+    command_add_integer(&command, limit);
+    if (wait_ms > 0) {
+        command_add(&command, "BLOCK");
+        command_add_integer(&command, wait_ms);
+    }
+    command_add(&command, "STREAMS");
+    command_add(&command, key);
+    command_add(&command, last_id);
+    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, wait_ms, err);
+    if (!reply)
+        return NULL;
+    json_t *events = json_array();
+    if (reply->type == REDIS_REPLY_ARRAY)
+        for (size_t i = 0; i < reply->element[0]->element[1]->elements; i++)
+            json_array_append_new(events, event_json(reply->element[0]->element[1]->element[i]));
+    return events;
+}
+
+/* ---- workers, pools, totals ---- */
+
+json_t *queue_workers(struct queue *queue, struct error *err) {
+    _cleanup_command_ struct command none = {0};
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_workers, &none, true, err);
+    if (!reply)
+        return NULL;
+    json_t *workers = json_array();
+    for (size_t i = 0; i + 2 < reply->elements; i += 3) {
+        json_t *worker = json_pack("{s:s, s:I}", "id", reply->element[i]->str, "seen_ms",
+                                   (json_int_t)number(reply->element[i + 1]->str));
+        _cleanup_json_ json_t *info = stored_json(reply->element[i + 2]);
+        json_object_update_missing(worker, info);
+        json_array_append_new(workers, worker);
+    }
+    return workers;
+}
+
+bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_ms, struct pool_counts *out,
+                       struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, pool_name(pool));
+    command_add_integer(&arguments, due_within_ms);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_pool, &arguments, true, err);
+    if (!reply)
+        return false;
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        out->ready[class] = reply->element[3 * class]->integer;
+        out->leased[class] = reply->element[3 * class + 1]->integer;
+        out->delayed[class] = reply->element[3 * class + 2]->integer;
+    }
+    out->oldest_ready_ms = reply->element[3 * CLASS_COUNT]->integer;
+    return true;
+}
+
+/* "step_ms:lips" becomes a member of the object "step_ms". */
+static void set_total(json_t *totals, char *name, json_t *value) {
+    char *inner = strchr(name, ':');
+    if (!inner) {
+        json_object_set_new(totals, name, value);
+        return;
+    }
+    *inner++ = '\0';
+    if (!json_object_get(totals, name))
+        json_object_set_new(totals, name, json_object());
+    json_object_set_new(json_object_get(totals, name), inner, value);
+}
+
+json_t *queue_totals(struct queue *queue, struct error *err) {
+    _cleanup_free_ char *key = xasprintf("%stotals", queue->prefix);
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "HGETALL");
+    command_add(&command, key);
+    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
+    if (!reply)
+        return NULL;
+    json_t *totals = json_object();
+    for (size_t i = 0; i + 1 < reply->elements; i += 2)
+        set_total(totals, reply->element[i]->str, json_integer(number(reply->element[i + 1]->str)));
+    return totals;
+}

@@ -1,0 +1,9 @@
+-- include: job
+-- ARGV: job, worker, attempt
+local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
+if not job then return refusal end
+move(job, 'ready', 0)
+call('HDEL', campaign_key(job.campaign) .. ':progress', job.suffix)
+emit_job(job)
+flush()
+return 'ok'

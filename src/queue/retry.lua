@@ -1,0 +1,33 @@
+-- include: death
+-- ARGV: job. Returns "ok", or why not, and for queue.state what is in the way.
+local job = load_job_id(ARGV[1])
+local key = job and campaign_key(job.campaign)
+local campaign = job and call('HMGET', key, 'state', 'ended_by')
+if not job or not campaign[1] then return {'queue.not_found', ''} end
+if job.state ~= 'dead' then return {'queue.state', 'it is ' .. job.state} end
+if campaign[1] == 'cancelled' then return {'queue.state', 'its campaign was cancelled'} end
+local ended_by = campaign[2]
+if ended_by and ended_by ~= job.suffix then
+    return {'queue.state', 'its campaign ended by ' .. job.campaign .. '/' .. ended_by .. ', which must be retried first'}
+end
+
+local language = job_language(job.suffix)
+call('HDEL', job.key, 'errors', 'crashes', 'crashed_by', 'finished')
+call('HDEL', key .. ':errors', job.suffix)
+call('ZREM', P .. 'dead', job.id)
+move(job, 'ready', 0)
+each_job(job.campaign, not ended_by and language or nil, function(suffix)
+    local other = load_job(job.campaign, suffix)
+    if other.state == 'cancelled' and call('HGET', other.key, 'by') == job.suffix then
+        call('HDEL', other.key, 'by', 'finished')
+        move(other, other.waits > 0 and 'waiting' or 'ready', 0)
+    end
+end)
+if language then call('HDEL', key, 'lang:' .. language, 'by:' .. language) end
+call('HDEL', key, 'finished', 'ended_by')
+call('HSET', key, 'state', 'running')
+call('ZREM', P .. 'finished', job.campaign)
+emit_job(job)
+emit(job.campaign, 'campaign', string.format('{"id":"%s","state":"running"}', job.campaign))
+flush()
+return {'ok', ''}

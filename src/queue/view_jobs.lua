@@ -1,0 +1,11 @@
+-- include: base
+-- ARGV: job ids. Returns for each {record, report, artifact, error, progress}; an empty record when there is none.
+local out = {}
+for i, id in ipairs(ARGV) do
+    local campaign, suffix = id:match('^([^/]+)/(.+)$')
+    local key = campaign_key(campaign)
+    out[i] = {call('HGETALL', P .. 'job:' .. id), call('HGET', key .. ':reports', suffix),
+        call('HGET', key .. ':artifacts', suffix), call('HGET', key .. ':errors', suffix),
+        call('HGET', key .. ':progress', suffix)}
+end
+return out

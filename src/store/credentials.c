@@ -1,0 +1,291 @@
+#include "store/credentials.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "store/xml.h"
+
+enum { EARLY_MS = 5 * 60 * 1000, TOKEN_LIMIT = 64 * 1024 };
+
+struct credential_source {
+    struct http *http;
+    char *region;
+    pthread_mutex_t lock;
+    struct credentials now; /* access_key NULL: none yet */
+};
+
+/* What asking one provider led to. */
+enum outcome { ABSENT, FOUND, FAILED };
+
+struct credential_source *credential_source_new(struct http *http, const char *region) {
+    struct credential_source *source = xnew(struct credential_source);
+    source->http = http;
+    source->region = xstrdup(region);
+    pthread_mutex_init(&source->lock, NULL);
+    return source;
+}
+
+void credential_source_free(struct credential_source *source) {
+    credentials_clear(&source->now);
+    pthread_mutex_destroy(&source->lock);
+    free(source->region);
+    free(source);
+}
+
+/* The variable's value, NULL when it is unset or empty. */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static enum outcome from_environment(struct credentials *out) {
+    const char *access = variable("AWS_ACCESS_KEY_ID"), *secret = variable("AWS_SECRET_ACCESS_KEY");
+    if (!access || !secret)
+        return ABSENT;
+    *out = (struct credentials){xstrdup(access), xstrdup(secret), xstrdup(variable("AWS_SESSION_TOKEN")), 0};
+    return FOUND;
+}
+
+static enum outcome from_profile(struct credentials *out, struct error *err) {
+    struct credentials found = {profile_get("aws_access_key_id"), profile_get("aws_secret_access_key"),
+                                profile_get("aws_session_token"), 0};
+    if (found.access_key && found.secret_key) {
+        *out = found;
+        return FOUND;
+    }
+    credentials_clear(&found);
+    if (!variable("AWS_PROFILE"))
+        return ABSENT;
+    error_set(err, ERR_STORE_CREDENTIALS,
+              "the profile %s has no aws_access_key_id and aws_secret_access_key in ~/.aws",
+              getenv("AWS_PROFILE"));
+    return FAILED;
+}
+
+/* Fails when the answer is not a 200; the body is not shown, it may hold secrets. */
+static bool ask(struct credential_source *source, const struct http_request *request,
+                struct http_response *response, struct error *err) {
+    if (!http_send(source->http, request, response, err))
+        return error_wrap(err, "cannot fetch credentials");
+    if (response->status == 200 && response->body.length > 0)
+        return true;
+    _cleanup_free_ char *code =
+        response->body.data ? xml_text(response->body.data, response->body.length, "Code") : NULL;
+    return error_set(err, ERR_STORE_CREDENTIALS, "cannot fetch credentials: %.*s answered %d%s%s",
+                     (int)strcspn(request->url, "?"), request->url, response->status, code ? " " : "",
+                     code ? code : "");
+}
+
+static bool read_token(const char *path, struct buffer *out, struct error *err) {
+    if (!file_read(path, TOKEN_LIMIT, out, err))
+        return error_wrap(err, "cannot fetch credentials");
+    while (out->length > 0 && strchr(" \r\n", out->data[out->length - 1]))
+        out->data[--out->length] = '\0';
+    return true;
+}
+
+static bool is_complete(const struct credentials *found, const char *from, struct error *err) {
+    return (found->access_key && found->secret_key) ||
+           error_set(err, ERR_STORE_CREDENTIALS, "the answer of %s holds no credentials", from);
+}
+
+static bool assume_role(struct credential_source *source, const char *role, const char *token,
+                        struct credentials *out, struct error *err) {
+    const char *given = variable("AWS_ENDPOINT_URL_STS"), *name = variable("AWS_ROLE_SESSION_NAME");
+    _cleanup_free_ char *url = given ? xstrdup(given)
+                                     : xasprintf("https://sts.%s.amazonaws.com%s/", source->region,
+                                                 strncmp(source->region, "cn-", 3) == 0 ? ".cn" : "");
+    const struct pair form[] = {{"Action", "AssumeRoleWithWebIdentity"},
+                                {"Version", "2011-06-15"},
+                                {"RoleArn", role},
+                                {"RoleSessionName", name ? name : "mela"},
+                                {"WebIdentityToken", token}};
+    _cleanup_buffer_ struct buffer body = {0};
+    canonical_query(&body, form, ARRAY_LENGTH(form));
+    _cleanup_http_response_ struct http_response response = {0};
+    const struct pair type = {"Content-Type", "application/x-www-form-urlencoded"};
+    if (!ask(source,
+             &(struct http_request){.method = "POST",
+                                    .url = url,
+                                    .headers = &type,
+                                    .header_count = 1,
+                                    .body = body.data,
+                                    .length = body.length},
+             &response, err))
+        return false;
+    const char *xml = response.body.data;
+    size_t length = response.body.length;
+    _cleanup_free_ char *expires = xml_text(xml, length, "Expiration");
+    *out =
+        (struct credentials){xml_text(xml, length, "AccessKeyId"), xml_text(xml, length, "SecretAccessKey"),
+                             xml_text(xml, length, "SessionToken"), 0};
+    if (expires)
+        (void)clock_parse_iso(expires, &out->expires_ms);
+    return is_complete(out, url, err);
+}
+
+static enum outcome from_web_identity(struct credential_source *source, struct credentials *out,
+                                      struct error *err) {
+    const char *path = variable("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = variable("AWS_ROLE_ARN");
+    if (!path || !role)
+        return ABSENT;
+    _cleanup_buffer_ struct buffer token = {0};
+    return read_token(path, &token, err) && token.length > 0 &&
+                   assume_role(source, role, token.data, out, err)
+               ? FOUND
+               : FAILED;
+}
+
+/* Reads {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"}. */
+static bool parse_answer(const struct http_response *response, const char *url, struct credentials *out,
+                         struct error *err) {
+    _cleanup_json_ json_t *json = json_parse(response->body.data, response->body.length, err);
+    if (!json)
+        return error_wrap(err, "the answer of %s", url);
+    *out = (struct credentials){xstrdup(json_get_string(json, "AccessKeyId", NULL)),
+                                xstrdup(json_get_string(json, "SecretAccessKey", NULL)),
+                                xstrdup(json_get_string(json, "Token", NULL)), 0};
+    const char *expires = json_get_string(json, "Expiration", NULL);
+    if (expires)
+        (void)clock_parse_iso(expires, &out->expires_ms);
+    return is_complete(out, url, err);
+}
+
+/* AWS SDKs send the token in the clear only to these. */
+static bool is_trusted(const char *url) {
+    static const char *const hosts[] = {"https://",
+                                        "http://127.0.0.1",
+                                        "http://localhost",
+                                        "http://[::1]",
+                                        "http://169.254.170.2",
+                                        "http://169.254.170.23",
+                                        "http://[fd00:ec2::23]"};
+    for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
+        size_t length = strlen(hosts[i]);
+        if (strncmp(url, hosts[i], length) == 0 && (i == 0 || strchr(":/", url[length])))
+            return true;
+    }
+    return false;
+}
+
+static enum outcome from_container(struct credential_source *source, struct credentials *out,
+                                   struct error *err) {
+    const char *relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    const char *full = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    if (!relative && !full)
+        return ABSENT;
+    _cleanup_free_ char *url = relative ? xasprintf("http://169.254.170.2%s", relative) : xstrdup(full);
+    if (!is_trusted(url)) {
+        error_set(err, ERR_STORE_CREDENTIALS,
+                  "AWS_CONTAINER_CREDENTIALS_FULL_URI %s must be https or a loopback or container address",
+                  url);
+        return FAILED;
+    }
+    const char *path = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    const char *fixed = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    _cleanup_buffer_ struct buffer token = {0};
+    if (path && !read_token(path, &token, err))
+        return FAILED;
+    if (!path && fixed)
+        buffer_append_text(&token, fixed);
+    const struct pair authorization = {"Authorization", token.data};
+    _cleanup_http_response_ struct http_response response = {0};
+    const struct http_request request = {.method = "GET",
+                                         .url = url,
+                                         .headers = &authorization,
+                                         .header_count = token.length > 0,
+                                         .direct = true};
+    return ask(source, &request, &response, err) && parse_answer(&response, url, out, err) ? FOUND : FAILED;
+}
+
+/* One request to the instance's metadata; quick to give up, since most machines have none. */
+static bool ask_instance(struct credential_source *source, const char *method, const char *path,
+                         const struct pair *header, struct http_response *response) {
+    const char *base = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    size_t length = base ? strlen(base) : 0;
+    _cleanup_free_ char *url = base ? xasprintf("%.*s%s", (int)length - (base[length - 1] == '/'), base, path)
+                                    : xasprintf("http://169.254.169.254%s", path);
+    struct error ignored;
+    const struct http_request request = {
+        .method = method, .url = url, .headers = header, .header_count = 1, .total_ms = 1000, .direct = true};
+    return http_try(source->http, &request, response, &ignored) && response->status == 200 &&
+           response->body.length > 0;
+}
+
+static enum outcome from_instance(struct credential_source *source, struct credentials *out,
+                                  struct error *err) {
+    static const char *const roles = "/latest/meta-data/iam/security-credentials/";
+    const char *disabled = variable("AWS_EC2_METADATA_DISABLED");
+    _cleanup_http_response_ struct http_response token = {0}, role = {0}, answer = {0};
+    const struct pair lifetime = {"X-aws-ec2-metadata-token-ttl-seconds", "21600"};
+    if ((disabled && strcasecmp(disabled, "true") == 0) ||
+        !ask_instance(source, "PUT", "/latest/api/token", &lifetime, &token))
+        return ABSENT;
+    const struct pair header = {"X-aws-ec2-metadata-token", token.body.data};
+    if (!ask_instance(source, "GET", roles, &header, &role))
+        return ABSENT;
+    _cleanup_free_ char *path =
+        xasprintf("%s%.*s", roles, (int)strcspn(role.body.data, "\r\n"), role.body.data);
+    if (!ask_instance(source, "GET", path, &header, &answer)) {
+        error_set(err, ERR_STORE_CREDENTIALS, "the instance metadata gives no credentials at %s", path);
+        return FAILED;
+    }
+    return parse_answer(&answer, path, out, err) ? FOUND : FAILED;
+}
+
+static bool load(struct credential_source *source, struct credentials *out, struct error *err) {
+    enum outcome outcome = from_environment(out);
+    if (outcome == ABSENT)
+        outcome = from_web_identity(source, out, err);
+    if (outcome == ABSENT)
+        outcome = from_profile(out, err);
+    if (outcome == ABSENT)
+        outcome = from_container(source, out, err);
+    if (outcome == ABSENT)
+        outcome = from_instance(source, out, err);
+    if (outcome == ABSENT)
+        error_set(
+            err, ERR_STORE_CREDENTIALS,
+            "no credentials for the object store: tried the environment, web identity, ~/.aws, the container "
+            "endpoint and instance metadata; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a "
+            "role");
+    if (outcome != FOUND)
+        credentials_clear(out);
+    return outcome == FOUND;
+}
+
+static bool is_due(const struct credentials *credentials, int64_t now_ms) {
+    return !credentials->access_key ||
+           (credentials->expires_ms && credentials->expires_ms - EARLY_MS <= now_ms);
+}
+
+bool credentials_get(struct credential_source *source, struct credentials *out, struct error *err) {
+    pthread_mutex_lock(&source->lock);
+    int64_t now_ms = clock_wall_ms(http_policy(source->http)->clock);
+    bool ok = true;
+    if (is_due(&source->now, now_ms)) {
+        struct credentials fresh = {0};
+        struct error failure;
+        if (load(source, &fresh, &failure)) {
+            credentials_clear(&source->now);
+            source->now = fresh;
+        } else if (!source->now.access_key || source->now.expires_ms <= now_ms) {
+            *err = failure; /* else the old ones still serve */
+            ok = false;
+        }
+    }
+    if (ok)
+        *out = (struct credentials){xstrdup(source->now.access_key), xstrdup(source->now.secret_key),
+                                    xstrdup(source->now.session_token), source->now.expires_ms};
+    pthread_mutex_unlock(&source->lock);
+    return ok;
+}
+
+void credentials_forget(struct credential_source *source, const struct credentials *expired) {
+    pthread_mutex_lock(&source->lock);
+    if (source->now.access_key && strcmp(source->now.access_key, expired->access_key) == 0)
+        credentials_clear(&source->now);
+    pthread_mutex_unlock(&source->lock);
+}

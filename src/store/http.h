@@ -1,0 +1,66 @@
+/* HTTP requests by libcurl over kept connections, and when and how long to wait before trying again. */
+#pragma once
+
+#include "base/clock.h"
+#include "store/backend.h"
+#include "store/sigv4.h"
+
+/* How long to wait for a server, and how often to try again. Tests make it short. */
+struct http_policy {
+    int attempts;              /* in all */
+    int64_t base_ms, limit_ms; /* full jitter: before try n, uniform in [0, min(limit, base * 2^n)) */
+    int connect_ms;
+    int stall_seconds; /* no byte moved for so long: the connection is given up */
+    const struct clock *clock;
+};
+/* 6 tries, 100 ms to 10 s; 5 s to connect, 30 s without a byte. */
+extern const struct http_policy http_policy_default;
+/* How long to wait after try `attempt` (from 0) has failed. */
+int64_t http_retry_delay_ms(const struct http_policy *policy, int attempt);
+/* True for what passes: 408, 429, 500, 502, 503, 504. */
+bool http_is_transient(int status);
+
+/* Connections that are kept; for any number of threads at once. */
+struct http;
+struct http *http_new(const struct http_policy *policy);
+void http_free(struct http *http);
+DEFINE_CLEANUP(struct http *, http_free)
+#define _cleanup_http_ _cleanup_(http_free_cleanup)
+const struct http_policy *http_policy(const struct http *http);
+/* Not while requests are running. */
+void http_policy_set(struct http *http, const struct http_policy *policy);
+
+struct http_request {
+    const char *method, *url;
+    const struct pair *headers;
+    size_t header_count;
+    const void *body; /* NULL: none */
+    size_t length;
+    const struct sink *sink; /* for the body of a 2xx answer; NULL: into the response */
+    const char *etag;        /* not NULL: a 2xx answer with another one is refused */
+    bool is_partial;         /* a 2xx answer other than 206 is refused */
+    int total_ms;            /* 0: only stalls end it */
+    bool direct;             /* pass by any proxy: link-local and loopback services */
+};
+
+/* Metadata that tells a writer its own object, when the answer to a write got lost. */
+#define WRITE_ID_HEADER "x-amz-meta-mela-write"
+
+struct http_response {
+    int status;         /* 0: no complete answer came */
+    bool is_final;      /* the failure is the sink's or the etag's: trying again does not help */
+    struct buffer body; /* of an error, or of any answer without a sink */
+    char etag[80];      /* without quotes */
+    int64_t length, modified_ms;
+    char region[40];   /* S3's x-amz-bucket-region */
+    char write_id[40]; /* WRITE_ID_HEADER */
+};
+void http_response_clear(struct http_response *response);
+#define _cleanup_http_response_ _cleanup_(http_response_clear)
+
+/* One try. True when an answer came, of whatever status; else store.unavailable, or the sink's error. */
+bool http_try(struct http *http, const struct http_request *request, struct http_response *response,
+              struct error *err) must_check;
+/* Tries until an answer is not transient, as the policy says. */
+bool http_send(struct http *http, const struct http_request *request, struct http_response *response,
+               struct error *err) must_check;
