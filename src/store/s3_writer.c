@@ -154,8 +154,8 @@ bool s3_writer_write(struct store_writer *base, const void *data, size_t length,
     return true;
 }
 
-/* A refusal may be about our own write, which got through though its answer did not: we, or libcurl on a connection
- * that the server closed, sent it again. */
+/* A refusal may be about our own write, which got through though its answer did not: we, or libcurl on a
+ * connection that the server closed, sent it again. */
 static bool settle(struct s3_writer *writer, const struct s3_answer *answer, const struct error *failure,
                    struct error *err) {
     bool refused = answer->http.status == 412 || answer->http.status == 404;
