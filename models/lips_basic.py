@@ -17,7 +17,7 @@ EYES, MOUTH = (0.5, 0.31), (0.5, 0.685)  # eyes' centre and the middle of the mo
 MOUTH_HALF_WIDTH = 0.175
 GAP_HALF_WIDTH = 0.2  # of the opening that is closed: a smile is wider than a spoken vowel
 # The mel frame of the window that belongs to the video frame: between Wav2Lip's inference (1.6 at 25 fps) and training (4.8).
-MEL_CENTRE, MEL_REACH = 3.0, 3.0
+MEL_CENTRE, MEL_REACH = 3.0, 4.0
 
 # How the opening in the reference is seen: columns and rows of the looked-at strips, and what counts as not lip.
 STRIP = (34, 63)

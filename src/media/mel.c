@@ -166,12 +166,3 @@ void mel_window(const struct mel *mel, double seconds, float out[MEL_BANDS * MEL
             out[band * MEL_WINDOW + i] = inside ? mel->values[(start + i) * MEL_BANDS + band] : -MAX_VALUE;
     }
 }
-
-double mel_energy(const struct mel *mel, double seconds) {
-    float window[MEL_BANDS * MEL_WINDOW];
-    mel_window(mel, seconds, window);
-    double sum = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(window); i++)
-        sum += window[i];
-    return sum / ARRAY_LENGTH(window);
-}

@@ -7,6 +7,16 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+/* ONNX Runtime 1.29 loses 14 bytes when it starts; what we lose must still show. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#define LEAKS_HERE __lsan_disable()
+#define NO_LEAKS_AGAIN __lsan_enable()
+#else
+#define LEAKS_HERE
+#define NO_LEAKS_AGAIN
+#endif
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const OrtApi *api;
 static OrtEnv *env;
@@ -37,8 +47,10 @@ static void start(void) {
                   OrtGetApiBase()->GetVersionString(), ORT_API_VERSION);
         return;
     }
+    LEAKS_HERE;
     OrtStatus *status =
         api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
+    NO_LEAKS_AGAIN;
     if (!runtime_passed(api, status, ERR_MODEL_RUN, "ONNX Runtime does not start", &start_error))
         api = NULL;
 }

@@ -1,5 +1,6 @@
 /* dub: give one output segment of one language its lips. Three threads on bounded rings: decode and crop,
  * generate, blend and encode. */
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -33,7 +34,9 @@ struct dubbing {
     const struct plan_segment *segment;
     const struct plan_output *output;
     struct track track;
+    const struct plan_language *language;
     struct mel mel;
+    int64_t mel_start; /* its first column, counted from the speech's start */
     struct lips *lips;
     struct enhance *enhance; /* NULL: not asked for */
     int crop_size, patch_size;
@@ -72,7 +75,8 @@ static struct item *make_item(struct dubbing *dubbing, struct frame *frame, cons
     item->crop = xnew_array(float, 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size);
     image_crop(frame, &item->crop_to_frame, dubbing->crop_size, item->crop);
     item->mel = xnew_array(float, MEL_BANDS *MEL_WINDOW);
-    mel_window(&dubbing->mel, seconds_of(dubbing, frame->pts), item->mel);
+    mel_window(&dubbing->mel, seconds_of(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND,
+               item->mel);
     step_stop(dubbing->times, STEP_BLEND, started);
     return item;
 }
@@ -336,17 +340,27 @@ static bool load_track(struct dubbing *dubbing, struct error *err) {
            error_set(err, ERR_INTERNAL, "the face track does not fit segment %d", dubbing->output->segment);
 }
 
+/* Only the part of the speech that this output shows. Both ends get a margin that the spectrogram's windows
+ * reach into; the start is a whole number of columns, so that they are the same as the whole speech's. */
 static bool load_speech(struct dubbing *dubbing, struct error *err) {
-    const struct campaign *campaign = dubbing->context->campaign;
-    const char *uri = NULL;
-    for (size_t i = 0; i < campaign->dub_count; i++)
-        if (strcmp(campaign->dubs[i].language, dubbing->context->job.language) == 0)
-            uri = campaign->dubs[i].audio;
-    _cleanup_cache_entry_ struct cache_entry *speech = work_fetch(dubbing->context, dubbing->times, uri, err);
+    enum { HOP = AUDIO_RATE / MEL_PER_SECOND, MARGIN = 8 };
     int64_t started = step_start();
-    _cleanup_audio_ struct audio audio = {0};
-    if (!speech || !audio_read(cache_entry_path(speech), &audio, err))
-        return error_wrap(err, "speech of %s", dubbing->context->job.language);
+    const struct plan_segment *segment = dubbing->segment;
+    double shown = seconds_of(dubbing, segment->end_pts - segment->start_pts) - seconds_of(dubbing, 0);
+    dubbing->mel_start = MAX(0, (int64_t)floor(seconds_of(dubbing, 0) * MEL_PER_SECOND) - MARGIN);
+    int64_t columns = (int64_t)ceil(shown * MEL_PER_SECOND) + MEL_WINDOW + 3 * MARGIN;
+    int64_t samples =
+        (int64_t)llround(dubbing->language->speech_seconds * AUDIO_RATE) - dubbing->mel_start * HOP;
+    _cleanup_buffer_ struct buffer bytes = {0};
+    _cleanup_free_ char *key = layout_speech(dubbing->context->campaign->id, dubbing->language->language);
+    if (samples > 0 &&
+        !store_get_range(dubbing->context->store, key, dubbing->mel_start * HOP * (int64_t)sizeof(int16_t),
+                         (size_t)MIN(samples, columns * HOP) * sizeof(int16_t), &bytes, err))
+        return error_wrap(err, "speech of %s", dubbing->language->language);
+    _cleanup_audio_ struct audio audio = {.count = (int64_t)(bytes.length / sizeof(int16_t))};
+    audio.samples = xnew_array(float, (size_t)audio.count);
+    for (int64_t i = 0; i < audio.count; i++)
+        audio.samples[i] = (float)((const int16_t *)(const void *)bytes.data)[i] / INT16_MAX;
     mel_make(&audio, &dubbing->mel);
     step_stop(dubbing->times, STEP_MEL, started);
     return true;
@@ -371,6 +385,7 @@ static bool open_output(struct dubbing *dubbing, struct error *err) {
     const struct plan_language *language = plan_language_find(context->plan, context->job.language);
     if (!language || (size_t)context->job.index >= language->output_count || context->input_count != 1)
         return error_set(err, ERR_INTERNAL, "the plan does not fit the job %s/dub", context->job.language);
+    dubbing->language = language;
     dubbing->output = &language->outputs[context->job.index];
     dubbing->segment = &context->plan->segments[dubbing->output->segment];
     atomic_store(&context->progress->of, dubbing->output->frames);

@@ -1,4 +1,5 @@
 /* plan: read the master once, measure every speech, cut segments. */
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -12,18 +13,43 @@ static bool count_frames(int64_t frames, void *context) {
     return !atomic_load(stage->cancel);
 }
 
-static bool measure_speech(const struct stage_context *context, struct step_times *times, double *seconds,
+/* ---- speech ---- */
+
+static bool write_samples(const float *samples, int count, void *context, struct error *err) {
+    _cleanup_free_ int16_t *pcm = xnew_array(int16_t, (size_t)count);
+    for (int i = 0; i < count; i++)
+        pcm[i] = (int16_t)lrintf(CLAMP(samples[i], -1.0F, 1.0F) * INT16_MAX);
+    return store_writer_write(context, pcm, (size_t)count * sizeof *pcm, err);
+}
+
+/* Decodes one language's speech into the store, so that no dub decodes more of it than it shows. */
+static bool store_speech(const struct stage_context *context, const struct dub *dub, const char *path,
+                         double *seconds, struct error *err) {
+    _cleanup_free_ char *key = layout_speech(context->campaign->id, dub->language);
+    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(context->store, key, err);
+    int64_t samples;
+    if (!writer || !audio_each(path, write_samples, writer, &samples, err))
+        return false;
+    if (samples == 0)
+        return error_set(err, ERR_MEDIA_EMPTY, "there is no sound in it");
+    *seconds = (double)samples / AUDIO_RATE;
+    return store_writer_commit(steal(writer), STORE_IF_ABSENT, err) || err->code == ERR_STORE_EXISTS;
+}
+
+static bool store_speeches(const struct stage_context *context, struct step_times *times, double *seconds,
                            struct error *err) {
     for (size_t i = 0; i < context->campaign->dub_count; i++) {
         const struct dub *dub = &context->campaign->dubs[i];
         _cleanup_cache_entry_ struct cache_entry *speech = work_fetch(context, times, dub->audio, err);
         int64_t started = step_start();
-        if (!speech || !audio_measure(cache_entry_path(speech), &seconds[i], err))
+        if (!speech || !store_speech(context, dub, cache_entry_path(speech), &seconds[i], err))
             return error_wrap(err, "speech of %s (%s)", dub->language, dub->audio);
         step_stop(times, STEP_MEL, started);
     }
     return true;
 }
+
+/* ---- the master ---- */
 
 static struct plan *make_plan(const struct stage_context *context, const struct video_info *info,
                               const struct video_scan *scan, const double *speech_seconds) {
@@ -83,7 +109,7 @@ bool stage_plan(const struct stage_context *context, struct step_times *times, s
     if (!reader)
         return false;
     _cleanup_free_ double *seconds = xnew_array(double, context->campaign->dub_count);
-    if (!measure_speech(context, times, seconds, err)) /* before the long part */
+    if (!store_speeches(context, times, seconds, err)) /* before the long part */
         return false;
     _cleanup_video_scan_ struct video_scan scan = {0};
     if (!scan_master(context, times, reader, &scan, err))
