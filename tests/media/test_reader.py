@@ -25,9 +25,10 @@ def make(clips, name):
         return clips(name, "-c:v", "libx264", "-preset", "veryfast", "-x264-params", "open-gop=1:keyint=12:bframes=3:scenecut=0",
                      source="testsrc2=size=160x120:rate=25", seconds=4)
     if name == "odd.mp4":
-        return clips(name, *X264, "-pix_fmt", "yuv444p", source="testsrc2=size=161x121:rate=25")
+        return clips(name, *X264, "-vf", "crop=161:121:exact=1", "-pix_fmt", "yuv444p", source="testsrc2=size=200x200:rate=25")
     if name == "odd.webm":
-        return clips(name, "-c:v", "libvpx", "-b:v", "1M", "-pix_fmt", "yuv420p", source="testsrc2=size=161x121:rate=25")
+        return clips(name, "-c:v", "libvpx", "-b:v", "1M", "-vf", "crop=161:121:exact=1", "-pix_fmt", "yuv420p",
+                     source="testsrc2=size=200x200:rate=25")
     if name == "yuv422.mov":
         return clips(name, "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le")
     if name == "interlaced.mp4":
