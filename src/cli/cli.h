@@ -71,6 +71,14 @@ const char *cli_argument(const struct cli *cli, int index);
 const struct config *cli_config(struct cli *cli, struct error *err) must_check;
 /* The farm's data directory on this machine: --data, MELA_DATA, farm.json, ~/.local/share/mela. Caller frees. */
 char *cli_data_directory(struct cli *cli, struct error *err) must_check;
+/* Where weights are: --models, MELA_MODELS, farm.json, "models" in the data directory. Caller frees. */
+char *cli_models_directory(struct cli *cli, struct error *err) must_check;
+/* The manifests that mela ships: --manifests, MELA_MANIFESTS, farm.json, ../share/mela/models from the program, the source
+ * tree. Caller frees. */
+char *cli_manifests_directory(struct cli *cli, struct error *err) must_check;
+/* The program that the environment's `variable` names, else the one of this name in the running program's folder. Caller
+ * frees. */
+char *cli_sibling_program(const char *name, const char *variable);
 
 void cli_set_status(struct cli *cli, int status);
 /* Problems behind an error that one sentence cannot hold, [{"path","message"}...]; printed with it. Takes a new

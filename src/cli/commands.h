@@ -6,6 +6,3 @@
 extern const struct command command_up, command_serve, command_submit, command_watch, command_list, command_show,
     command_get, command_cancel, command_retry, command_dead, command_trace, command_models, command_doctor,
     command_config, command_version, command_completion;
-
-/* The program whose name is next to this one, or what `variable` names. Caller frees. */
-char *sibling_program(const char *name, const char *variable);

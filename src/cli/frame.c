@@ -17,16 +17,17 @@ struct cli {
     size_t given_count;
     char **arguments;
     int argument_count;
-    bool json;
+    bool json, helped;
     struct config *config;
     int status;
     json_t *details;
     struct error *err; /* while parsing */
 };
 
-enum { FIRST_KEY = 0x1000 }; /* above every character, so that argp makes no short options of them */
+enum { FIRST_KEY = 0x1000, LAST_KEY = 0x1fff }; /* above every character and below the keys of argp itself */
 
-static const struct cli_option json_option = {"json", NULL, "results and errors as JSON"};
+static const struct cli_option universal[] = {{"json", NULL, "results and errors as JSON"},
+                                              {"help", NULL, "this text"}};
 
 /* ---- what commands ask ---- */
 
@@ -100,23 +101,6 @@ const struct config *cli_config(struct cli *cli, struct error *err) {
     return cli->config;
 }
 
-char *cli_data_directory(struct cli *cli, struct error *err) {
-    const struct config *config = cli_config(cli, err);
-    if (!config)
-        return NULL;
-    const char *data = config_get(config, "data"), *home = getenv("HOME");
-    if (data && data[0] == '/')
-        return xstrdup(data);
-    if (data) {
-        _cleanup_free_ char *here = getcwd(NULL, 0);
-        return xasprintf("%s/%s", here ? here : "", data);
-    }
-    if (home && home[0])
-        return xasprintf("%s/.local/share/mela", home);
-    error_set(err, ERR_USAGE, "HOME is not set; say where the farm's data is with --data");
-    return NULL;
-}
-
 void cli_set_details(struct cli *cli, json_t *details) {
     json_decref(cli->details);
     cli->details = json_incref(details);
@@ -167,7 +151,7 @@ static error_t usage_error(struct cli *cli, const char *format, const char *what
 
 static error_t take(int key, char *value, struct argp_state *state) {
     struct cli *cli = state->input;
-    if (key >= FIRST_KEY) {
+    if (key >= FIRST_KEY && key <= LAST_KEY) {
         cli->given[cli->given_count++] = (struct given){cli->options[key - FIRST_KEY].name, value};
         return 0;
     }
@@ -206,19 +190,30 @@ static size_t add_options(struct argp_option *out, size_t at, const struct cli_o
     return at;
 }
 
+static bool is_given(int argc, char **argv, const char *word) {
+    bool given = false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        given |= strcmp(argv[i], word) == 0;
+    return given;
+}
+
+/* argp's own help does not go together with errors that are reported in our way. */
 static bool parse(struct cli *cli, int argc, char **argv, struct error *err) {
     size_t own = option_count(cli->command->options), common = option_count(cli->program->common);
-    cli->options = xnew_array(struct argp_option, own + common + 2);
+    cli->options = xnew_array(struct argp_option, own + common + ARRAY_LENGTH(universal) + 1);
     size_t at = add_options(cli->options, 0, cli->command->options, own, 1);
     at = add_options(cli->options, at, cli->program->common, common, 2);
-    add_options(cli->options, at, &json_option, 1, 2);
+    add_options(cli->options, at, universal, ARRAY_LENGTH(universal), 2);
     cli->given = xnew_array(struct given, argc + 1);
     cli->arguments = xnew_array(char *, argc + 1);
     _cleanup_free_ char *doc = xasprintf("%s\v%s", cli->command->summary, cli->command->help);
     struct argp argp = {cli->options, take, cli->command->arguments, doc, NULL, NULL, NULL};
     struct error reason = {0};
     cli->err = &reason;
-    if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS, NULL, cli) == 0)
+    cli->helped = is_given(argc, argv, "--help");
+    if (cli->helped)
+        argp_help(&argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, argv[0]);
+    if (cli->helped || argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, cli) == 0)
         return true;
     usage_error(cli, "the command line is wrong%s", "");
     *err = reason;
@@ -276,7 +271,7 @@ static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
     }
     _cleanup_free_ char *name = xasprintf("%s %s", cli->program->name, cli->command->name);
     argv[0] = name;
-    return parse(cli, argc, argv, err) && cli->command->run(cli, err);
+    return parse(cli, argc, argv, err) && (cli->helped || cli->command->run(cli, err));
 }
 
 static void print_error(const struct cli *cli, const struct error *err) {
@@ -284,7 +279,7 @@ static void print_error(const struct cli *cli, const struct error *err) {
     if (cli->json) {
         json_t *message = json_string(err->message);
         _cleanup_json_ json_t *error =
-            json_pack("{s:{s:s,s:o,s:O?}}", "error", "code", code, "message",
+            json_pack("{s:{s:s,s:o,s:O*}}", "error", "code", code, "message",
                       message ? message : json_string("(a message that is not UTF-8)"), "details", cli->details);
         _cleanup_free_ char *line = json_line(error);
         fprintf(stderr, "%s\n", line);
@@ -312,13 +307,12 @@ static bool is_any(const char *text, const char *a, const char *b) {
 
 int cli_main(const struct program *program, int argc, char **argv) {
     _cleanup_(cli_free) struct cli cli = {.program = program};
-    for (int i = 1; i < argc; i++)
-        cli.json |= strcmp(argv[i], "--json") == 0;
+    cli.json = is_given(argc, argv, "--json");
     if (argc < 2 || is_any(argv[1], "--help", "help")) {
         print_overview(program);
         return argc < 2 ? STATUS_USAGE : STATUS_OK;
     }
-    char *version[] = {argv[0], "version", NULL};
+    char word[] = "version", *version[] = {argv[0], word, NULL};
     bool ask_version = strcmp(argv[1], "--version") == 0;
     struct error err = {0};
     bool done = ask_version ? run(&cli, 2, version, &err) : run(&cli, argc, argv, &err);

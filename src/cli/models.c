@@ -1,23 +1,11 @@
 #include <errno.h>
-#include <libgen.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "cli/commands.h"
 
-char *sibling_program(const char *name, const char *variable) {
-    char self[4096];
-    const char *named = getenv(variable);
-    if (named && named[0])
-        return xstrdup(named);
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[MAX(length, 0)] = '\0';
-    return xasprintf("%s/%s", dirname(self), name);
-}
-
 /* Models are the data plane's business: only mela-worker links the runtime that can look inside one. */
 static bool run(struct cli *cli, struct error *err) {
-    _cleanup_free_ char *program = sibling_program("mela-worker", "MELA_WORKER");
+    _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     int count = cli_argument_count(cli);
     _cleanup_free_ const char **argv = xcalloc((size_t)count + 3, sizeof *argv);
     argv[0] = program;

@@ -10,7 +10,7 @@ static const struct step {
     const char *name, *block;
     int colour;
 } steps[] = {
-    {"fetch", "░", 244},  {"probe", "▫", 250}, {"decode", "▒", 39},  {"detect", "▂", 78},  {"landmark", "▄", 114},
+    {"fetch", "░", 244},  {"decode", "▒", 39},  {"detect", "▂", 78},  {"landmark", "▄", 114},
     {"mel", "▁", 178},    {"lips", "█", 203},  {"enhance", "▓", 170}, {"blend", "▆", 215}, {"encode", "▇", 75},
     {"upload", "▐", 248},
 };

@@ -61,12 +61,11 @@ static bool read_workers(struct up *up, struct error *err) {
 
 static bool read_options(struct up *up, struct error *err) {
     if (!(up->config = cli_config(up->cli, err)) || !(up->data = cli_data_directory(up->cli, err)) ||
-        !read_workers(up, err) || !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
+        !(up->models = cli_models_directory(up->cli, err)) || !read_workers(up, err) || !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
-    const char *store = config_get(up->config, "store"), *models = config_get(up->config, "models");
+    const char *store = config_get(up->config, "store");
     up->store_url = store ? xstrdup(store) : xasprintf("file://%s/store", up->data);
-    up->models = models ? xstrdup(models) : xasprintf("%s/models", up->data);
     up->keys_file = xasprintf("%s/keys.json", up->data);
     up->key_file = xasprintf("%s/key", up->data);
     up->address_file = xasprintf("%s/address", up->data);
@@ -85,10 +84,9 @@ static bool take_lock(struct up *up, struct error *err) {
         return true;
     if (errno != EWOULDBLOCK)
         return error_set_errno(err, ERR_IO, errno, "cannot lock %s", path);
-    struct buffer address = {0};
-    _cleanup_buffer_ struct buffer *owned = &address;
+    _cleanup_buffer_ struct buffer address = {0};
     struct error none;
-    bool known = file_read(up->address_file, 4096, owned, &none);
+    bool known = file_read(up->address_file, 4096, &address, &none);
     return error_set(err, ERR_USAGE, "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
                      up->data, known ? ", at " : "", known ? (int)strcspn(address.data, "\n") : 0,
                      known ? address.data : "");
@@ -96,16 +94,14 @@ static bool take_lock(struct up *up, struct error *err) {
 
 static bool key_is_good(const struct up *up) {
     struct error none;
-    struct buffer text = {0};
+    _cleanup_buffer_ struct buffer text = {0};
     enum role role;
     const char *name;
     _cleanup_(keys_free_cleanup) struct keys *keys = keys_load(up->keys_file, &none);
     bool read = keys && file_read(up->key_file, 4096, &text, &none);
     if (read)
         text.data[strcspn(text.data, "\n")] = '\0';
-    bool good = read && keys_check(keys, text.data, &role, &name);
-    buffer_free(&text);
-    return good;
+    return read && keys_check(keys, text.data, &role, &name);
 }
 
 /* The first start makes an administrator's key, readable by this user only; later ones find it. */
@@ -136,7 +132,7 @@ static bool announce(const struct up *up, const struct server *server, struct er
 }
 
 static bool scale(const struct up *up, const struct queue_options *queue, struct error *err) {
-    _cleanup_free_ char *program = sibling_program("mela-worker", "MELA_WORKER");
+    _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
     _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);

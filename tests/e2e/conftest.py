@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
 DEPS = ROOT / ".deps"
 MEDIA = DEPS / "media"
-DEADLINE = 240  # seconds; a hang must end, nothing here measures time
+DEADLINE = 120  # seconds; a hang must end, nothing here measures time
 
 
 def wait_for(condition, what, seconds=DEADLINE):
@@ -115,6 +115,14 @@ class Farm:
             (self.data / "address").read_text().strip() + path,
             headers={"Authorization": "Bearer " + (self.data / "key").read_text().strip()})
         return urllib.request.urlopen(request, timeout=30).read()
+
+    def running(self, campaign, kind=""):
+        """The campaign's job of that kind that a worker holds right now, with the worker's entry in "by"; None without."""
+        for job in json.loads(self.api(f"/v1/campaigns/{campaign}/jobs"))["items"]:
+            by = [w for w in self.workers() if w["id"] == job.get("worker")]
+            if job["state"] == "leased" and kind in job["kind"] and by:
+                return {**job, "by": by[0]}
+        return None
 
     def logs(self):
         files = sorted((self.data / "logs").glob("*.log")) if (self.data / "logs").exists() else []

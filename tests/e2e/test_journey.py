@@ -42,13 +42,16 @@ def test_the_lips_follow(farm, clips):
     assert abs(report["r_original"]) < 0.5, report
 
 
+SLOW = ("--segment-seconds", "1", "--lips", "wav2lip-96-random")  # seconds a job, so that one can be caught at it
+
+
 def test_a_killed_worker_costs_nothing_but_time(farm, clips):
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
-    busy = wait_for(lambda: [w for w in farm.workers() if any("/dub/" in job for job in w.get("jobs", []))], "a dub in work")
-    os.kill(busy[0]["pid"], signal.SIGKILL)
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, *SLOW)
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    os.kill(job["by"]["pid"], signal.SIGKILL)
     assert farm.wait(campaign)["state"] == "done", farm.logs()
     # One published artifact a job, and one receipt: nothing was done twice in the store.
-    receipts = sorted(p.name for p in (farm.data / "store" / "campaigns" / campaign / "receipts").rglob("*.json"))
+    receipts = list((farm.data / "store" / "campaigns" / campaign / "receipts").rglob("*.json"))
     assert len(receipts) == len(farm.jobs(campaign))
 
 
@@ -78,19 +81,19 @@ def test_files_are_uploaded_once(farm, clips):
 
 
 def test_cancel_reaches_the_running_job(farm, clips):
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
-    wait_for(lambda: any(w.get("jobs") for w in farm.workers()), "a running job")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, *SLOW)
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
     farm.run("cancel", campaign)
     assert farm.wait(campaign)["state"] == "cancelled"
-    wait_for(lambda: not any(w.get("jobs") for w in farm.workers()), "the job's end")
-    assert not (farm.data / "store" / "campaigns" / campaign / "en" / "final.1.mp4").exists()
+    wait_for(lambda: "stopped: the campaign was cancelled" in farm.logs(), "the job's end")
+    folder = farm.data / "store" / "campaigns" / campaign
+    assert not (folder / "receipts" / "en" / "dub" / f"{job['index']:04d}.json").exists()
 
 
 def test_a_drained_worker_gives_its_job_back(farm, clips):
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
-    busy = wait_for(lambda: [w for w in farm.workers() if w.get("jobs")], "a busy worker")
-    os.kill(busy[0]["pid"], signal.SIGTERM)
-    os.kill(busy[0]["pid"], signal.SIGTERM)
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, *SLOW)
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    os.kill(job["by"]["pid"], signal.SIGTERM)
     assert farm.wait(campaign)["state"] == "done"
     for job in json.loads(farm.api(f"/v1/campaigns/{campaign}/jobs"))["items"]:
         assert job["errors"] == 0 and job["crashes"] == 0, job
