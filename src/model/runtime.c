@@ -34,9 +34,11 @@ bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, 
     return false;
 }
 
+/* What the runtime calls an error it also returns as one: whoever gets it decides whether it is worth a line.
+ */
 static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category,
                                      const char *id, const char *place, const char *message) {
-    log_write(NULL, level >= ORT_LOGGING_LEVEL_ERROR ? LOG_ERROR : LOG_WARN, "onnxruntime: %s", message);
+    log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
 
 static void start(void) {
