@@ -1,0 +1,7 @@
+/* scale: how many workers a queue asks for.
+ *
+ * The rule is pure and the same everywhere: the local farm of `mela up`, the API's answer and the metrics. It
+ * promises never more than the cap, and never zero while a lease is held. */
+#pragma once
+
+#include "scale/rule.h"
