@@ -10,6 +10,8 @@ static bool run(struct cli *cli, struct error *err) {
     _cleanup_free_ const char **argv = xcalloc((size_t)count + 3, sizeof *argv);
     argv[0] = program;
     argv[1] = "models";
+    if (count == 0)
+        argv[2] = "--help";
     for (int i = 0; i < count; i++)
         argv[i + 2] = cli_argument(cli, i);
     execv(program, (char *const *)(uintptr_t)argv);
