@@ -279,9 +279,10 @@ static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
     cli->command = find_command(cli->program, argc, argv, &words);
     if (!cli->command && is_given(argc, argv, "--help") && print_overview(cli->program, argv[1]))
         return true;
+    bool two = argc > 2 && argv[2][0] != '-';
     if (!cli->command)
-        return error_set(err, ERR_USAGE, "there is no command \"%s%s%s\"; see %s --help", argv[1],
-                         argc > 2 ? " " : "", argc > 2 ? argv[2] : "", cli->program->name);
+        return error_set(err, ERR_USAGE, "there is no command \"%s%s%s\"; see %s --help", argv[1], two ? " " : "",
+                         two ? argv[2] : "", cli->program->name);
     argv += words;
     argc -= words;
     if (cli->command->raw) {

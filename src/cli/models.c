@@ -7,7 +7,7 @@
 static bool run(struct cli *cli, struct error *err) {
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     int count = cli_argument_count(cli);
-    _cleanup_free_ const char **argv = xcalloc((size_t)count + 3, sizeof *argv);
+    _cleanup_free_ const char **argv = xcalloc((size_t)count + 4, sizeof *argv);
     argv[0] = program;
     argv[1] = "models";
     if (count == 0)
