@@ -24,9 +24,10 @@ enum exit_status {
 
 struct cli;
 
-/* Long options only: --name VALUE, or --name when `value` is NULL. */
+/* --name VALUE, or --name when `value` is NULL; -l VALUE too when there is a `letter`. */
 struct cli_option {
     const char *name, *value, *help;
+    char letter;
 };
 
 struct command {

@@ -81,7 +81,7 @@ const struct command command_get = {
             "not at all; an interrupted fetch is continued.\n\n"
             "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d --language hi\n",
     .options = (const struct cli_option[]){{"language", "LANG", "only this one"},
-                                           {"output", "DIR", "where to; made when missing; default: here"},
+                                           {"output", "DIR", "where to; made when missing; default: here", 'o'},
                                            {0}},
     .run = run,
 };

@@ -92,6 +92,14 @@ static void put_times(struct buffer *out, const char *character, int count) {
         buffer_append_text(out, character);
 }
 
+/* Short spans to the hundredth. */
+static void put_span(struct buffer *out, int64_t ms) {
+    if (ms < 60000)
+        buffer_appendf(out, "%.2f s", (double)ms / 1000);
+    else
+        terminal_duration(out, (double)ms / 1000);
+}
+
 static void print_job(const struct trace *trace, const json_t *job) {
     const char *id = json_get_string(job, "id", ""), *slash = strchr(id, '/'), *name = slash ? slash + 1 : id;
     int64_t ready = json_get_integer(job, "ready_ms", trace->end_ms), claimed = json_get_integer(job, "claimed_ms", 0);
@@ -108,7 +116,7 @@ static void print_job(const struct trace *trace, const json_t *job) {
     put_times(&out, " ", trace->width - MAX(to, run));
     buffer_append_text(&out, " ");
     if (claimed)
-        terminal_duration(&out, (double)(finished - claimed) / 1000);
+        put_span(&out, finished - claimed);
     int64_t attempt = json_get_integer(job, "attempt", 1);
     if (attempt > 1)
         buffer_appendf(&out, " attempt %lld", (long long)attempt);
@@ -117,8 +125,8 @@ static void print_job(const struct trace *trace, const json_t *job) {
 
 static void print_axis(const struct trace *trace) {
     _cleanup_buffer_ struct buffer end = {0};
-    terminal_duration(&end, (double)(trace->end_ms - trace->start_ms) / 1000);
-    printf("%-*s 0:00%*s\n", trace->label, "", trace->width - 4, end.data);
+    put_span(&end, trace->end_ms - trace->start_ms);
+    printf("%-*s 0%*s\n", trace->label, "", trace->width - 1, end.data);
 }
 
 static void add_totals(json_t *totals, const json_t *steps_ms) {

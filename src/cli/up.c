@@ -20,7 +20,7 @@ enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000 };
 struct up {
     struct cli *cli;
     const struct config *config;
-    char *data, *store_url, *keys_file, *key_file, *address_file, *models;
+    char *data, *store_url, *keys_file, *key_file, *address_file, *models, *manifests;
     int lock, signals;
     int gpus, cores;
     int64_t workers, cooldown, port;
@@ -33,6 +33,7 @@ static void up_free(struct up *up) {
     free(up->key_file);
     free(up->address_file);
     free(up->models);
+    free(up->manifests);
     cleanup_close_descriptor(&up->lock);
     cleanup_close_descriptor(&up->signals);
 }
@@ -61,7 +62,8 @@ static bool read_workers(struct up *up, struct error *err) {
 
 static bool read_options(struct up *up, struct error *err) {
     if (!(up->config = cli_config(up->cli, err)) || !(up->data = cli_data_directory(up->cli, err)) ||
-        !(up->models = cli_models_directory(up->cli, err)) || !read_workers(up, err) || !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
+        !(up->models = cli_models_directory(up->cli, err)) ||
+        !(up->manifests = cli_manifests_directory(up->cli, err)) || !read_workers(up, err) || !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
     const char *store = config_get(up->config, "store");
@@ -136,12 +138,10 @@ static bool scale(const struct up *up, const struct queue_options *queue, struct
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
     _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);
-    const char *manifests = config_get(up->config, "manifests");
     const char *const worker[] = {
         program, "run", "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url, "--pools",
-        "cpu,lipsync", "--models", up->models, "--work", work, "--device", config_get(up->config, "device"),
-        "--threads", threads, "--grace-ms", grace, "--idle-exit-ms", idle, manifests ? "--manifests" : NULL, manifests,
-        NULL};
+        "cpu,lipsync", "--models", up->models, "--manifests", up->manifests, "--work", work, "--device", config_get(up->config, "device"),
+        "--threads", threads, "--grace-ms", grace, "--idle-exit-ms", idle, NULL};
     struct local_scale_options options = {
         .queue = *queue, .worker = worker, .cap = (int)up->workers, .gpus = up->gpus,
         .cooldown_ms = (int)up->cooldown * 1000, .grace_ms = GRACE_MS, .log_directory = logs, .signals = up->signals};

@@ -349,6 +349,8 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     if (!take_snapshot(&watch, err))
         return false;
     bool running = strcmp(state_of(&watch), "running") == 0;
+    if (running && !watch.terminal && !cli_json(cli))
+        printf("%s: running, %zu languages\n", id, watch.row_count - 1);
     watch.current = false; /* events before the stream opens are missed: look again at its first sign of life */
     if (running && !listen(&watch, events, err))
         return false;
