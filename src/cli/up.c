@@ -1,9 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/file.h>
-#include <fcntl.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -40,7 +40,9 @@ static void up_free(struct up *up) {
 
 static int count_gpus(const char *device) {
     glob_t found;
-    int count = strcmp(device, "auto") == 0 && glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0 ? (int)found.gl_pathc : 0;
+    int count = strcmp(device, "auto") == 0 && glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0
+                    ? (int)found.gl_pathc
+                    : 0;
     if (count)
         globfree(&found);
     return count;
@@ -63,7 +65,8 @@ static bool read_workers(struct up *up, struct error *err) {
 static bool read_options(struct up *up, struct error *err) {
     if (!(up->config = cli_config(up->cli, err)) || !(up->data = cli_data_directory(up->cli, err)) ||
         !(up->models = cli_models_directory(up->cli, err)) ||
-        !(up->manifests = cli_manifests_directory(up->cli, err)) || !read_workers(up, err) || !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
+        !(up->manifests = cli_manifests_directory(up->cli, err)) || !read_workers(up, err) ||
+        !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
     const char *store = config_get(up->config, "store");
@@ -89,7 +92,8 @@ static bool take_lock(struct up *up, struct error *err) {
     _cleanup_buffer_ struct buffer address = {0};
     struct error none;
     bool known = file_read(up->address_file, 4096, &address, &none);
-    return error_set(err, ERR_USAGE, "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
+    return error_set(err, ERR_USAGE,
+                     "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
                      up->data, known ? ", at " : "", known ? (int)strcspn(address.data, "\n") : 0,
                      known ? address.data : "");
 }
@@ -122,12 +126,13 @@ static bool announce(const struct up *up, const struct server *server, struct er
         return false;
     if (cli_json(up->cli)) {
         _cleanup_json_ json_t *ready =
-            json_pack("{s:s,s:s,s:s,s:s,s:I}", "address", address, "data", up->data, "store", up->store_url, "key_file",
-                      up->key_file, "workers", (json_int_t)up->workers);
+            json_pack("{s:s,s:s,s:s,s:s,s:I}", "address", address, "data", up->data, "store", up->store_url,
+                      "key_file", up->key_file, "workers", (json_int_t)up->workers);
         _cleanup_free_ char *text = json_line(ready);
         printf("%s\n", text);
     } else {
-        printf("mela is up at %s (data %s, up to %d workers); Ctrl-C stops it\n", address, up->data, (int)up->workers);
+        printf("mela is up at %s (data %s, up to %d workers); Ctrl-C stops it\n", address, up->data,
+               (int)up->workers);
     }
     fflush(stdout);
     return true;
@@ -137,14 +142,41 @@ static bool scale(const struct up *up, const struct queue_options *queue, struct
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
-    _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);
-    const char *const worker[] = {
-        program, "run", "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url, "--pools",
-        "cpu,lipsync", "--models", up->models, "--manifests", up->manifests, "--work", work, "--device", config_get(up->config, "device"),
-        "--threads", threads, "--grace-ms", grace, "--idle-exit-ms", idle, NULL};
-    struct local_scale_options options = {
-        .queue = *queue, .worker = worker, .cap = (int)up->workers, .gpus = up->gpus,
-        .cooldown_ms = (int)up->cooldown * 1000, .grace_ms = GRACE_MS, .log_directory = logs, .signals = up->signals};
+    _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000),
+                        *grace = xasprintf("%d", GRACE_MS - 5000);
+    const char *const worker[] = {program,
+                                  "run",
+                                  "--redis",
+                                  queue->url,
+                                  "--farm",
+                                  queue->farm,
+                                  "--store",
+                                  up->store_url,
+                                  "--pools",
+                                  "cpu,lipsync",
+                                  "--models",
+                                  up->models,
+                                  "--manifests",
+                                  up->manifests,
+                                  "--work",
+                                  work,
+                                  "--device",
+                                  config_get(up->config, "device"),
+                                  "--threads",
+                                  threads,
+                                  "--grace-ms",
+                                  grace,
+                                  "--idle-exit-ms",
+                                  idle,
+                                  NULL};
+    struct local_scale_options options = {.queue = *queue,
+                                          .worker = worker,
+                                          .cap = (int)up->workers,
+                                          .gpus = up->gpus,
+                                          .cooldown_ms = (int)up->cooldown * 1000,
+                                          .grace_ms = GRACE_MS,
+                                          .log_directory = logs,
+                                          .signals = up->signals};
     return local_scale_run(&options, err);
 }
 
@@ -175,15 +207,20 @@ static bool run(struct cli *cli, struct error *err) {
 const struct command command_up = {
     .name = "up",
     .summary = "run a whole farm on this machine",
-    .help = "Starts a private Redis, the API on 127.0.0.1 and as many workers as the queue asks for (none while there is "
-            "nothing to do), all below the data directory. Its address and an API key are left there, so that the other "
-            "commands find it. SIGTERM or Ctrl-C lets workers finish or give back their jobs; a second one stops at once. "
+    .help = "Starts a private Redis, the API on 127.0.0.1 and as many workers as the queue asks for (none "
+            "while there is "
+            "nothing to do), all below the data directory. Its address and an API key are left there, so "
+            "that the other "
+            "commands find it. SIGTERM or Ctrl-C lets workers finish or give back their jobs; a second one "
+            "stops at once. "
             "Started again on the same directory, the farm goes on where it was.\n\n"
             "Examples:\n  mela up\n  mela up --data /var/lib/mela --workers 4 --store s3://studio/mela\n",
     .options =
         (const struct cli_option[]){
-            {"store", "URL", "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
-            {"workers", "N", "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
+            {"store", "URL",
+             "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
+            {"workers", "N",
+             "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
             {"models", "DIR", "folder with model weights; default: models in the data directory"},
             {"manifests", "DIR", "folder with the model manifests that mela ships"},
             {"port", "N", "port of the API, default 7420; 0 takes a free one"},

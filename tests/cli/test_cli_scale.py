@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from conftest import BUILD, children_of, command_of, wait_for
+from cli_farm import BUILD, children_of, command_of, wait_for
 
 STAYS = 'echo "$@" >> started; trap "kill $!; exit 0" TERM; sleep 1000 & wait\n'
 
