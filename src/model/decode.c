@@ -22,7 +22,9 @@ static struct face blazeface_face(const float *box, float cx, float cy, float sc
 }
 
 int blazeface_decode(const float *boxes, const float *scores, int size, float threshold, struct face *out) {
-    static const struct { int grid, per_cell; } levels[] = {{16, 2}, {8, 6}};
+    static const struct {
+        int grid, per_cell;
+    } levels[] = {{16, 2}, {8, 6}};
     int count = 0, anchor = 0;
     for (size_t level = 0; level < ARRAY_LENGTH(levels); level++) {
         int grid = levels[level].grid, anchors = grid * grid * levels[level].per_cell;

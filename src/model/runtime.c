@@ -7,6 +7,16 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+/* ONNX Runtime 1.29 loses 14 bytes when it starts; what we lose must still show. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#define LEAKS_HERE __lsan_disable()
+#define NO_LEAKS_AGAIN __lsan_enable()
+#else
+#define LEAKS_HERE
+#define NO_LEAKS_AGAIN
+#endif
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const OrtApi *api;
 static OrtEnv *env;
@@ -24,9 +34,11 @@ bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, 
     return false;
 }
 
+/* What the runtime calls an error it also returns as one: whoever gets it decides whether it is worth a line.
+ */
 static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category,
                                      const char *id, const char *place, const char *message) {
-    log_write(NULL, level >= ORT_LOGGING_LEVEL_ERROR ? LOG_ERROR : LOG_WARN, "onnxruntime: %s", message);
+    log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
 
 static void start(void) {
@@ -37,8 +49,10 @@ static void start(void) {
                   OrtGetApiBase()->GetVersionString(), ORT_API_VERSION);
         return;
     }
+    LEAKS_HERE;
     OrtStatus *status =
         api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
+    NO_LEAKS_AGAIN;
     if (!runtime_passed(api, status, ERR_MODEL_RUN, "ONNX Runtime does not start", &start_error))
         api = NULL;
 }

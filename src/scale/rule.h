@@ -1,7 +1,4 @@
-/* scale: how many workers a queue asks for, and keeping that many.
- *
- * The rule is pure and the same everywhere. It promises never more than the cap, and never zero while a lease
- * is held. */
+/* The default scaling rule. */
 #pragma once
 
 #include <stdint.h>

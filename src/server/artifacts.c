@@ -34,25 +34,38 @@ static void artifact_free(void *context) {
     free(artifact);
 }
 
+/* What the job's receipt says it published; NULL without a receipt. Redis forgets a campaign some time after
+ * its end, the store does not. */
+static char *receipt_artifact(struct store *store, const struct job_id *job) {
+    enum { RECEIPT_LIMIT = 1024 * 1024 };
+    _cleanup_free_ char *key = layout_receipt(job);
+    _cleanup_buffer_ struct buffer text = {0};
+    struct error none;
+    bool found = store_get(store, key, RECEIPT_LIMIT, &text, &none) && text.length > 0;
+    _cleanup_json_ json_t *receipt = found ? json_parse(text.data, text.length, &none) : NULL;
+    return xstrdup(json_get_string(receipt, "artifact", NULL));
+}
+
 /* The published video of a language: the join's artifact, whichever attempt won. */
-static char *video_key(struct request *request, const char *language, struct error *err) {
+static char *video_key(struct request *request, const struct job_id *join, struct error *err) {
+    char id[JOB_ID_MAX + 1];
+    job_id_format(join, id);
     struct queue *queue = request_queue(request, err);
-    if (!queue)
-        return NULL;
-    _cleanup_free_ char *job_id = xasprintf("%s/%s/join", request->arguments[0], language);
-    _cleanup_json_ json_t *job = queue_job(queue, job_id, err);
+    _cleanup_json_ json_t *job = queue ? queue_job(queue, id, err) : NULL;
     if (!job)
-        return NULL;
+        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->server->store, join)
+                                                         : NULL;
     const char *artifact = json_get_string(job, "artifact", "");
     if (*artifact)
         return xstrdup(artifact);
-    error_set(err, ERR_API_NOT_FOUND, "the dub in %s is not there: its last job is %s", language,
+    error_set(err, ERR_API_NOT_FOUND, "the dub in %s is not there: its last job is %s", join->language,
               json_get_string(job, "state", "not known"));
     return NULL;
 }
 
 static char *artifact_key(struct request *request, const char **type, struct error *err) {
     const char *campaign = request->arguments[0], *name = request->arguments[1], *slash = strchr(name, '/');
+    struct job_id join = {.kind = KIND_JOIN};
     *type = "application/json";
     if (!campaign_id_is_valid(campaign)) {
         error_set(err, ERR_QUEUE_NOT_FOUND, "no campaign has the id %s", campaign);
@@ -69,7 +82,9 @@ static char *artifact_key(struct request *request, const char **type, struct err
         return NULL;
     }
     *type = "video/mp4";
-    return video_key(request, language, err);
+    snprintf(join.campaign, sizeof join.campaign, "%s", campaign);
+    snprintf(join.language, sizeof join.language, "%s", language);
+    return video_key(request, &join, err);
 }
 
 /* An artifact's key names one attempt and is never written twice, so key and size identify the bytes. */

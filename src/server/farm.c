@@ -1,7 +1,7 @@
 /* Single jobs, and the state of the farm: pools, workers, health. */
 #include <string.h>
 
-#include "scale/rule.h"
+#include "scale/scale.h"
 #include "server/reply.h"
 #include "server/route.h"
 

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/memory.h"
-#include "scale/rule.h"
+#include "scale/scale.h"
 #include "server/reply.h"
 #include "server/route.h"
 
@@ -24,9 +24,7 @@ struct metrics {
     struct route_metrics routes[ROUTES_MAX]; /* the last one: requests that no route matched */
 };
 
-struct metrics *metrics_new(void) {
-    return xnew(struct metrics);
-}
+struct metrics *metrics_new(void) { return xnew(struct metrics); }
 
 void metrics_free(struct metrics *metrics) { free(metrics); }
 

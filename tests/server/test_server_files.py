@@ -132,6 +132,15 @@ def test_etags(farm, video):
     assert farm.get(video, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).content == VIDEO
 
 
+def test_a_video_that_redis_forgot_is_found_by_its_receipt(farm):
+    key = "campaigns/old-1/hi/final.2.mp4"
+    for path, data in ((key, VIDEO), ("campaigns/old-1/receipts/hi/join.json", json.dumps({"artifact": key}).encode())):
+        (farm.store / path).parent.mkdir(parents=True, exist_ok=True)
+        (farm.store / path).write_bytes(data)
+    assert farm.get("/v1/campaigns/old-1/files/hi/final.mp4").content == VIDEO
+    assert_error(farm.get("/v1/campaigns/old-1/files/ta/final.mp4"), 404, "queue.not_found")
+
+
 def test_files_that_are_not_there(farm):
     campaign = farm.submitted()
     base = f"/v1/campaigns/{campaign}/files"

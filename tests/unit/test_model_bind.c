@@ -7,8 +7,7 @@
     {                                                                                                        \
         .name = "t", .rank = ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), .dims = { __VA_ARGS__ }               \
     }
-#define SIGNATURE(in, out)                                                                                   \
-    { in, out, ARRAY_LENGTH(in), ARRAY_LENGTH(out) }
+#define SIGNATURE(in, out) {in, out, ARRAY_LENGTH(in), ARRAY_LENGTH(out)}
 
 static void test_lips_in_either_order(void **state) {
     static const struct tensor_shape a[] = {SHAPE(-1, 1, 80, 16), SHAPE(-1, 6, 96, 96)};
