@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -15,7 +16,7 @@
 #include "server/auth.h"
 #include "server/server.h"
 
-enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000 };
+enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000, REDIS_PAUSE_MS = 1000 };
 
 struct up {
     struct cli *cli;
@@ -138,37 +139,33 @@ static bool announce(const struct up *up, const struct server *server, struct er
     return true;
 }
 
-static bool scale(const struct up *up, const struct queue_options *queue, struct error *err) {
+/* The workers and the API wait for Redis; only the farm itself can bring its own one back. */
+static void keep_redis(void *context) {
+    struct error err;
+    bool restarted;
+    if (!local_redis_tend(context, &restarted, &err)) {
+        log_write(NULL, LOG_ERROR, "Redis ended and cannot be started again: %s", err.message);
+        clock_sleep_ms(clock_system(), REDIS_PAUSE_MS); /* its end comes as another signal */
+    } else if (restarted) {
+        log_write(NULL, LOG_WARN, "Redis had ended; it is started again");
+    }
+}
+
+static bool scale(const struct up *up, struct local_redis *redis, const struct queue_options *queue,
+                  struct error *err) {
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
     _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000),
                         *grace = xasprintf("%d", GRACE_MS - 5000);
-    const char *const worker[] = {program,
-                                  "run",
-                                  "--redis",
-                                  queue->url,
-                                  "--farm",
-                                  queue->farm,
-                                  "--store",
-                                  up->store_url,
-                                  "--pools",
-                                  "cpu,lipsync",
-                                  "--models",
-                                  up->models,
-                                  "--manifests",
-                                  up->manifests,
-                                  "--work",
-                                  work,
-                                  "--device",
-                                  config_get(up->config, "device"),
-                                  "--threads",
-                                  threads,
-                                  "--grace-ms",
-                                  grace,
-                                  "--idle-exit-ms",
-                                  idle,
-                                  NULL};
+    /* clang-format off */
+    const char *const worker[] = {
+        program, "run", "--pools", "cpu,lipsync",
+        "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url,
+        "--models", up->models, "--manifests", up->manifests, "--work", work,
+        "--device", config_get(up->config, "device"), "--threads", threads,
+        "--grace-ms", grace, "--idle-exit-ms", idle, NULL};
+    /* clang-format on */
     struct local_scale_options options = {.queue = *queue,
                                           .worker = worker,
                                           .cap = (int)up->workers,
@@ -176,7 +173,9 @@ static bool scale(const struct up *up, const struct queue_options *queue, struct
                                           .cooldown_ms = (int)up->cooldown * 1000,
                                           .grace_ms = GRACE_MS,
                                           .log_directory = logs,
-                                          .signals = up->signals};
+                                          .signals = up->signals,
+                                          .child_ended = keep_redis,
+                                          .context = redis};
     return local_scale_run(&options, err);
 }
 
@@ -193,7 +192,7 @@ static bool serve_and_scale(const struct up *up, struct error *err) {
     _cleanup_server_ struct server *server = server_start(&options, err);
     if (!server)
         return error_wrap(err, "cannot start the API at %s (--port 0 takes a free port)", listen);
-    bool done = announce(up, server, err) && scale(up, &queue, err);
+    bool done = announce(up, server, err) && scale(up, redis, &queue, err);
     unlink(up->address_file);
     return done;
 }

@@ -234,8 +234,12 @@ static void sleep_until_something(struct scaler *scaler, int timeout_ms) {
     struct signalfd_siginfo info;
     if (waits[1].revents && read(scaler->watcher.wake, &count, sizeof count) < 0)
         log_write(NULL, LOG_WARN, "autoscaler: %s", strerror(errno));
-    if (waits[0].revents && read(scaler->options->signals, &info, sizeof info) == (ssize_t)sizeof info)
-        scaler->stopping += info.ssi_signo != SIGCHLD;
+    if (!waits[0].revents || read(scaler->options->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo != SIGCHLD)
+        scaler->stopping++;
+    else if (scaler->options->child_ended)
+        scaler->options->child_ended(scaler->options->context);
 }
 
 static void drain(struct scaler *scaler) {
