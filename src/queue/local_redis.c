@@ -165,6 +165,15 @@ struct local_redis *local_redis_start(const char *directory, struct error *err) 
     return steal(redis);
 }
 
+bool local_redis_tend(struct local_redis *redis, bool *restarted, struct error *err) {
+    int status;
+    *restarted = redis->pid <= 0 || child_wait(redis->pid, 0, &status);
+    if (!*restarted)
+        return true;
+    redis->pid = 0;
+    return launch(redis, err) && wait_until_ready(redis, err);
+}
+
 const char *local_redis_url(const struct local_redis *redis) { return redis->url; }
 
 /* Removes the directory that was made for a short socket path; it is empty once the server has ended. */

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 
-from conftest import sha256
+from cli_farm import sha256
 
 
 def test_up_writes_address_and_key_and_stops_clean(farm):

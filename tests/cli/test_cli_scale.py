@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from conftest import BUILD, children_of, command_of, wait_for
+from cli_farm import BUILD, children_of, command_of, wait_for
 
 STAYS = 'echo "$@" >> started; trap "kill $!; exit 0" TERM; sleep 1000 & wait\n'
 
@@ -107,3 +107,28 @@ def test_watch_goes_on_over_a_restart(make_farm):
     farm.start()
     assert farm("cancel", campaign).returncode == 0
     assert watch.wait(60) == 7
+
+
+def redis_of(farm):
+    return [pid for pid in children_of(farm.process.pid) if command_of(pid)[0].startswith("redis-server")]
+
+
+def test_a_redis_that_dies_is_started_again_with_its_data(make_farm):
+    farm = make_farm("--workers", "1", worker=STAYS)
+    campaign = farm.submit()
+    wait_for(lambda: workers_of(farm), "a worker")
+    [redis] = redis_of(farm)
+    time.sleep(1.5)  # appendfsync everysec: what was acknowledged is on disk after a second
+    os.kill(redis, signal.SIGKILL)
+    wait_for(lambda: events(farm, "Redis had ended"), "another Redis")
+    assert redis_of(farm) not in ([], [redis])
+    assert farm.json("show", campaign)["state"] == "running"
+    assert farm.stop() == 0
+
+
+def test_ctrl_c_reaches_only_the_farm_itself(make_farm):
+    farm = make_farm("--workers", "1", worker=STAYS)
+    farm.submit()
+    wait_for(lambda: workers_of(farm), "a worker")
+    group = os.getpgid(farm.process.pid)
+    assert all(os.getpgid(pid) != group for pid in redis_of(farm) + workers_of(farm))

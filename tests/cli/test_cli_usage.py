@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT
+from cli_farm import BUILD, ROOT
 
 COMMANDS = ["up", "serve", "submit", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
             "config", "version", "completion"]

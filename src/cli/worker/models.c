@@ -25,7 +25,8 @@ static bool run_list(struct cli *cli, struct error *err) {
     else
         json_array_foreach(models, i, model)
             printf("%-22s %-8s %-8s %8.1f MB  %-12s %s\n", json_get_string(model, "name", ""),
-                   json_get_string(model, "role", ""), json_get_bool(model, "present", false) ? "present" : "missing",
+                   json_get_string(model, "role", ""),
+                   json_get_bool(model, "present", false) ? "present" : "missing",
                    (double)json_get_integer(model, "bytes", 0) / 1e6, json_get_string(model, "licence", ""),
                    json_get_string(model, "source", ""));
     return models != NULL;
@@ -39,11 +40,12 @@ const struct command command_models_list = {
 };
 
 /* Hashes one model; its line is printed, and an error kept in *err while others are checked still. */
-static bool check_one(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results, struct error *err) {
+static bool check_one(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results,
+                      struct error *err) {
     struct error why = {0};
     bool good = zoo_check(zoo, name, &why);
-    json_array_append_new(results, json_pack("{s:s,s:b,s:s}", "name", name, "good", good, "message",
-                                             good ? "" : why.message));
+    json_array_append_new(
+        results, json_pack("{s:s,s:b,s:s}", "name", name, "good", good, "message", good ? "" : why.message));
     if (!cli_json(cli))
         printf("%-22s %s\n", name, good ? "good" : why.message);
     if (!good)
@@ -62,9 +64,9 @@ static bool run_check(struct cli *cli, struct error *err) {
     json_t *model;
     for (int n = 0; cli_argument(cli, n); n++)
         good &= check_one(cli, zoo, cli_argument(cli, n), results, err);
-    json_array_foreach(models, i, model)
-        if (!cli_argument_count(cli) && json_get_bool(model, "present", false))
-            good &= check_one(cli, zoo, json_get_string(model, "name", ""), results, err);
+    json_array_foreach(models, i,
+                       model) if (!cli_argument_count(cli) && json_get_bool(model, "present", false)) good &=
+        check_one(cli, zoo, json_get_string(model, "name", ""), results, err);
     if (cli_json(cli))
         cli_print_json(results);
     return good;
@@ -104,9 +106,11 @@ const struct command command_models_add = {
     .min_arguments = 2,
     .max_arguments = 2,
     .summary = "add a model of your own: lips, detect, mesh or enhance",
-    .help = "The file's inputs and outputs are inspected and must fit the role; it is copied into the models folder.\n\n"
+    .help = "The file's inputs and outputs are inspected and must fit the role; it is copied into the models "
+            "folder.\n\n"
             "Example:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n",
-    .options = (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
+    .options =
+        (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
     .run = run_add,
 };
 
@@ -126,11 +130,13 @@ static char *store_key(const json_t *manifest) {
 }
 
 /* Fetched under another name, and renamed only when the hash is the manifest's. */
-static bool pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name, struct error *err) {
+static bool pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name,
+                 struct error *err) {
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (!manifest)
         return false;
-    _cleanup_free_ char *key = store_key(manifest), *file = xasprintf("%s/%s", folder, json_get_string(manifest, "file", ""));
+    _cleanup_free_ char *key = store_key(manifest),
+                        *file = xasprintf("%s/%s", folder, json_get_string(manifest, "file", ""));
     _cleanup_free_ char *part = xasprintf("%s.part", file);
     char hex[SHA256_HEX + 1];
     if (!store_get_file(store, key, part, err) || !sha256_file(part, hex, NULL, err))
@@ -138,12 +144,14 @@ static bool pull(struct store *store, const struct zoo *zoo, const char *folder,
     if (strcmp(hex, json_get_string(manifest, "sha256", "")) == 0 && rename(part, file) == 0)
         return true;
     unlink(part);
-    return error_set(err, ERR_MODEL_HASH_MISMATCH, "%s in the store is not the file that its manifest names", key);
+    return error_set(err, ERR_MODEL_HASH_MISMATCH, "%s in the store is not the file that its manifest names",
+                     key);
 }
 
 static bool push(struct store *store, const struct zoo *zoo, const char *name, struct error *err) {
     const json_t *manifest = zoo_check(zoo, name, err) ? zoo_manifest(zoo, name, err) : NULL;
-    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL, *key = file ? store_key(manifest) : NULL;
+    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL,
+                        *key = file ? store_key(manifest) : NULL;
     return key && store_put_file(store, key, file, 0, err);
 }
 
