@@ -11,20 +11,25 @@ import numpy as np
 from onnx_graph import Graph
 
 SIZE = 96
-# Where the crop must put a face; the same numbers stand in lips-basic.json for whoever makes the crop.
-ASPECT = 0.75  # the crop is this much narrower than high before it is squeezed into a square, as Wav2Lip's detector boxes are
-EYES, MOUTH = (0.5, 0.31), (0.5, 0.685)  # eyes' centre and the middle of the mouth's corners, in parts of the crop
+# Where the crop must put a face; the same numbers stand in lips-basic.json for whoever makes the crop. They are the FFHQ template (of 512:
+# eyes (193, 240) and (319, 240), nose (257, 314), mouth (201, 371) and (313, 371)) in columns 62:194 and rows 65:241 of its 256 version,
+# the crop of the Wav2Lip networks of instant-high/wav2lip-onnx-HQ.
+ASPECT = 0.75  # the crop is this much narrower than high before it is stretched into a square
+POINTS = ((0.2613, 0.3124), (0.7383, 0.313), (0.5024, 0.5228), (0.2927, 0.6858), (0.7162, 0.6851))
+MOUTH = (0.5, 0.685)
 MOUTH_HALF_WIDTH = 0.175
+GAP_HALF_WIDTH = 0.2  # of the opening that is closed: a smile is wider than a spoken vowel
 # The mel frame of the window that belongs to the video frame: between Wav2Lip's inference (1.6 at 25 fps) and training (4.8).
-MEL_CENTRE, MEL_REACH = 3.0, 3.0
+MEL_CENTRE, MEL_REACH = 3.0, 4.0
 
 # How the opening in the reference is seen: columns and rows of the looked-at strips, and what counts as not lip.
 STRIP = (34, 63)
 SKIN_ROWS = ((52, 60), (78, 88))
 GAP_ROWS = (62, 78)
 LINE_ROWS = (58, 70)
-RED_FADE = 0.15  # a row counts fully as gap when it is this much less red than the skin
-GAP_GAIN, GAP_NOISE = 1.15, 0.3  # pixels of opening per row counted, after what a closed mouth shows; from three videos of two people
+TEETH_ROWS = (64, 74)  # here what lies above a gap row is gap too: subsampled colour tints upper teeth as the lip
+RED_LIMIT, RED_FADE = 0.98, 0.1  # of the skin's redness: below the first a row begins to count as gap, this much less counts fully
+GAP_GAIN, GAP_NOISE = 1.75, 0.2  # pixels of opening per row counted, after what a closed mouth shows; from three videos of two people
 LINE_BIAS = 0.4  # the darkest row of closed lips is this much above their line
 LINE = 64.5  # where the lip line is when nothing is seen
 
@@ -97,9 +102,12 @@ class _Lips:
             skin[:, :, start:end] = 1 / (end - start) / len(SKIN_ROWS)
         skin = self.weighted(red, skin)
         gap_red = self.slice(red, *GAP_ROWS, 2)
-        missing = self.div(self.sub(skin, gap_red), self.g.op("Max", skin, self.const(0.05)))
+        missing = self.div(self.sub(self.scale(skin, RED_LIMIT), gap_red), self.g.op("Max", skin, self.const(0.05)))
         gap = self.clip(self.scale(missing, 1 / RED_FADE), 0, 1)
-        opening = self.clip(self.scale(self.sub(self.sum(gap), self.const(GAP_NOISE)), GAP_GAIN), 0, 16)
+        start, end = (row - GAP_ROWS[0] for row in TEETH_ROWS)
+        below = self.g.op("MaxPool", self.slice(gap, start, end, 2), kernel_shape=[end - start, 1], pads=[0, 0, end - start - 1, 0])
+        counted = self.scale(self.add(self.sum(gap), self.sum(below)), 0.5)
+        opening = self.clip(self.scale(self.sub(counted, self.const(GAP_NOISE)), GAP_GAIN), 0, 14)
         gap_middle = self.rows_mean(gap, self.const(self.rows[:, :, slice(*GAP_ROWS)]))
 
         light = self.slice(light, *LINE_ROWS, 2)
@@ -134,22 +142,24 @@ class _Lips:
         """Where each output pixel is taken from, and how much of it is gap."""
         mouth = self.const(_bump(self.side, MOUTH_HALF_WIDTH * SIZE))
         rows = self.const(self.rows)
+        removed = self.mul(was, self.const(_bump(self.side ** 2, (GAP_HALF_WIDTH * SIZE) ** 2)))
         lift = self.mul(self.scale(wanted, RAISE), mouth)
         new_top = self.sub(top, lift)
         height = self.mul(wanted, mouth)
         new_bottom = self.add(new_top, height)
 
-        drop = self.sub(self.scale(wanted, 1 - RAISE), was)  # of the lower lip and, ever less, of the chin
+        drop = self.sub(self.scale(wanted, 1 - RAISE), was)  # of the chin, ever less towards the crop's edge
+        lip_drop = self.sub(self.sub(height, lift), removed)
         down = self.clip(self.div(self.sub(self.const(SIZE), rows), self.sub(self.const(SIZE), new_bottom)), 0, 1)
         chin = self.const(_bump(self.side, 0.42 * SIZE) ** 2)
-        profile = self.add(self.mul(down, mouth), self.mul(self.sub(self.const(1), down), chin))
-        below = self.sub(rows, self.mul(self.mul(drop, profile), down))
+        moved = self.add(self.mul(down, lip_drop), self.mul(self.sub(self.const(1), down), self.mul(drop, chin)))
+        below = self.sub(rows, self.mul(moved, down))
 
         up = self.clip(self.div(self.sub(rows, self.const(FIXED_ROW)), self.sub(new_top, self.const(FIXED_ROW))), 0, 1)
         above = self.add(rows, self.mul(lift, up))
 
         part = self.clip(self.div(self.sub(rows, new_top), self.add(height, self.const(1e-3))), 0, 1)
-        inside = self.add(top, self.mul(part, self.mul(was, mouth)))
+        inside = self.add(top, self.mul(part, removed))
         y = self.g.op("Where", self.g.op("Less", rows, new_top), above, self.g.op("Where", self.g.op("Less", rows, new_bottom), inside, below))
         stretch = self.side * _bump(self.side, 0.4 * SIZE) ** 2 * _bump(self.rows - SIZE * MOUTH[1], 0.16 * SIZE) ** 2
         x = self.sub(self.const(self.columns), self.mul(width, self.const(stretch)))

@@ -1,6 +1,7 @@
 // run-onnx MODEL OUTDIR [NAME=FILE:D,D,...]...
-// Runs an ONNX graph once on the CPU: every input is a file of raw float32 in the given shape, every output is written to
-// OUTDIR/<name>.f32, and its shape is printed as "name D,D,...". It exists to check graphs, not to be fast.
+// Runs an ONNX graph once on the CPU: every input is a file of raw float32 in the given shape, every output
+// is written to OUTDIR/<name>.f32, and its shape is printed as "name D,D,...". It exists to check graphs, not
+// to be fast.
 #include <errno.h>
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
@@ -12,21 +13,18 @@
 
 static const OrtApi *ort;
 
-static _Noreturn void die(const char *what, const char *why)
-{
+static _Noreturn void die(const char *what, const char *why) {
     fprintf(stderr, "run-onnx: %s: %s\n", what, why);
     exit(1);
 }
 
-static void check(OrtStatus *status, const char *what)
-{
+static void check(OrtStatus *status, const char *what) {
     if (status)
         die(what, ort->GetErrorMessage(status));
 }
 
 // The tensor described by NAME=FILE:D,D,...; the string is cut at '=' so that it starts with the name.
-static OrtValue *read_input(char *argument, OrtAllocator *allocator)
-{
+static OrtValue *read_input(char *argument, OrtAllocator *allocator) {
     char *path = strchr(argument, '='), *shape = strrchr(argument, ':');
     if (!path || !shape || shape < path)
         die(argument, "an input is written NAME=FILE:D,D,...");
@@ -41,7 +39,8 @@ static OrtValue *read_input(char *argument, OrtAllocator *allocator)
     }
     OrtValue *value;
     float *data;
-    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value), argument);
+    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value),
+          argument);
     check(ort->GetTensorMutableData(value, (void **)&data), argument);
     FILE *f = fopen(path, "rb");
     if (!f)
@@ -52,8 +51,7 @@ static OrtValue *read_input(char *argument, OrtAllocator *allocator)
     return value;
 }
 
-static void write_output(const char *directory, const char *name, const OrtValue *value)
-{
+static void write_output(const char *directory, const char *name, const OrtValue *value) {
     OrtTensorTypeAndShapeInfo *info;
     int64_t dims[MAX_RANK];
     size_t rank, count;
@@ -77,8 +75,7 @@ static void write_output(const char *directory, const char *name, const OrtValue
     ort->ReleaseTensorTypeAndShapeInfo(info);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 3 || argc - 3 > MAX_VALUES)
         die("usage", "run-onnx MODEL OUTDIR [NAME=FILE:D,D,...]...");
     ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);

@@ -8,6 +8,10 @@ char *layout_spec(const char *campaign) { return xasprintf("campaigns/%s/spec.js
 
 char *layout_plan(const char *campaign) { return xasprintf("campaigns/%s/plan.json", campaign); }
 
+char *layout_speech(const char *campaign, const char *language) {
+    return xasprintf("campaigns/%s/%s/speech.pcm", campaign, language);
+}
+
 char *layout_artifact(const struct job_id *job, int attempt) {
     switch (job->kind) {
     case KIND_TRACK:

@@ -23,8 +23,8 @@ struct affine affine_similarity(const struct point *from, const struct point *to
 /* Samples `size` x `size` RGB through `crop_to_frame`, bilinear, with area averaging when it shrinks by more
  * than 2. Outside the frame the border repeats. */
 void image_crop(const struct frame *frame, const struct affine *crop_to_frame, int size, float *rgb);
-/* The whole frame scaled into `width` x `height` RGB, letterboxed with black when `letterbox`; *to_frame maps
- * back. */
+/* The whole frame scaled into `width` x `height` RGB, in the middle, with black around it; *to_frame maps a
+ * pixel of the result to the frame. */
 void image_letterbox(const struct frame *frame, int width, int height, float *rgb, struct affine *to_frame);
 /* Blends planar RGB `size` x `size` into the frame where mask > 0: frame += mask * (patch - frame). `mask` is
  * [size][size] in 0 to 1. Pixels whose mask is 0 are not written. */

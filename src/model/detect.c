@@ -53,18 +53,6 @@ static void allocate(struct detector *d) {
     }
 }
 
-struct detector *detector_open(const struct zoo *zoo, const char *name, const struct device *device,
-                               struct error *err) {
-    _cleanup_detector_ struct detector *d = xnew(struct detector);
-    d->session = network_open(zoo, name, "detect", device, &d->binding, err);
-    if (!d->session)
-        return NULL;
-    const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
-    d->threshold = (float)json_get_number(contract, "score_threshold", 0.5);
-    allocate(d);
-    return steal(d);
-}
-
 void detector_close(struct detector *d) {
     if (d->session)
         session_close(d->session);
@@ -105,6 +93,22 @@ static bool run_network(struct detector *d, struct error *err) {
                              : (struct tensor){d->outputs[i], 2, {anchors, values}};
     }
     return session_run(d->session, &input, outputs, err);
+}
+
+struct detector *detector_open(const struct zoo *zoo, const char *name, const struct device *device,
+                               struct error *err) {
+    _cleanup_detector_ struct detector *d = xnew(struct detector);
+    d->session = network_open(zoo, name, "detect", device, &d->binding, err);
+    if (!d->session)
+        return NULL;
+    const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
+    d->threshold = (float)json_get_number(contract, "score_threshold", 0.5);
+    allocate(d);
+    if (!run_network(d, err)) { /* warms it; a network that does not do what its shapes say fails here */
+        error_wrap(err, "%s", name);
+        return NULL;
+    }
+    return steal(d);
 }
 
 static int decode(struct detector *d) {

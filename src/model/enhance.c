@@ -31,5 +31,9 @@ int enhance_scale(const struct enhance *enhance) { return enhance->scale; }
 bool enhance_run(struct enhance *enhance, int size, const float *rgb, float *out, struct error *err) {
     int64_t large = (int64_t)size * enhance->scale;
     struct tensor input = {(float *)rgb, 4, {1, 3, size, size}}, output = {out, 4, {1, 3, large, large}};
-    return session_run(enhance->session, &input, &output, err);
+    if (!session_run(enhance->session, &input, &output, err))
+        return false;
+    for (int64_t i = 0; i < 3 * large * large; i++) /* the networks overshoot at edges */
+        out[i] = out[i] > 0 ? out[i] < 1 ? out[i] : 1 : 0;
+    return true;
 }

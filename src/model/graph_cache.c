@@ -74,8 +74,10 @@ static bool sync_file(const char *path, struct error *err) {
 
 bool graph_cache_publish(const char *directory, const char *key, const char *temporary, struct error *err) {
     char hex[SHA256_HEX + 1];
-    bool done = sync_file(temporary, err) && sha256_file(temporary, hex, NULL, err);
-    if (done) {
+    /* The runtime names things anew each time: workers that started together would leave one file each. */
+    _cleanup_free_ char *existing = graph_cache_find(directory, key);
+    bool done = existing || (sync_file(temporary, err) && sha256_file(temporary, hex, NULL, err));
+    if (done && !existing) {
         _cleanup_free_ char *path = xasprintf("%s/%s.%s.onnx", directory, key, hex);
         if (rename(temporary, path) != 0)
             done = error_set_errno(err, ERR_IO, errno, "cannot write %s", path);

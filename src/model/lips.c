@@ -15,23 +15,6 @@ struct lips {
     float *mels, *faces, *out;
 };
 
-struct lips *lips_open(const struct zoo *zoo, const char *name, const struct device *device, int batch,
-                       struct error *err) {
-    _cleanup_lips_ struct lips *lips = xnew(struct lips);
-    lips->session = network_open(zoo, name, "lips", device, &lips->binding, err);
-    if (!lips->session)
-        return NULL;
-    lips->size = lips->binding.width;
-    lips->batch = batch;
-    lips->run = lips->binding.batch ? lips->binding.batch : batch;
-    size_t plane = (size_t)lips->size * (size_t)lips->size, run = (size_t)lips->run;
-    lips->mels = xnew_array(float, run *MEL_VALUES);
-    /* Zeroed once: the masked halves are never written. */
-    lips->faces = xnew_array(float, run * 6 * plane);
-    lips->out = xnew_array(float, run * 3 * plane);
-    return steal(lips);
-}
-
 void lips_close(struct lips *lips) {
     if (lips->session)
         session_close(lips->session);
@@ -87,6 +70,27 @@ static bool run_network(struct lips *lips, struct error *err) {
     inputs[lips->binding.mel] = (struct tensor){lips->mels, 4, {run, 1, MEL_BANDS, MEL_WINDOW}};
     inputs[lips->binding.picture] = (struct tensor){lips->faces, 4, {run, 6, size, size}};
     return session_run(lips->session, inputs, &out, err);
+}
+
+struct lips *lips_open(const struct zoo *zoo, const char *name, const struct device *device, int batch,
+                       struct error *err) {
+    _cleanup_lips_ struct lips *lips = xnew(struct lips);
+    lips->session = network_open(zoo, name, "lips", device, &lips->binding, err);
+    if (!lips->session)
+        return NULL;
+    lips->size = lips->binding.width;
+    lips->batch = batch;
+    lips->run = lips->binding.batch ? lips->binding.batch : batch;
+    size_t plane = (size_t)lips->size * (size_t)lips->size, run = (size_t)lips->run;
+    lips->mels = xnew_array(float, run *MEL_VALUES);
+    /* Zeroed once: the masked halves are never written. */
+    lips->faces = xnew_array(float, run * 6 * plane);
+    lips->out = xnew_array(float, run * 3 * plane);
+    if (!run_network(lips, err)) { /* warms it; a network that does not do what its shapes say fails here */
+        error_wrap(err, "%s", name);
+        return NULL;
+    }
+    return steal(lips);
 }
 
 bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, float *out,

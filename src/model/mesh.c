@@ -15,17 +15,6 @@ struct mesh {
     float picture[3 * CROP * CROP], landmarks[MESH_POINTS * 3];
 };
 
-struct mesh *mesh_open(const struct zoo *zoo, const char *name, const struct device *device,
-                       struct error *err) {
-    _cleanup_mesh_ struct mesh *mesh = xnew(struct mesh);
-    mesh->session = network_open(zoo, name, "mesh", device, &mesh->binding, err);
-    if (!mesh->session)
-        return NULL;
-    const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
-    mesh->logit = strcmp(json_get_string(contract, "presence", ""), "logit") == 0;
-    return steal(mesh);
-}
-
 void mesh_close(struct mesh *mesh) {
     if (mesh->session)
         session_close(mesh->session);
@@ -69,15 +58,35 @@ static struct tensor output_tensor(const struct mesh *mesh, int index, float *da
     return tensor;
 }
 
-bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine *where, struct mesh_face *out,
-              struct error *err) {
-    float presence = 0;
+static bool run_network(struct mesh *mesh, float *presence, struct error *err) {
     struct tensor input = {mesh->picture, 4, {1, 3, CROP, CROP}}, outputs[2];
     const int *index = mesh->binding.outputs;
     outputs[index[0]] = output_tensor(mesh, index[0], mesh->landmarks);
-    outputs[index[1]] = output_tensor(mesh, index[1], &presence);
+    outputs[index[1]] = output_tensor(mesh, index[1], presence);
+    return session_run(mesh->session, &input, outputs, err);
+}
+
+struct mesh *mesh_open(const struct zoo *zoo, const char *name, const struct device *device,
+                       struct error *err) {
+    _cleanup_mesh_ struct mesh *mesh = xnew(struct mesh);
+    mesh->session = network_open(zoo, name, "mesh", device, &mesh->binding, err);
+    if (!mesh->session)
+        return NULL;
+    const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
+    mesh->logit = strcmp(json_get_string(contract, "presence", ""), "logit") == 0;
+    float presence;
+    if (!run_network(mesh, &presence, err)) { /* warms it */
+        error_wrap(err, "%s", name);
+        return NULL;
+    }
+    return steal(mesh);
+}
+
+bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine *where, struct mesh_face *out,
+              struct error *err) {
+    float presence = 0;
     image_crop(frame, where, CROP, mesh->picture);
-    if (!session_run(mesh->session, &input, outputs, err))
+    if (!run_network(mesh, &presence, err))
         return false;
     out->presence = mesh->logit ? 1 / (1 + expf(-presence)) : presence;
     /* The network counts from the edge of the crop, an affine from the centre of its first pixel. */

@@ -209,14 +209,11 @@ static bool wrap_tensor(const struct session *session, const struct tensor *tens
 }
 
 /* Wraps the caller's memory in values: no copy is made. */
-static bool wrap_tensors(const struct session *session, const struct tensor *tensors,
-                         const struct tensor_shape *shapes, int count, OrtValue **values, const char **names,
-                         struct error *err) {
-    for (int i = 0; i < count; i++) {
-        names[i] = shapes[i].name;
+static bool wrap_tensors(const struct session *session, const struct tensor *tensors, int count,
+                         OrtValue **values, struct error *err) {
+    for (int i = 0; i < count; i++)
         if (!wrap_tensor(session, &tensors[i], &values[i], err))
             return false;
-    }
     return true;
 }
 
@@ -226,20 +223,52 @@ static void release_values(const OrtApi *ort, OrtValue **values) {
             ort->ReleaseValue(values[i]);
 }
 
-bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
-                 struct error *err) {
+/* Where `out` is NULL the runtime allocates. */
+static bool run(struct session *session, const struct tensor *inputs, OrtValue **out, struct error *err) {
     const OrtApi *ort = session->ort;
     const char *input_names[SESSION_IO_MAX], *output_names[SESSION_IO_MAX];
-    OrtValue *in[SESSION_IO_MAX] = {0}, *out[SESSION_IO_MAX] = {0};
-    bool done =
-        wrap_tensors(session, inputs, session->inputs, session->input_count, in, input_names, err) &&
-        wrap_tensors(session, outputs, session->outputs, session->output_count, out, output_names, err) &&
-        runtime_passed(ort,
-                       ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
-                                (size_t)session->input_count, output_names, (size_t)session->output_count,
-                                out),
-                       ERR_MODEL_RUN, "inference failed", err);
+    OrtValue *in[SESSION_IO_MAX] = {0};
+    for (int i = 0; i < session->input_count; i++)
+        input_names[i] = session->inputs[i].name;
+    for (int i = 0; i < session->output_count; i++)
+        output_names[i] = session->outputs[i].name;
+    bool done = wrap_tensors(session, inputs, session->input_count, in, err) &&
+                runtime_passed(ort,
+                               ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
+                                        (size_t)session->input_count, output_names,
+                                        (size_t)session->output_count, out),
+                               ERR_MODEL_RUN, "inference failed", err);
     release_values(ort, in);
-    release_values(ort, out);
+    return done;
+}
+
+bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
+                 struct error *err) {
+    OrtValue *out[SESSION_IO_MAX] = {0};
+    bool done =
+        wrap_tensors(session, outputs, session->output_count, out, err) && run(session, inputs, out, err);
+    release_values(session->ort, out);
+    return done;
+}
+
+static bool describe_value(const OrtApi *ort, const OrtValue *value, struct tensor_shape *out,
+                           struct error *err) {
+    OrtTypeInfo *type = NULL;
+    if (!runtime_passed(ort, ort->GetTypeInfo(value, &type), ERR_MODEL_RUN, out->name, err))
+        return false;
+    bool done = describe_tensor(ort, type, out, err);
+    ort->ReleaseTypeInfo(type);
+    return done;
+}
+
+bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
+                   struct error *err) {
+    OrtValue *out[SESSION_IO_MAX] = {0};
+    bool done = run(session, inputs, out, err);
+    for (int i = 0; done && i < session->output_count; i++) {
+        outputs[i] = session->outputs[i];
+        done = describe_value(session->ort, out[i], &outputs[i], err);
+    }
+    release_values(session->ort, out);
     return done;
 }

@@ -43,3 +43,7 @@ struct tensor {
 };
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
                  struct error *err) must_check;
+/* Runs once on these inputs and tells the full shapes of what comes out, by index: a file may leave them
+ * free. */
+bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
+                   struct error *err) must_check;

@@ -9,7 +9,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/bind.h"
+#include "model/inspect.h"
 
 enum { MANIFEST_LIMIT = 1 << 20 };
 
@@ -180,21 +180,6 @@ static void unlink_and_free(char **path) {
     free(*path);
 }
 
-/* Opens the file and binds it. The copy is opened, not the original: what works in the zoo is what counts. */
-static bool inspect(const char *role, const char *path, json_t *contract, struct error *err) {
-    struct device cpu = {.kind = DEVICE_CPU};
-    struct binding binding;
-    _cleanup_session_ struct session *session = session_open(path, &cpu, NULL, err);
-    if (!session)
-        return false;
-    struct signature signature = signature_of(session);
-    if (!bind_role(role, &signature, &binding, err))
-        return false;
-    if (binding.kind == NETWORK_MESH) /* as MediaPipe's own file has it */
-        json_object_set_new(contract, "presence", json_string("logit"));
-    return true;
-}
-
 static json_t *manifest_of(const char *name, const char *role, const char *sha256, int64_t bytes,
                            json_t *contract) {
     /* Weights twice (as read, and packed for the CPU) and room for activations. */
@@ -225,12 +210,13 @@ bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *na
     if (json_object_get(zoo->models, name))
         return error_set(err, ERR_MODEL_INVALID, "the zoo has a model %s already: choose another name", name);
     _cleanup_(unlink_and_free) char *temporary = NULL;
-    _cleanup_json_ json_t *contract = json_object();
     char sha256[SHA256_HEX + 1];
     int64_t bytes;
     if (!copy_in(zoo, path, &temporary, err))
         return false;
-    if (!inspect(role, temporary, contract, err))
+    /* The copy is inspected, not the original: what works in the zoo is what counts. */
+    _cleanup_json_ json_t *contract = inspect_file(role, temporary, err);
+    if (!contract)
         return error_wrap(err, "%s", path);
     if (!sha256_file(temporary, sha256, &bytes, err))
         return false;

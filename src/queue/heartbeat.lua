@@ -1,14 +1,17 @@
 -- include: job
--- ARGV: job, worker, attempt, lease ms, progress (JSON object or "")
+-- ARGV: job, worker, attempt, lease ms, progress (JSON object or ""), longest time of an attempt, ms
 local PROGRESS_EVENT_MS = 500
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
+-- Not renewed; but until it runs out the worker can still report the failure.
+if now - call('HGET', job.key, 'claimed') > tonumber(ARGV[6]) then return 'job.timeout' end
 call('ZADD', P .. 'leases', 'XX', now + ARGV[4], job.id)
 local progress = ARGV[5]
 if progress == '' then return 'ok' end
 call('HSET', campaign_key(job.campaign) .. ':progress', job.suffix, progress)
 if now - (call('HGET', job.key, 'told') or 0) >= PROGRESS_EVENT_MS then
     call('HSET', job.key, 'told', now)
-    emit(job.campaign, 'progress', string.format('{"id":"%s","attempt":%d,"progress":%s}', job.id, job.attempt, progress))
+    emit(job.campaign, 'progress',
+        string.format('{"id":"%s","attempt":%d,"progress":%s}', job.id, job.attempt, progress))
 end
 return 'ok'

@@ -1,5 +1,6 @@
 #include "queue/queue.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,15 @@ static bool check_server(struct queue *queue, struct error *err) {
     return true;
 }
 
+/* hiredis writes with write(2): a server that dies at that moment must not end this process. */
+static void ignore_broken_pipes(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 struct queue *queue_open(const struct queue_options *options, struct error *err) {
+    ignore_broken_pipes();
     _cleanup_queue_ struct queue *queue = xnew(struct queue);
     const char *farm = options->farm ? options->farm : "mela";
     if (!campaign_id_is_valid(farm)) {
@@ -78,6 +87,8 @@ static bool status_error(const char *status, const char *what, struct error *err
     case ERR_QUEUE_STALE:
         return error_set(err, code, "%s: the lease is lost; another worker has the job or it has ended",
                          what);
+    case ERR_JOB_TIMEOUT:
+        return error_set(err, code, "%s ran past the longest time its kind may take", what);
     case ERR_CANCELLED:
         return error_set(err, code, "%s was cancelled", what);
     case ERR_QUEUE_NOT_FOUND:
@@ -244,6 +255,19 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
     return true;
 }
 
+enum { HOUR_MS = 3600 * 1000 };
+
+/* How many errors kill a job, and the longest time one attempt may take. A plan reads what the user gave, so
+ * its errors rarely pass. A dub of 60 s with the enhancer takes hours on a CPU. */
+static const struct {
+    int errors, longest_ms;
+} kind_limits[KIND_COUNT] = {
+    [KIND_PLAN] = {3, HOUR_MS},
+    [KIND_TRACK] = {5, 2 * HOUR_MS},
+    [KIND_DUB] = {5, 12 * HOUR_MS},
+    [KIND_JOIN] = {5, 2 * HOUR_MS},
+};
+
 /* The arguments that every fenced script begins with. */
 static bool fenced(struct command *arguments, const char *worker, const struct claim *claim,
                    struct error *err) {
@@ -261,6 +285,7 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
         return false;
     command_add_integer(&arguments, lease_ms);
     command_add(&arguments, text ? text : "");
+    command_add_integer(&arguments, kind_limits[claim->job.kind].longest_ms);
     return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
 }
 
@@ -318,10 +343,6 @@ bool queue_finish(struct queue *queue, const char *worker, const struct claim *c
            queue_status_script(queue, &script_finish, &arguments, true, claim->job_id, err);
 }
 
-/* How many errors a job may have before it dies. A plan reads what the user gave, so its errors rarely pass.
- */
-static int errors_allowed(enum job_kind kind) { return kind == KIND_PLAN ? 3 : 5; }
-
 bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim,
                 const struct error *failure, struct error *err) {
     _cleanup_json_ json_t *error =
@@ -335,7 +356,7 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
         return false;
     command_add(&arguments, text);
     command_add_integer(&arguments, error_is_permanent(failure->code));
-    command_add_integer(&arguments, errors_allowed(claim->job.kind));
+    command_add_integer(&arguments, kind_limits[claim->job.kind].errors);
     command_add_integer(&arguments, queue->retry_ms);
     command_add_number(&arguments, random_unit());
     return queue_status_script(queue, &script_fail, &arguments, false, claim->job_id, err);

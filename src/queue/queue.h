@@ -21,7 +21,8 @@ struct queue_options {
 
 enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
 
-/* Connects and checks the server: noeviction, version >= 6.2; queue.config or queue.unavailable otherwise. */
+/* From now on the process ignores SIGPIPE, unless it handles it. Connects and checks the server: noeviction,
+ * version >= 6.2; queue.config or queue.unavailable otherwise. */
 struct queue *queue_open(const struct queue_options *options, struct error *err) must_check;
 void queue_close(struct queue *queue);
 DEFINE_CLEANUP(struct queue *, queue_close)
@@ -63,8 +64,9 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
 bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
                 struct error *err) must_check;
 /* Renews the lease and stores progress, a small JSON object such as {"frames":120,"of":240,"step":"lips"}
- * (may be NULL). queue.stale: the lease is lost; cancelled: the campaign was cancelled. Either way the worker
- * stops the job. */
+ * (may be NULL). queue.stale: the lease is lost; cancelled: the campaign or the language has ended;
+ * job.timeout: the job ran past the longest time its kind may take, and the worker may still fail it with
+ * that. In any case it stops the job. */
 bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim *claim, int lease_ms,
                      const json_t *progress, struct error *err) must_check;
 
@@ -101,8 +103,9 @@ bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error 
 /* ---- reading ----
  * All return new references. */
 
-/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","jobs":{"ready":1,...},"languages":[{
- * "language","state","error",...}]}; state: running, done, partial, failed, cancelled. queue.not_found. */
+/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","spec_sha256","jobs":{"ready":1,...},
+ * "languages":[{"language","state","error","job"}]}; state: running, done, partial, failed, cancelled. error
+ * and job, the one that ended the language, are null unless it failed. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* {"items":[...],"next":"cursor"|null}: newest first. `cursor` NULL: from the start. */
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;

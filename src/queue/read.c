@@ -54,8 +54,10 @@ static json_t *job_json(const char *id, const redisReply *view) {
     set_text(job, "state", field(record, "state"));
     json_object_set_new(job, "attempt", json_integer(number(field(record, "attempt"))));
     set_text(job, "worker", field(record, "worker"));
-    set_number(job, "created_ms", field(record, "created"));
-    set_number(job, "ready_ms", field(record, "ready"));
+    const char *ready = field(record, "ready"), *created = field(record, "created");
+    set_number(job, "created_ms", created);
+    bool waited = number(field(record, "waits")) > 0; /* and does so still */
+    set_number(job, "ready_ms", ready || waited ? ready : created);
     set_number(job, "claimed_ms", field(record, "claimed"));
     set_number(job, "finished_ms", field(record, "finished"));
     json_object_set_new(job, "report", stored_json(view->element[1]));
@@ -95,40 +97,18 @@ json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) {
     return jobs ? json_incref(json_array_get(jobs, 0)) : NULL;
 }
 
-/* The suffixes of a campaign's jobs after `cursor`, in order. */
-static redisReply *suffixes_after(struct queue *queue, const char *campaign, const char *cursor, int limit,
-                                  struct error *err) {
-    _cleanup_free_ char *key = xasprintf("%scampaign:%s:jobs", queue->prefix, campaign);
-    _cleanup_free_ char *from = cursor ? xasprintf("(%s", cursor) : xstrdup("-");
-    _cleanup_command_ struct command command = {0};
-    command_add(&command, "ZRANGEBYLEX");
-    command_add(&command, key);
-    command_add(&command, from);
-    command_add(&command, "+");
-    command_add(&command, "LIMIT");
-    command_add(&command, "0");
-    command_add_integer(&command, limit);
-    return redis_run(queue->redis, &command, true, 0, err);
-}
-
-static bool campaign_exists(struct queue *queue, const char *campaign, struct error *err) {
-    if (!queue_check_campaign_id(campaign, err))
-        return false;
-    _cleanup_free_ char *key = xasprintf("%scampaign:%s", queue->prefix, campaign);
-    _cleanup_command_ struct command command = {0};
-    command_add(&command, "EXISTS");
-    command_add(&command, key);
-    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
-    return reply &&
-           (reply->integer == 1 || error_set(err, ERR_QUEUE_NOT_FOUND, "there is no campaign %s", campaign));
-}
-
 json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
                    struct error *err) {
-    if (!campaign_exists(queue, campaign, err))
+    if (!queue_check_campaign_id(campaign, err))
         return NULL;
-    _cleanup_reply_ redisReply *reply = suffixes_after(queue, campaign, cursor, limit, err);
-    if (!reply)
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, campaign);
+    command_add_integer(&arguments, limit);
+    command_add(&arguments, cursor ? cursor : "");
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_jobs, &arguments, true, err);
+    if (reply && reply->type == REDIS_REPLY_NIL)
+        error_set(err, ERR_QUEUE_NOT_FOUND, "there is no campaign %s", campaign);
+    if (!reply || reply->type == REDIS_REPLY_NIL)
         return NULL;
     size_t count = reply->elements;
     char(*text)[JOB_ID_MAX + 1] _cleanup_free_ = xcalloc(count + 1, sizeof *text);

@@ -8,23 +8,21 @@ if job.state ~= 'dead' then return {'queue.state', 'it is ' .. job.state} end
 if campaign[1] == 'cancelled' then return {'queue.state', 'its campaign was cancelled'} end
 local ended_by = campaign[2]
 if ended_by and ended_by ~= job.suffix then
-    return {'queue.state', 'its campaign ended by ' .. job.campaign .. '/' .. ended_by .. ', which must be retried first'}
+    return {'queue.state', string.format('its campaign ended by %s/%s; retry that first', job.campaign, ended_by)}
 end
 
 local language = job_language(job.suffix)
-local from, to = '-', '+'
-if language and not ended_by then from, to = language_range(language) end
 call('HDEL', job.key, 'errors', 'crashes', 'crashed_by', 'finished')
 call('HDEL', key .. ':errors', job.suffix)
 call('ZREM', P .. 'dead', job.id)
 move(job, 'ready', 0)
-for _, suffix in ipairs(call('ZRANGEBYLEX', key .. ':jobs', from, to)) do
+each_job(job.campaign, not ended_by and language or nil, function(suffix)
     local other = load_job(job.campaign, suffix)
     if other.state == 'cancelled' and call('HGET', other.key, 'by') == job.suffix then
         call('HDEL', other.key, 'by', 'finished')
         move(other, other.waits > 0 and 'waiting' or 'ready', 0)
     end
-end
+end)
 if language then call('HDEL', key, 'lang:' .. language, 'by:' .. language) end
 call('HDEL', key, 'finished', 'ended_by')
 call('HSET', key, 'state', 'running')

@@ -2,20 +2,22 @@
 -- ARGV: how long finished campaigns are kept, ms
 -- Returns leases that had run out, to be done before anything else, and removes expired campaigns; a bounded piece of
 -- each. Returns how much there was, so that the caller goes on while it is not 0.
-local JOBS_AT_ONCE = 1000
+local BUCKETS_AT_ONCE = 10
 local work = expire_leases()
 flush()
 local campaign = call('ZRANGEBYSCORE', P .. 'finished', '-inf', now - ARGV[1], 'LIMIT', 0, 1)[1]
 if not campaign then return work end
 local key = campaign_key(campaign)
 -- Without its record the campaign is gone for everyone else at once; `finished` keeps it until its jobs are gone too.
-call('DEL', key, key .. ':reports', key .. ':artifacts', key .. ':errors', key .. ':progress', key .. ':events')
+call('UNLINK', key, key .. ':reports', key .. ':artifacts', key .. ':errors', key .. ':progress', key .. ':events')
 call('ZREM', P .. 'campaigns', campaign)
-local suffixes = call('ZRANGE', key .. ':jobs', 0, JOBS_AT_ONCE - 1)
-for _, suffix in ipairs(suffixes) do
-    call('DEL', P .. 'job:' .. campaign .. '/' .. suffix)
-    call('ZREM', P .. 'dead', campaign .. '/' .. suffix)
+for _, bucket in ipairs(call('ZRANGE', index_key(campaign), 0, BUCKETS_AT_ONCE - 1)) do
+    for _, suffix in ipairs(call('ZRANGE', bucket_key(campaign, bucket), 0, -1)) do
+        call('UNLINK', P .. 'job:' .. campaign .. '/' .. suffix)
+        call('ZREM', P .. 'dead', campaign .. '/' .. suffix)
+    end
+    call('UNLINK', bucket_key(campaign, bucket))
+    call('ZREM', index_key(campaign), bucket)
 end
-call('ZREMRANGEBYRANK', key .. ':jobs', 0, JOBS_AT_ONCE - 1)
-if call('EXISTS', key .. ':jobs') == 0 then call('ZREM', P .. 'finished', campaign) end
+if call('EXISTS', index_key(campaign)) == 0 then call('ZREM', P .. 'finished', campaign) end
 return work + 1

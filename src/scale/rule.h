@@ -1,10 +1,12 @@
-/* scale: how many workers a queue asks for, and keeping that many.
- *
- * The rule is pure and the same everywhere. It promises never more than the cap, and never zero while a lease
- * is held. */
+/* The default scaling rule. */
 #pragma once
 
 #include <stdint.h>
+
+enum {
+    SCALE_CAP = 20,              /* workers of one pool at most, unless set otherwise (design, section 8) */
+    SCALE_COOL_DOWN_MS = 300000, /* how long an idle pool is kept: KEDA's default cooldownPeriod */
+};
 
 struct scale_demand {
     int64_t ready, leased, delayed; /* jobs; delayed: due within the cool-down */

@@ -17,11 +17,15 @@ struct server_options {
     const char *keys_file;             /* JSON, see auth.h; required */
     const struct store_options *store; /* may be NULL */
     int64_t upload_limit;              /* bytes of one uploaded file; 0: 64 GiB */
+    int idle_timeout_s;                /* a connection that moves no byte for so long is closed; 0: 30 */
 };
 
+/* Listens and opens the store; Redis may come later (until then requests that need it answer 503). Ignores
+ * SIGPIPE for the whole process and limits malloc to two arenas, which keeps a server of many small threads
+ * small. */
 struct server *server_start(const struct server_options *options, struct error *err) must_check;
 int server_port(const struct server *server);
-/* Stops accepting, ends event streams, waits for what runs. */
+/* Stops accepting, ends event streams, waits up to ten seconds for what runs, and frees the server. */
 void server_stop(struct server *server);
 DEFINE_CLEANUP(struct server *, server_stop)
 #define _cleanup_server_ _cleanup_(server_stop_cleanup)

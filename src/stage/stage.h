@@ -11,6 +11,7 @@
 #include "farm/farm.h"
 #include "media/media.h"
 #include "model/model.h"
+#include "stage/gate.h"
 #include "store/input.h"
 
 /* The networks of one worker process, loaded and warmed once. */
@@ -28,6 +29,9 @@ struct models *models_load(const struct models_options *options, const enum pool
 void models_free(struct models *models);
 DEFINE_CLEANUP(struct models *, models_free)
 #define _cleanup_models_ _cleanup_(models_free_cleanup)
+
+/* The lips model of that name: loaded at first use and kept. Borrowed. */
+struct lips *models_lips(struct models *models, const char *name, struct error *err) must_check;
 
 /* Steps of a job, in the words of the design. */
 enum step {
@@ -64,6 +68,7 @@ struct stage_context {
         *inputs; /* published artifacts it needs: dub: its track; join: its dubs in output order */
     size_t input_count;
     struct progress *progress;
+    struct gate *gate; /* held while computing; NULL: none */
     const atomic_bool *cancel;
     const struct log *log;
 };

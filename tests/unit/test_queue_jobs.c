@@ -283,6 +283,17 @@ static void test_a_child_that_leads_nowhere_is_refused_whole(void **state) {
     assert_code(queue_finish(queue, "w1", &plan, &result, &err), ERR_INTERNAL, err);
 }
 
+static void test_a_job_that_runs_too_long_is_told_so(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim claim = claim_one(queue, "w1");
+    freeReplyObject(redis_fixture_command(*state, "HSET {mela}:job:film/plan claimed 1"));
+    assert_code(queue_heartbeat(queue, "w1", &claim, 60000, NULL, &err), ERR_JOB_TIMEOUT, err);
+    fail_with(queue, "w1", &claim, err.code);
+    assert_job_state(queue, "film/plan", "delayed");
+}
+
 static void test_bad_names_are_refused(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
@@ -317,6 +328,7 @@ int main(void) {
         cmocka_unit_test(test_a_worker_takes_its_own_pools_only_and_several_at_once),
         cmocka_unit_test(test_queued_jobs_are_packed),
         cmocka_unit_test(test_a_child_that_leads_nowhere_is_refused_whole),
+        cmocka_unit_test(test_a_job_that_runs_too_long_is_told_so),
         cmocka_unit_test(test_bad_names_are_refused),
     };
     return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);

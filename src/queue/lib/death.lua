@@ -5,15 +5,18 @@
 local DEAD_KEPT = 1000
 local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
 
--- Ends the open jobs between two suffixes (as in ZRANGEBYLEX).
-local function end_jobs(campaign, from, to, by)
-    for _, suffix in ipairs(call('ZRANGEBYLEX', campaign_key(campaign) .. ':jobs', from, to)) do
+-- Ends the open jobs of a language, or all when it is nil.
+local function end_jobs(campaign, language, by)
+    each_job(campaign, language, function(suffix)
         local job = load_job(campaign, suffix)
         if OPEN[job.state] then move(job, 'cancelled', 0, 'finished', now, 'by', by) end
-    end
+    end)
 end
 
-local function language_range(language) return '[' .. language .. '/', '(' .. language .. '0' end
+local function emit_language(campaign, language, state)
+    emit(campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"%s"}',
+        campaign, language, state))
+end
 
 local function end_campaign(campaign, state)
     local key = campaign_key(campaign)
@@ -58,16 +61,14 @@ local function die(job, error, ...)
     local all = not language
     if language then
         call('HSET', key, 'lang:' .. language, 'failed', 'by:' .. language, job.suffix)
-        local from, to = language_range(language)
-        end_jobs(job.campaign, from, to, job.suffix)
-        emit(job.campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"failed"}',
-            job.campaign, language))
+        end_jobs(job.campaign, language, job.suffix)
+        emit_language(job.campaign, language, 'failed')
         local failed, of = languages_in(job.campaign, 'failed')
         all = failed == of
     end
     if all then
         call('HSET', key, 'ended_by', job.suffix)
-        end_jobs(job.campaign, '-', '+', job.suffix)
+        end_jobs(job.campaign, nil, job.suffix)
     end
     settle(job.campaign)
 end

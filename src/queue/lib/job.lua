@@ -1,6 +1,7 @@
--- include: base
--- Jobs, their states and the one function that moves them. A job's record is the hash job:<id>; every field stays below
--- 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's hashes.
+-- include: index
+-- Jobs, their states and the one function that moves them. A job's record is the hash job:<id>; every field stays
+-- below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's
+-- hashes.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
 local counters, woken, classes = {}, {}, {}
@@ -60,8 +61,8 @@ local function ready_key(job) return P .. 'ready:' .. job.pool .. ':' .. job.cam
 local function fair_key(job) return P .. 'fair:' .. job.pool .. ':' .. class_of(job.campaign) end
 local function delayed_key(job) return P .. 'delayed:' .. job.pool .. ':' .. class_of(job.campaign) end
 
--- Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs starts at the virtual time
--- of its pool and class, or where it left off if that is later.
+-- Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs starts at the virtual
+-- time of its pool and class, or where it left off if that is later.
 local function enter_ready(job)
     call('ZADD', ready_key(job), job.seq, job.suffix)
     woken[job.pool] = true
@@ -87,16 +88,14 @@ local function count(job, amount)
     end
 end
 
--- `at`: until when it is leased or delayed. The state's own structures and sums follow; further fields to be set too.
+-- `at`: until when it is leased or delayed. Structures, sums and record follow; the
+-- further arguments are fields to be set too.
 local function enter(job, state, at, ...)
     job.state = state
     count(job, 1)
     if state == 'ready' then
         enter_ready(job)
-        call('HSET', job.key, 'state', state, 'ready', now, ...)
-        return
-    end
-    if state == 'leased' then
+    elseif state == 'leased' then
         call('ZADD', P .. 'leases', at, job.id)
     elseif state == 'delayed' then
         call('ZADD', delayed_key(job), at, job.id)
@@ -106,6 +105,8 @@ local function enter(job, state, at, ...)
 end
 
 local function move(job, state, at, ...)
+    -- A job that never moved is ready since it was created; the field would cost every queued job 17 bytes.
+    if state == 'ready' then call('HSET', job.key, 'ready', now) end
     count(job, -1)
     if job.state == 'ready' then
         leave_ready(job)
@@ -127,7 +128,7 @@ local function create(campaign, suffix, pool, seq, waits, next, ended_by)
     if waits > 0 then field('waits', waits) end
     if next ~= '' then field('next', next) end
     if ended_by then field('by', ended_by) end
-    call('ZADD', campaign_key(campaign) .. ':jobs', 0, suffix)
+    index_add(campaign, suffix)
     enter(job, ended_by and 'cancelled' or waits > 0 and 'waiting' or 'ready', 0, unpack(fields))
 end
 

@@ -1,0 +1,3 @@
+# Completion for mela in bash; install as /usr/share/bash-completion/completions/mela.
+# The program knows its own commands and options best.
+source <(mela completion bash)

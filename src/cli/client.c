@@ -1,0 +1,476 @@
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+struct client {
+    struct cli *cli;
+    CURL *curl;
+    char *address, *authorization;
+    char reason[CURL_ERROR_SIZE];
+};
+
+enum {
+    ANSWER_MAX = 256 << 20,
+    CONNECT_TIMEOUT_MS = 5000,
+    STALL_SECONDS = 60,
+    LISTEN_PATIENCE_MS = 120000,
+    RECONNECT_MS = 1000
+};
+
+DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all)
+
+/* ---- where the farm is, and the key ---- */
+
+static bool is_default(const struct config *config, const char *name) {
+    _cleanup_json_ json_t *all = config_describe(config);
+    size_t i;
+    json_t *setting;
+    json_array_foreach(all, i, setting) if (strcmp(json_get_string(setting, "name", ""), name) ==
+                                            0) return strcmp(json_get_string(setting, "source", "default"),
+                                                             "default") == 0;
+    return true;
+}
+
+/* The first line of a small file, or NULL with *err. */
+static char *read_word(const char *path, struct error *err) {
+    _cleanup_buffer_ struct buffer text = {0};
+    if (!file_read(path, 4096, &text, err))
+        return NULL;
+    return xstrndup(text.data, strcspn(text.data, "\r\n"));
+}
+
+static char *find_address(const struct config *config, const char *data) {
+    _cleanup_free_ char *path = xasprintf("%s/address", data);
+    struct error none;
+    char *local = is_default(config, "address") ? read_word(path, &none) : NULL;
+    return local ? local : xstrdup(config_get(config, "address"));
+}
+
+/* A farm may be read without a key only to be told so, hence NULL without an error when there is none. */
+static bool find_key(struct cli *cli, const struct config *config, const char *data, char **key,
+                     struct error *err) {
+    const char *file = cli_value(cli, "key-file"), *given = config_get(config, "key");
+    _cleanup_free_ char *local = xasprintf("%s/key", data);
+    struct error none;
+    if (file)
+        return (*key = read_word(file, err)) != NULL;
+    *key = given ? xstrdup(given) : read_word(local, &none);
+    return true;
+}
+
+struct client *client_open(struct cli *cli, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    _cleanup_free_ char *data = config ? cli_data_directory(cli, err) : NULL, *key = NULL;
+    if (!data || !find_key(cli, config, data, &key, err))
+        return NULL;
+    _cleanup_client_ struct client *client = xnew(struct client);
+    client->cli = cli;
+    client->address = find_address(config, data);
+    client->authorization = key ? xasprintf("Authorization: Bearer %s", key) : NULL;
+    for (size_t end = strlen(client->address); end > 0 && client->address[end - 1] == '/'; end--)
+        client->address[end - 1] = '\0';
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    client->curl = curl_easy_init();
+    if (!client->curl) {
+        error_set(err, ERR_INTERNAL, "libcurl cannot be set up");
+        return NULL;
+    }
+    return steal(client);
+}
+
+void client_close(struct client *client) {
+    curl_easy_cleanup(client->curl);
+    free(client->address);
+    free(client->authorization);
+    free(client);
+}
+
+const char *client_address(const struct client *client) { return client->address; }
+
+char *client_escape(const char *text, bool keep_slashes) {
+    _cleanup_buffer_ struct buffer out = {0};
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     strchr("-._~", c) || (keep_slashes && c == '/');
+        buffer_appendf(&out, plain ? "%c" : "%%%02X", c);
+    }
+    return buffer_steal(&out);
+}
+
+/* ---- one request ---- */
+
+struct answer {
+    struct buffer body;
+    long status;
+};
+
+static void answer_free(struct answer *answer) { buffer_free(&answer->body); }
+
+static size_t collect(char *data, size_t size, size_t count, void *context) {
+    struct answer *answer = context;
+    if (answer->body.length + count > ANSWER_MAX)
+        return 0;
+    buffer_append(&answer->body, data, count);
+    return count;
+}
+
+static void add_header(struct curl_slist **headers, const char *header) {
+    if (header)
+        *headers = curl_slist_append(*headers, header);
+}
+
+/* Resets the handle for `method` on `path`. The URL, headers and error buffer outlive the transfer. */
+static void prepare(struct client *client, const char *method, const char *path,
+                    struct curl_slist **headers) {
+    CURL *curl = client->curl;
+    _cleanup_free_ char *url = xasprintf("%s%s", client->address, path);
+    curl_easy_reset(curl);
+    client->reason[0] = '\0';
+    add_header(headers, client->authorization);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->reason);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "mela/" MELA_VERSION);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+}
+
+static bool unreachable(const struct client *client, CURLcode code, struct error *err) {
+    return error_set(err, ERR_API_UNREACHABLE,
+                     "the farm at %s does not answer (%s); is mela up or mela serve running?",
+                     client->address, client->reason[0] ? client->reason : curl_easy_strerror(code));
+}
+
+/* The code for an answer that carries no error object, such as one to HEAD. */
+static enum error_code code_of_status(long status) {
+    switch (status) {
+    case 401:
+        return ERR_API_UNAUTHORIZED;
+    case 403:
+        return ERR_API_FORBIDDEN;
+    case 404:
+        return ERR_API_NOT_FOUND;
+    default:
+        return status >= 500 ? ERR_API_UNREACHABLE : ERR_API_BAD_REQUEST;
+    }
+}
+
+/* Sets *err from an answer of 400 or more. */
+static bool refuse(struct client *client, const struct answer *answer, struct error *err) {
+    struct error none;
+    _cleanup_json_ json_t *body =
+        answer->body.length ? json_parse(answer->body.data, answer->body.length, &none) : NULL;
+    const json_t *error = json_object_get(body, "error");
+    const char *code = json_get_string(error, "code", NULL);
+    if (!code)
+        return error_set(err, code_of_status(answer->status), "the farm at %s answered with HTTP status %ld",
+                         client->address, answer->status);
+    json_t *details = json_object_get(error, "details");
+    if (json_array_size(details))
+        cli_set_details(client->cli, details);
+    return error_set(err, error_from_name(code), "%s", json_get_string(error, "message", "no message"));
+}
+
+/* Runs what was prepared; true with an answer below 400. */
+static bool perform(struct client *client, struct answer *answer, struct error *err) {
+    CURLcode code = curl_easy_perform(client->curl);
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    if (answer->status >= 400) /* also when the farm refused an upload before its end */
+        return refuse(client, answer, err);
+    return code == CURLE_OK ? true : unreachable(client, code, err);
+}
+
+json_t *client_request(struct client *client, const char *method, const char *path, const json_t *body,
+                       const char *idempotency_key, struct error *err) {
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    _cleanup_free_ char *text = body ? json_line(body) : NULL, *once = NULL;
+    _cleanup_(answer_free) struct answer answer = {0};
+    if (idempotency_key)
+        add_header(&headers, once = xasprintf("Idempotency-Key: %s", idempotency_key));
+    if (body)
+        add_header(&headers, "Content-Type: application/json");
+    prepare(client, method, path, &headers);
+    if (body || strcmp(method, "POST") == 0)
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text ? text : "");
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &answer);
+    if (!perform(client, &answer, err))
+        return NULL;
+    if (answer.body.length == 0)
+        return json_null();
+    json_t *result = json_parse(answer.body.data, answer.body.length, err);
+    if (!result)
+        error_wrap(err, "the answer of %s to %s %s", client->address, method, path);
+    return result;
+}
+
+json_t *client_get(struct client *client, const char *path, struct error *err) {
+    return client_request(client, "GET", path, NULL, NULL, err);
+}
+
+json_t *client_get_list(struct client *client, const char *path, size_t limit, struct error *err) {
+    _cleanup_json_ json_t *all = json_array();
+    _cleanup_free_ char *cursor = NULL;
+    do {
+        _cleanup_free_ char *escaped = cursor ? client_escape(cursor, false) : NULL;
+        _cleanup_free_ char *url = xasprintf("%s%slimit=100%s%s", path, strchr(path, '?') ? "&" : "?",
+                                             escaped ? "&cursor=" : "", escaped ? escaped : "");
+        _cleanup_json_ json_t *page = client_get(client, url, err);
+        if (!page)
+            return NULL;
+        json_array_extend(all, json_object_get(page, "items"));
+        free(cursor);
+        cursor = xstrdup(json_get_string(page, "next", NULL));
+    } while (cursor && (limit == 0 || json_array_size(all) < limit));
+    while (limit && json_array_size(all) > limit)
+        json_array_remove(all, limit);
+    return steal(all);
+}
+
+/* ---- files ---- */
+
+struct transfer {
+    FILE *file;
+    CURL *curl;
+    struct answer answer; /* what comes with an error status */
+    int64_t offset;
+    client_moved *moved;
+    void *context;
+};
+
+static void transfer_free(struct transfer *transfer) { answer_free(&transfer->answer); }
+
+static int report(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up) {
+    const struct transfer *transfer = context;
+    if (transfer->moved && (down || up))
+        transfer->moved(transfer->offset + MAX(down, up), MAX(down_total, up_total) + transfer->offset,
+                        transfer->context);
+    return 0;
+}
+
+static void watch_transfer(struct transfer *transfer) {
+    curl_easy_setopt(transfer->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(transfer->curl, CURLOPT_XFERINFOFUNCTION, report);
+    curl_easy_setopt(transfer->curl, CURLOPT_XFERINFODATA, transfer);
+}
+
+bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) {
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    _cleanup_(answer_free) struct answer answer = {0};
+    prepare(client, "HEAD", path, &headers);
+    curl_easy_setopt(client->curl, CURLOPT_NOBODY, 1L);
+    *exists = perform(client, &answer, err);
+    return *exists || answer.status == 404;
+}
+
+bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved,
+                   void *context, struct error *err) {
+    _cleanup_(transfer_free) struct transfer transfer = {
+        .curl = client->curl, .moved = moved, .context = context};
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    _cleanup_fclose_ FILE *input = fopen(file, "rbe");
+    struct stat info;
+    if (!input || fstat(fileno(input), &info) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot read %s", file);
+    prepare(client, "PUT", path, &headers);
+    curl_easy_setopt(client->curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_READDATA, input);
+    curl_easy_setopt(client->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)info.st_size);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer.answer);
+    watch_transfer(&transfer);
+    return perform(client, &transfer.answer, err) || error_wrap(err, "uploading %s", file);
+}
+
+static size_t save(char *data, size_t size, size_t count, void *context) {
+    struct transfer *transfer = context;
+    long status = 0;
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 400)
+        return collect(data, size, count, &transfer->answer);
+    if (status == 200 &&
+        transfer->offset > 0) { /* the object changed, or the farm gives no ranges: all anew */
+        rewind(transfer->file);
+        if (ftruncate(fileno(transfer->file), 0) != 0)
+            return 0;
+        transfer->offset = 0;
+    }
+    return fwrite(data, 1, count, transfer->file);
+}
+
+static bool fetch(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    transfer->offset = ftello(transfer->file);
+    answer_free(&transfer->answer);
+    prepare(client, "GET", path, &headers);
+    if (transfer->offset > 0)
+        curl_easy_setopt(client->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)transfer->offset);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, save);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, transfer);
+    watch_transfer(transfer);
+    return perform(client, &transfer->answer, err);
+}
+
+/* A part that is as long as the object, or longer, has no rest to ask for: all anew. */
+static bool fetch_rest_or_all(struct client *client, const char *path, struct transfer *transfer,
+                              struct error *err) {
+    if (fetch(client, path, transfer, err))
+        return true;
+    if (transfer->answer.status != 416 || ftruncate(fileno(transfer->file), 0) != 0)
+        return false;
+    rewind(transfer->file);
+    return fetch(client, path, transfer, err);
+}
+
+bool client_download(struct client *client, const char *path, const char *part, const char *file,
+                     client_moved *moved, void *context, struct error *err) {
+    _cleanup_fclose_ FILE *output = fopen(part, "abe");
+    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = moved,
+                                                         .context = context};
+    if (!output || fseeko(output, 0, SEEK_END) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
+    if (!fetch_rest_or_all(client, path, &transfer, err))
+        return error_wrap(err, "fetching %s", path);
+    if (fflush(output) != 0 || fsync(fileno(output)) != 0 || rename(part, file) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", file);
+    return true;
+}
+
+/* ---- events ---- */
+
+struct stream {
+    struct client *client;
+    const struct client_listener *listener;
+    struct buffer line, data;
+    char *type, *last_id;
+    struct answer answer;
+    int64_t tick_ns, heard_ns; /* when the last tick was; when the farm last sent anything */
+    bool ended;
+};
+
+static void dispatch(struct stream *stream) {
+    struct error none;
+    _cleanup_json_ json_t *data =
+        stream->data.length ? json_parse(stream->data.data, stream->data.length, &none) : NULL;
+    if (data &&
+        !stream->listener->event(stream->type ? stream->type : "message", data, stream->listener->context))
+        stream->ended = true;
+    buffer_clear(&stream->data);
+    free(steal(stream->type));
+}
+
+/* One line of the event stream (WHATWG HTML, 9.2.6); comments are the server's heartbeat. */
+static void take_line(struct stream *stream, char *line) {
+    char *value = strchr(line, ':');
+    if (line[0] == '\0')
+        dispatch(stream);
+    if (!value || value == line)
+        return;
+    *value++ = '\0';
+    value += *value == ' ';
+    if (strcmp(line, "data") == 0) {
+        if (stream->data.length)
+            buffer_append_text(&stream->data, "\n");
+        buffer_append_text(&stream->data, value);
+    } else if (strcmp(line, "event") == 0) {
+        free(stream->type);
+        stream->type = xstrdup(value);
+    } else if (strcmp(line, "id") == 0) {
+        free(stream->last_id);
+        stream->last_id = xstrdup(value);
+    }
+}
+
+static size_t receive(char *data, size_t size, size_t count, void *context) {
+    struct stream *stream = context;
+    long status = 0;
+    curl_easy_getinfo(stream->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 400)
+        return collect(data, size, count, &stream->answer);
+    stream->heard_ns = clock_monotonic_ns(clock_system());
+    for (size_t i = 0; i < count && !stream->ended; i++) {
+        if (data[i] == '\n') {
+            buffer_append(&stream->line, "", 0);
+            take_line(stream, stream->line.data);
+            buffer_clear(&stream->line);
+        } else if (data[i] != '\r' && stream->line.length < ANSWER_MAX) {
+            buffer_append(&stream->line, &data[i], 1);
+        }
+    }
+    return stream->ended ? 0 : count;
+}
+
+static void tick(struct stream *stream, bool connected) {
+    stream->tick_ns = clock_monotonic_ns(clock_system());
+    if (!stream->ended)
+        stream->ended = !stream->listener->tick(connected, stream->listener->context);
+}
+
+/* curl calls this whenever data arrive, and about once a second when none do. */
+static int tick_of_curl(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+    struct stream *stream = context;
+    if (clock_monotonic_ns(clock_system()) - stream->tick_ns >= 1000000000)
+        tick(stream, true);
+    return stream->ended;
+}
+
+static bool connect_once(struct stream *stream, const char *path, struct error *err) {
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    _cleanup_free_ char *resume = stream->last_id ? xasprintf("Last-Event-ID: %s", stream->last_id) : NULL;
+    add_header(&headers, "Accept: text/event-stream");
+    add_header(&headers, resume);
+    CURL *curl = stream->client->curl;
+    prepare(stream->client, "GET", path, &headers);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, stream);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, tick_of_curl);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, stream);
+    buffer_clear(&stream->line);
+    buffer_clear(&stream->data);
+    stream->answer.status = 0;
+    buffer_clear(&stream->answer.body);
+    return perform(stream->client, &stream->answer, err);
+}
+
+static void stream_free(struct stream *stream) {
+    buffer_free(&stream->line);
+    buffer_free(&stream->data);
+    buffer_free(&stream->answer.body);
+    free(stream->type);
+    free(stream->last_id);
+}
+
+bool client_listen(struct client *client, const char *path, const struct client_listener *listener,
+                   struct error *err) {
+    _cleanup_(stream_free) struct stream stream = {.client = client, .listener = listener};
+    const struct clock *clock = clock_system();
+    stream.heard_ns = clock_monotonic_ns(clock);
+    for (;;) {
+        struct error failure = {0};
+        bool closed =
+            connect_once(&stream, path, &failure); /* in order: all was said, or the farm is restarting */
+        bool lasting = !closed && stream.answer.status >= 400 && stream.answer.status < 500;
+        bool patience = clock_monotonic_ns(clock) - stream.heard_ns < (int64_t)LISTEN_PATIENCE_MS * 1000000;
+        if (!stream.ended && (lasting || (!closed && !patience))) {
+            *err = failure;
+            return false;
+        }
+        tick(&stream, closed);
+        if (stream.ended)
+            return true;
+        clock_sleep_ms(clock, RECONNECT_MS);
+    }
+}

@@ -1,0 +1,50 @@
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/service.h"
+#include "server/server.h"
+
+static bool require(const struct config *config, const char *name, struct error *err) {
+    return config_get(config, name) ||
+           error_set(err, ERR_USAGE, "--%s is missing; give it, or set it in farm.json or the environment",
+                     name);
+}
+
+static bool run(struct cli *cli, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    if (!config || !require(config, "redis", err) || !require(config, "store", err) ||
+        !require(config, "keys", err))
+        return false;
+    _cleanup_close_ int signals = service_signals(err);
+    struct server_options options = {
+        .address = config_get(config, "listen"),
+        .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
+        .store_url = config_get(config, "store"),
+        .keys_file = config_get(config, "keys")};
+    _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
+    if (!server)
+        return false;
+    log_write(NULL, LOG_INFO, "the API answers on port %d", server_port(server));
+    service_wait(signals);
+    log_write(NULL, LOG_INFO, "stopping");
+    return true;
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .summary = "run the API server of a farm whose Redis and store are elsewhere",
+    .help = "For production: the same API as mela up, with nothing started beside it. Put a TLS proxy in "
+            "front.\n\n"
+            "Example:\n  mela serve --redis redis://redis:6379 --store s3://studio/mela --keys "
+            "/etc/mela/keys.json "
+            "--listen 0.0.0.0:7420\n",
+    .options =
+        (const struct cli_option[]){
+            {"redis", "URL", "redis://[user:password@]host:port[/db] or unix:///path"},
+            {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
+            {"keys", "FILE", "JSON file with the hashes of the API keys"},
+            {"listen", "ADDRESS", "address and port, default 127.0.0.1:7420"},
+            {"farm", "NAME", "namespace of the farm in Redis, default mela"},
+            {0},
+        },
+    .run = run,
+};

@@ -1,0 +1,218 @@
+/* bench dub: how far the pipeline is from the bare model, on the same machine in the same run. */
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "cli/worker/commands.h"
+
+/* A farm of one: a store and a cache in a temporary folder, and one campaign with one dub. */
+struct bench {
+    char *directory;
+    struct store *store;
+    struct cache *cache;
+    struct models *models;
+    struct campaign *campaign;
+    struct plan *plan;
+    char *track; /* key of the face track just made */
+};
+
+static void bench_close(struct bench *bench) {
+    free(bench->track);
+    plan_free_cleanup(&bench->plan);
+    campaign_free_cleanup(&bench->campaign);
+    models_free_cleanup(&bench->models);
+    cache_close_cleanup(&bench->cache);
+    store_close_cleanup(&bench->store);
+    if (bench->directory)
+        tree_remove(bench->directory);
+    free(bench->directory);
+}
+
+static double seconds_since(int64_t started) {
+    return (double)(clock_monotonic_ns(clock_system()) - started) / 1e9;
+}
+
+/* Puts a local file into the store; its URI, which the caller frees. */
+static char *upload(struct store *store, const char *path, struct error *err) {
+    char hex[SHA256_HEX + 1];
+    if (!sha256_file(path, hex, NULL, err))
+        return NULL;
+    _cleanup_free_ char *key = layout_file(hex);
+    return store_put_file(store, key, path, 0, err) ? xasprintf("sha256:%s", hex) : NULL;
+}
+
+static bool make_campaign(struct cli *cli, struct bench *bench, struct error *err) {
+    _cleanup_free_ char *video = upload(bench->store, cli_value(cli, "video"), err);
+    _cleanup_free_ char *audio = video ? upload(bench->store, cli_value(cli, "audio"), err) : NULL;
+    double segment;
+    if (!audio || !cli_number(cli, "segment-seconds", 10, 1, 60, &segment, err))
+        return false;
+    const char *lips = cli_value(cli, "lips") ? cli_value(cli, "lips") : "wav2lip-96-random";
+    _cleanup_json_ json_t *spec =
+        json_pack("{s:s,s:s,s:[{s:s,s:s}],s:{s:s,s:f,s:s,s:b}}", "name", "bench", "video", video, "dubs",
+                  "language", "en", "audio", audio, "options", "lips", lips, "segment_seconds", segment,
+                  "sync", "silence", "enhance", cli_flag(cli, "enhance"));
+    _cleanup_json_ json_t *problems = json_array();
+    bench->campaign = campaign_parse(spec, "bench", problems);
+    return bench->campaign || error_set(err, ERR_USAGE, "\"%s\" is not a model's name", lips);
+}
+
+static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) {
+    static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC};
+    if (!cli_value(cli, "video") || !cli_value(cli, "audio"))
+        return error_set(err, ERR_USAGE, "say what to dub with --video FILE and --audio FILE");
+    struct models_options options = {0};
+    _cleanup_free_ char *graphs = NULL;
+    int64_t batch;
+    if (!read_models_options(cli, &options, &graphs, err) ||
+        !cli_integer(cli, "batch", 0, 1, 1024, &batch, err))
+        return false;
+    options.batch = (int)batch;
+    const char *temporary = getenv("TMPDIR");
+    bench->directory = directory_make_temporary(temporary ? temporary : "/tmp", "mela-bench", err);
+    if (!bench->directory)
+        return false;
+    _cleanup_free_ char *url = xasprintf("file://%s/store", bench->directory);
+    _cleanup_free_ char *cache = xasprintf("%s/cache", bench->directory);
+    return (bench->store = store_open(url, NULL, err)) &&
+           (bench->cache = cache_open(cache, 1LL << 36, err)) &&
+           (bench->models = models_load(&options, pools, ARRAY_LENGTH(pools), err)) &&
+           make_campaign(cli, bench, err);
+}
+
+/* Runs one job; `took` gets its wall time. */
+static bool run_job(struct bench *bench, struct job_id job, const char *artifact, struct stage_result *result,
+                    double *took, struct error *err) {
+    struct progress progress = {0};
+    atomic_bool cancel = false;
+    const char *inputs[] = {bench->track};
+    snprintf(job.campaign, sizeof job.campaign, "bench");
+    struct stage_context context = {.campaign = bench->campaign,
+                                    .plan = bench->plan,
+                                    .job = job,
+                                    .store = bench->store,
+                                    .cache = bench->cache,
+                                    .models = bench->models,
+                                    .scratch = bench->directory,
+                                    .artifact = artifact,
+                                    .inputs = inputs,
+                                    .input_count = job.kind == KIND_DUB,
+                                    .progress = &progress,
+                                    .cancel = &cancel};
+    int64_t started = clock_monotonic_ns(clock_system());
+    bool done = stage_run(&context, result, err);
+    *took += seconds_since(started);
+    return done;
+}
+
+static void add_steps(json_t *sums, const json_t *report) {
+    const char *step;
+    json_t *value;
+    json_object_foreach(json_object_get(report, "steps_ms"), step, value) json_object_set_new(
+        sums, step, json_integer(json_get_integer(sums, step, 0) + json_integer_value(value)));
+}
+
+struct totals {
+    double plan, track, dub; /* wall seconds */
+    int64_t frames;
+    json_t *steps; /* of the dubs */
+};
+
+static bool run_segment(struct bench *bench, int index, struct totals *totals, struct error *err) {
+    _cleanup_stage_result_ struct stage_result track = {0}, dub = {0};
+    struct job_id id = {.kind = KIND_TRACK, .index = index};
+    free(bench->track);
+    bench->track = xasprintf("track-%d", index);
+    if (!run_job(bench, id, bench->track, &track, &totals->track, err))
+        return false;
+    id.kind = KIND_DUB;
+    snprintf(id.language, sizeof id.language, "en");
+    _cleanup_free_ char *artifact = xasprintf("dub-%d", index);
+    if (!run_job(bench, id, artifact, &dub, &totals->dub, err))
+        return false;
+    totals->frames += json_get_integer(dub.report, "frames", 0);
+    add_steps(totals->steps, dub.report);
+    return true;
+}
+
+static bool run_pipeline(struct bench *bench, struct totals *totals, struct error *err) {
+    _cleanup_stage_result_ struct stage_result plan = {0};
+    if (!run_job(bench, (struct job_id){.kind = KIND_PLAN}, "plan.json", &plan, &totals->plan, err))
+        return false;
+    bench->plan = steal(plan.plan);
+    for (size_t i = 0; i < bench->plan->segment_count; i++)
+        if (!run_segment(bench, (int)i, totals, err))
+            return false;
+    return true;
+}
+
+/* Frames per second of the generator alone, full batches of noise, for about as many frames as the pipeline
+ * did. */
+static bool run_bare(struct lips *lips, int64_t frames, double *rate, struct error *err) {
+    size_t batch = (size_t)lips_batch(lips), plane = (size_t)lips_size(lips) * (size_t)lips_size(lips);
+    _cleanup_free_ float *mels = xnew_array(float, batch *MEL_BANDS *MEL_WINDOW);
+    _cleanup_free_ float *crops = xnew_array(float, batch * 3 * plane),
+                         *out = xnew_array(float, batch * 3 * plane);
+    for (size_t i = 0; i < batch * 3 * plane; i++)
+        crops[i] = (float)(i * 2654435761U % 1024) / 1024;
+    if (!lips_run(lips, (int)batch, mels, crops, out, err)) /* warm */
+        return false;
+    int64_t runs = MAX(frames / (int64_t)batch, 4), started = clock_monotonic_ns(clock_system());
+    for (int64_t i = 0; i < runs; i++)
+        if (!lips_run(lips, (int)batch, mels, crops, out, err))
+            return false;
+    *rate = (double)(runs * (int64_t)batch) / seconds_since(started);
+    return true;
+}
+
+static bool run(struct cli *cli, struct error *err) {
+    _cleanup_(bench_close) struct bench bench = {0};
+    _cleanup_json_ json_t *steps = json_object();
+    struct totals totals = {.steps = steps};
+    double bare;
+    if (!open_bench(cli, &bench, err))
+        return false;
+    struct lips *lips = models_lips(bench.models, bench.campaign->options.lips, err);
+    if (!lips || !run_pipeline(&bench, &totals, err) || !run_bare(lips, totals.frames, &bare, err))
+        return false;
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    double rate = (double)totals.frames / totals.dub;
+    _cleanup_json_ json_t *json = json_pack(
+        "{s:s,s:i,s:i,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:O}", "lips", bench.campaign->options.lips,
+        "batch", lips_batch(lips), "width", bench.plan->width, "height", bench.plan->height, "frames",
+        (json_int_t)totals.frames, "pipeline_fps", rate, "bare_fps", bare, "wall_ratio", bare / rate,
+        "plan_seconds", totals.plan, "track_seconds", totals.track, "dub_seconds", totals.dub, "peak_rss_mb",
+        (json_int_t)(usage.ru_maxrss / 1024), "steps_ms", steps);
+    if (cli_json(cli))
+        cli_print_json(json);
+    else
+        printf("%dx%d, %s: %.1f frames/s through the pipeline, %.1f by the bare model: %.2fx its wall time\n",
+               bench.plan->width, bench.plan->height, bench.campaign->options.lips, rate, bare, bare / rate);
+    return true;
+}
+
+static const struct cli_option options[] = {
+    {"lips", "NAME", "lips model (default wav2lip-96-random)"},
+    {"video", "FILE", "master to dub"},
+    {"audio", "FILE", "speech"},
+    {"batch", "N", "frames of one generator run"},
+    {"threads", "N", "threads of one network on the CPU"},
+    {"segment-seconds", "N", "length of a segment (default 10)"},
+    {"enhance", NULL, "sharpen the face crop as well"},
+    {0},
+};
+
+const struct command command_bench_dub = {
+    .name = "bench dub",
+    .summary = "frames/s of the pipeline beside the bare model's",
+    .help =
+        "Dubs the video once, without a queue, and runs the generator alone on as many frames.\n\nExample:\n"
+        "  mela-worker bench dub --lips wav2lip-96-random --video clip-720p.mp4 --audio speech.wav --json",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,101 @@
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/worker/commands.h"
+#include "worker/worker.h"
+
+/* "cpu,lipsync" into pools; the caller's array holds POOL_COUNT. */
+static bool parse_pools(const char *text, enum pool *pools, size_t *count, struct error *err) {
+    _cleanup_free_ char *copy = xstrdup(text);
+    char *rest = copy;
+    *count = 0;
+    for (char *name; (name = strsep(&rest, ","));) {
+        if (*count == POOL_COUNT || !pool_parse(name, &pools[*count]))
+            return error_set(err, ERR_USAGE, "--pools is \"%s\"; it is a list of cpu and lipsync", text);
+        (*count)++;
+    }
+    return true;
+}
+
+static bool read_numbers(struct cli *cli, struct worker_options *options, struct error *err) {
+    int64_t lease, grace, idle, batch, cache_gb;
+    if (!cli_integer(cli, "lease-ms", 0, 1000, 600000, &lease, err) ||
+        !cli_integer(cli, "grace-ms", 0, 0, 7200000, &grace, err) ||
+        !cli_integer(cli, "idle-exit-ms", 0, 0, 86400000, &idle, err) ||
+        !cli_integer(cli, "batch", 0, 1, 1024, &batch, err) ||
+        !cli_integer(cli, "cache-gb", 0, 1, 100000, &cache_gb, err))
+        return false;
+    options->lease_ms = (int)lease;
+    options->grace_ms = (int)grace;
+    options->idle_exit_ms = (int)idle;
+    options->models.batch = (int)batch;
+    options->cache_bytes = cache_gb << 30;
+    return true;
+}
+
+bool read_models_options(struct cli *cli, struct models_options *options, char **graphs, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    int64_t threads;
+    if (!config || !cli_integer(cli, "threads", 0, 1, 1024, &threads, err) ||
+        !device_parse(config_get(config, "device"), &options->device, err))
+        return false;
+    options->device.threads = (int)threads;
+    options->directory = config_get(config, "models");
+    options->manifests = config_get(config, "manifests");
+    if (!options->directory || !options->manifests)
+        return error_set(err, ERR_USAGE,
+                         "say where the models are with --models DIR and their manifests with "
+                         "--manifests DIR");
+    *graphs = xasprintf("%s/.optimized", options->directory);
+    options->cache_directory = *graphs;
+    return true;
+}
+
+static bool run(struct cli *cli, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    if (!config)
+        return false;
+    _cleanup_free_ char *data = cli_data_directory(cli, err), *graphs = NULL;
+    if (!data)
+        return false;
+    _cleanup_free_ char *work =
+        cli_value(cli, "work") ? xstrdup(cli_value(cli, "work")) : xasprintf("%s/work", data);
+    enum pool pools[POOL_COUNT];
+    struct worker_options options = {
+        .id = cli_value(cli, "id"),
+        .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
+        .store_url = config_get(config, "store"),
+        .pools = pools,
+        .work_directory = work};
+    const char *wanted = cli_value(cli, "pools");
+    if (!options.store_url)
+        return error_set(err, ERR_USAGE, "say where the farm keeps its objects with --store URL");
+    return parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) &&
+           read_numbers(cli, &options, err) && read_models_options(cli, &options.models, &graphs, err) &&
+           worker_run(&options, err);
+}
+
+static const struct cli_option options[] = {
+    {"pools", "LIST", "pools to take jobs from: cpu, lipsync (default: both)"},
+    {"id", "NAME", "this worker's name (default: host, process, random)"},
+    {"work", "DIR", "folder for the cache and scratch space"},
+    {"cache-gb", "N", "largest size of the cache (default 20)"},
+    {"batch", "N", "frames of one generator run (default: 16 on the CPU, 128 on CUDA)"},
+    {"threads", "N", "threads of one network on the CPU (default: one a core)"},
+    {"lease-ms", "N", "how long a job stays ours without a heartbeat (default 30000)"},
+    {"grace-ms", "N", "SIGTERM: time to finish the running job (default 25000)"},
+    {"idle-exit-ms", "N", "end after so long without work (default: never)"},
+    {0},
+};
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "claim jobs and do them until told to stop",
+    .help = "SIGTERM drains: no new job is claimed, the running one is finished if the grace time allows and "
+            "given back "
+            "unharmed otherwise. A second SIGTERM gives it back at once.\n\nExamples:\n"
+            "  mela-worker run --pools lipsync --redis redis://redis:6379 --store s3://farm\n"
+            "  mela-worker run --device cpu --threads 2 --idle-exit-ms 30000",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,191 @@
+#include "media/audio_source.h"
+
+#include <libavutil/audio_fifo.h>
+#include <libavutil/channel_layout.h>
+#include <libavutil/intreadwrite.h>
+#include <libavutil/opt.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* Missing sound up to this long is rounding, not damage. */
+#define SHORTFALL_SECONDS 0.5
+/* Writers that stream (espeak-ng --stdout, sox to a pipe) put lengths from here on into a WAV header. */
+#define UNKNOWN_WAV_BYTES 0x7ff00000
+
+struct audio_source {
+    char *path;
+    AVFormatContext *format;
+    AVStream *stream;
+    AVCodecContext *decoder;
+    SwrContext *resampler;
+    AVAudioFifo *ready;
+    AVPacket *packet;
+    AVFrame *decoded;
+    int rate, channels;
+    struct shape {
+        int rate, channels, format;
+    } shape;        /* of what the resampler takes */
+    double seconds; /* decoded so far */
+    bool drained, ended;
+};
+
+void audio_source_free(struct audio_source *source) {
+    av_frame_free(&source->decoded);
+    av_packet_free(&source->packet);
+    if (source->ready)
+        av_audio_fifo_free(source->ready);
+    swr_free(&source->resampler);
+    avcodec_free_context(&source->decoder);
+    avformat_close_input(&source->format);
+    free(source->path);
+    free(source);
+}
+
+int audio_source_channels(const struct audio_source *source) { return source->channels; }
+
+static bool corrupt(const struct audio_source *source, struct error *err, const char *what) {
+    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", source->path, source->seconds,
+                     what);
+}
+
+static bool open_stream(struct audio_source *source, struct error *err) {
+    source->format = media_open(source->path, err);
+    if (!source->format)
+        return false;
+    int best = av_find_best_stream(source->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
+    if (best < 0)
+        return error_set(err, ERR_MEDIA_NO_AUDIO, "%s has no audio stream; give a file with speech",
+                         source->path);
+    source->stream = source->format->streams[best];
+    for (unsigned i = 0; i < source->format->nb_streams; i++)
+        if ((int)i != best)
+            source->format->streams[i]->discard = AVDISCARD_ALL;
+    source->decoder = media_decoder(source->stream, 1, err);
+    return source->decoder;
+}
+
+static void make_resampler(struct audio_source *source, const AVFrame *frame) {
+    AVChannelLayout from = {0}, to;
+    if (frame->ch_layout.order == AV_CHANNEL_ORDER_UNSPEC)
+        av_channel_layout_default(&from, frame->ch_layout.nb_channels);
+    else if (av_channel_layout_copy(&from, &frame->ch_layout) < 0)
+        media_must(NULL);
+    av_channel_layout_default(&to, source->channels);
+    swr_free(&source->resampler);
+    if (swr_alloc_set_opts2(&source->resampler, &to, AV_SAMPLE_FMT_FLTP, source->rate, &from, frame->format,
+                            frame->sample_rate, 0, NULL) < 0)
+        media_must(NULL);
+    av_opt_set_double(source->resampler, "rematrix_maxval", 1.0, 0); /* mixing down must not clip */
+    if (swr_init(source->resampler) < 0)
+        media_must(NULL);
+    av_channel_layout_uninit(&from);
+}
+
+/* Resamples `frame` (NULL: what the resampler still holds) into the queue of ready samples. */
+static bool resample(struct audio_source *source, const AVFrame *frame, struct error *err) {
+    int room = swr_get_out_samples(source->resampler, frame ? frame->nb_samples : 0);
+    uint8_t *planes[2] = {NULL};
+    if (av_samples_alloc(planes, NULL, source->channels, MAX(room, 1), AV_SAMPLE_FMT_FLTP, 0) < 0)
+        media_must(NULL);
+    int made =
+        swr_convert(source->resampler, planes, room, frame ? (const uint8_t **)frame->extended_data : NULL,
+                    frame ? frame->nb_samples : 0);
+    if (made > 0 && av_audio_fifo_write(source->ready, (void **)planes, made) < made)
+        media_must(NULL);
+    av_freep(&planes[0]);
+    return made >= 0 || corrupt(source, err, av_err2str(made));
+}
+
+/* FFmpeg believes a WAV file's size more than its header, so the header is read here. */
+static double seconds_cut_off(const struct audio_source *source) {
+    _cleanup_fclose_ FILE *file = fopen(source->path, "rbe");
+    unsigned char header[8];
+    int64_t bytes = avio_size(source->format->pb), rate = source->stream->codecpar->bit_rate / 8;
+    if (!file || fread(header, 1, sizeof header, file) != sizeof header || bytes <= 0 || rate <= 0)
+        return 0;
+    int64_t announced = AV_RL32(header + 4);
+    return announced >= UNKNOWN_WAV_BYTES ? 0 : (double)(announced + 8 - bytes) / (double)rate;
+}
+
+static bool check_complete(const struct audio_source *source, struct error *err) {
+    const AVStream *stream = source->stream;
+    double missing = 0;
+    if (strcmp(source->format->iformat->name, "wav") == 0)
+        missing = seconds_cut_off(source);
+    else if (stream->duration > 0 &&
+             source->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
+        missing = (double)stream->duration * av_q2d(stream->time_base) - source->seconds;
+    return missing <= SHORTFALL_SECONDS ||
+           corrupt(source, err, "the file ends before the length that it announces");
+}
+
+static bool feed(struct audio_source *source, struct error *err) {
+    int status;
+    do {
+        av_packet_unref(source->packet);
+        status = av_read_frame(source->format, source->packet);
+    } while (status == AVERROR(EAGAIN) ||
+             (status >= 0 && source->packet->stream_index != source->stream->index));
+    if (status < 0 && status != AVERROR_EOF)
+        return corrupt(source, err, av_err2str(status));
+    source->drained = status == AVERROR_EOF;
+    status = avcodec_send_packet(source->decoder, source->drained ? NULL : source->packet);
+    bool begun = source->resampler;
+    return status >= 0 || status == AVERROR_EOF || !begun || corrupt(source, err, av_err2str(status));
+}
+
+/* A stream may change its rate or layout midway: then a new resampler takes over. */
+static bool take(struct audio_source *source, struct error *err) {
+    const AVFrame *frame = source->decoded;
+    struct shape shape = {frame->sample_rate, frame->ch_layout.nb_channels, frame->format};
+    if (memcmp(&shape, &source->shape, sizeof shape) != 0) {
+        if (source->resampler && !resample(source, NULL, err))
+            return false;
+        make_resampler(source, frame);
+        source->shape = shape;
+    }
+    source->seconds += (double)frame->nb_samples / frame->sample_rate;
+    return resample(source, frame, err);
+}
+
+static bool finish(struct audio_source *source, struct error *err) {
+    source->ended = true;
+    if (!source->resampler)
+        return error_set(err, ERR_MEDIA_EMPTY, "%s holds no sound that can be decoded", source->path);
+    return check_complete(source, err) && resample(source, NULL, err);
+}
+
+/* Decodes one step further. */
+static bool advance(struct audio_source *source, struct error *err) {
+    int status = avcodec_receive_frame(source->decoder, source->decoded);
+    if (status >= 0)
+        return take(source, err);
+    if (status == AVERROR_EOF || (status == AVERROR(EAGAIN) && source->drained))
+        return finish(source, err);
+    if (status == AVERROR(EAGAIN) || !source->resampler)
+        return feed(source, err);
+    return corrupt(source, err, av_err2str(status));
+}
+
+struct audio_source *audio_source_open(const char *path, int rate, int channels, struct error *err) {
+    _cleanup_audio_source_ struct audio_source *source = xnew(struct audio_source);
+    source->path = xstrdup(path);
+    source->packet = media_must(av_packet_alloc());
+    source->decoded = media_must(av_frame_alloc());
+    if (!open_stream(source, err))
+        return NULL;
+    source->rate = rate;
+    source->channels = channels ? channels : MIN(MAX(source->stream->codecpar->ch_layout.nb_channels, 1), 2);
+    source->ready = media_must(av_audio_fifo_alloc(AV_SAMPLE_FMT_FLTP, source->channels, rate));
+    return steal(source);
+}
+
+bool audio_source_read(struct audio_source *source, float *const *planes, int wanted, int *got,
+                       struct error *err) {
+    while (!source->ended && av_audio_fifo_size(source->ready) < wanted)
+        if (!advance(source, err))
+            return false;
+    *got = av_audio_fifo_read(source->ready, (void **)planes, wanted);
+    return true;
+}

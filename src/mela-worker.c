@@ -1,0 +1,23 @@
+/* mela-worker: the data plane. */
+#include "cli/worker/commands.h"
+
+static const struct command *const commands[] = {
+    &command_run,        &command_check_sync, &command_bench_dub,   &command_models_list, &command_models_check,
+    &command_models_add, &command_models_pull, &command_models_push, &command_worker_version, NULL};
+
+static const struct cli_option common[] = {
+    {"models", "DIR", "folder with model weights"},
+    {"manifests", "DIR", "folder with the model manifests that mela ships"},
+    {"device", "D", "auto, cpu or cuda:N"},
+    {"redis", "URL", "Redis of the farm"},
+    {"farm", "NAME", "namespace of the farm in Redis, default mela"},
+    {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
+    {"data", "DIR", "folder for this worker's files when --work is not given"},
+    {"config", "FILE", "settings file; default farm.json in the working directory"},
+    {0},
+};
+
+int main(int argc, char **argv) {
+    const struct program worker = {"mela-worker", "does a farm's jobs", commands, common};
+    return cli_main(&worker, argc, argv);
+}

@@ -1,0 +1,21 @@
+/* mela: the control plane and the command line. */
+#include "cli/commands.h"
+
+static const struct command *const commands[] = {
+    &command_up,     &command_serve,  &command_submit,  &command_watch,      &command_list,  &command_show,
+    &command_get,    &command_cancel, &command_retry,   &command_dead,       &command_trace, &command_models,
+    &command_doctor, &command_config, &command_version, &command_completion, NULL,
+};
+
+static const struct cli_option common[] = {
+    {"address", "URL", "where the farm's API answers"},
+    {"key-file", "FILE", "file with the API key"},
+    {"data", "DIR", "data directory of a farm on this machine; default ~/.local/share/mela"},
+    {"config", "FILE", "settings file; default farm.json in the working directory"},
+    {0},
+};
+
+int main(int argc, char **argv) {
+    const struct program mela = {"mela", "dubs video on a farm of workers", commands, common};
+    return cli_main(&mela, argc, argv);
+}

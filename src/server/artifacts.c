@@ -1,0 +1,153 @@
+/* GET /v1/campaigns/{id}/files/...: what a campaign made, streamed from the store. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "server/range.h"
+#include "server/reply.h"
+#include "server/route.h"
+
+enum { BLOCK_BYTES = 256 * 1024 };
+
+struct artifact {
+    struct store *store;
+    char *key;
+    int64_t first;
+};
+
+static ssize_t artifact_read(void *context, uint64_t position, char *out, size_t capacity) {
+    struct artifact *artifact = context;
+    _cleanup_buffer_ struct buffer bytes = {0};
+    struct error err;
+    bool got = store_get_range(artifact->store, artifact->key, artifact->first + (int64_t)position, capacity,
+                               &bytes, &err);
+    if (!got || bytes.length == 0 || bytes.length > capacity)
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* the length was announced: the client sees that bytes are
+                                                     missing */
+    memcpy(out, bytes.data, bytes.length);
+    return (ssize_t)bytes.length;
+}
+
+static void artifact_free(void *context) {
+    struct artifact *artifact = context;
+    free(artifact->key);
+    free(artifact);
+}
+
+/* What the job's receipt says it published; NULL without a receipt. Redis forgets a campaign some time after
+ * its end, the store does not. */
+static char *receipt_artifact(struct store *store, const struct job_id *job) {
+    enum { RECEIPT_LIMIT = 1024 * 1024 };
+    _cleanup_free_ char *key = layout_receipt(job);
+    _cleanup_buffer_ struct buffer text = {0};
+    struct error none;
+    bool found = store_get(store, key, RECEIPT_LIMIT, &text, &none) && text.length > 0;
+    _cleanup_json_ json_t *receipt = found ? json_parse(text.data, text.length, &none) : NULL;
+    return xstrdup(json_get_string(receipt, "artifact", NULL));
+}
+
+/* The published video of a language: the join's artifact, whichever attempt won. */
+static char *video_key(struct request *request, const struct job_id *join, struct error *err) {
+    char id[JOB_ID_MAX + 1];
+    job_id_format(join, id);
+    struct queue *queue = request_queue(request, err);
+    _cleanup_json_ json_t *job = queue ? queue_job(queue, id, err) : NULL;
+    if (!job)
+        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->server->store, join)
+                                                         : NULL;
+    const char *artifact = json_get_string(job, "artifact", "");
+    if (*artifact)
+        return xstrdup(artifact);
+    error_set(err, ERR_API_NOT_FOUND, "the dub in %s is not there: its last job is %s", join->language,
+              json_get_string(job, "state", "not known"));
+    return NULL;
+}
+
+static char *artifact_key(struct request *request, const char **type, struct error *err) {
+    const char *campaign = request->arguments[0], *name = request->arguments[1], *slash = strchr(name, '/');
+    struct job_id join = {.kind = KIND_JOIN};
+    *type = "application/json";
+    if (!campaign_id_is_valid(campaign)) {
+        error_set(err, ERR_QUEUE_NOT_FOUND, "no campaign has the id %s", campaign);
+        return NULL;
+    }
+    if (strcmp(name, "spec.json") == 0)
+        return layout_spec(campaign);
+    if (strcmp(name, "plan.json") == 0)
+        return layout_plan(campaign);
+    _cleanup_free_ char *language = slash ? xstrndup(name, (size_t)(slash - name)) : NULL;
+    if (!language || strcmp(slash, "/final.mp4") != 0 || !language_is_valid(language)) {
+        error_set(err, ERR_API_NOT_FOUND,
+                  "a campaign's files are spec.json, plan.json and LANGUAGE/final.mp4");
+        return NULL;
+    }
+    *type = "video/mp4";
+    snprintf(join.campaign, sizeof join.campaign, "%s", campaign);
+    snprintf(join.language, sizeof join.language, "%s", language);
+    return video_key(request, &join, err);
+}
+
+/* An artifact's key names one attempt and is never written twice, so key and size identify the bytes. */
+static void artifact_etag(const char *key, const struct store_stat *stat, char etag[40]) {
+    _cleanup_free_ char *text = xasprintf("%s\n%" PRId64 "\n%" PRId64, key, stat->size, stat->modified_ms);
+    unsigned char hash[SHA256_BYTES];
+    sha256_of(text, strlen(text), hash);
+    etag[0] = '"';
+    hex_encode(hash, 16, etag + 1);
+    memcpy(etag + 33, "\"", 2);
+}
+
+static bool etag_is_listed(const char *header, const char *etag) {
+    return header && (strcmp(header, "*") == 0 || strstr(header, etag));
+}
+
+static bool outside(struct request *request, int64_t size) {
+    _cleanup_free_ char *range = xasprintf("bytes */%" PRId64, size);
+    struct error failure;
+    error_set(&failure, ERR_API_RANGE, "the file has %" PRId64 " bytes; the requested range lies behind them",
+              size);
+    reply_error(request, &failure);
+    reply_header(request, "Content-Range", range);
+    return true;
+}
+
+static void artifact_reply(struct request *request, char *key, int64_t first, int64_t length, int64_t size,
+                           bool part) {
+    struct artifact *artifact = xnew(struct artifact);
+    *artifact = (struct artifact){request->server->store, key, first};
+    reply_response(request, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
+                   MHD_create_response_from_callback((uint64_t)length, BLOCK_BYTES, artifact_read, artifact,
+                                                     artifact_free));
+    if (!part)
+        return;
+    _cleanup_free_ char *range =
+        xasprintf("bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, first + length - 1, size);
+    reply_header(request, "Content-Range", range);
+}
+
+bool campaign_file(struct request *request, struct error *err) {
+    const char *type;
+    struct store_stat stat;
+    char etag[40];
+    int64_t first, length;
+    _cleanup_free_ char *key = artifact_key(request, &type, err);
+    if (!key || !store_head(request->server->store, key, &stat, err))
+        return false;
+    artifact_etag(key, &stat, etag);
+    const char *if_range = request_header(request, "If-Range");
+    bool whole = if_range && strcmp(if_range, etag) != 0;
+    enum range_kind kind =
+        range_parse(whole ? NULL : request_header(request, "Range"), stat.size, &first, &length);
+    if (etag_is_listed(request_header(request, "If-None-Match"), etag))
+        reply_response(request, MHD_HTTP_NOT_MODIFIED,
+                       MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+    else if (kind == RANGE_OUTSIDE)
+        return outside(request, stat.size);
+    else
+        artifact_reply(request, steal(key), first, length, stat.size, kind == RANGE_PART);
+    reply_header(request, "Content-Type", type);
+    reply_header(request, "ETag", etag);
+    reply_header(request, "Accept-Ranges", "bytes");
+    reply_header(request, "Cache-Control", "private, no-cache");
+    return true;
+}

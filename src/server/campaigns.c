@@ -1,0 +1,57 @@
+/* Lists, shows and cancels campaigns. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "server/reply.h"
+#include "server/route.h"
+
+enum { CAMPAIGNS_USUAL = 50, CAMPAIGNS_MOST = 200, JOBS_USUAL = 200, JOBS_MOST = 1000 };
+
+bool campaigns_list(struct request *request, struct error *err) {
+    _cleanup_free_ char *cursor = NULL;
+    int limit;
+    if (!request_page(request, CAMPAIGNS_USUAL, CAMPAIGNS_MOST, &cursor, &limit, err))
+        return false;
+    struct queue *queue = request_queue(request, err);
+    return queue && reply_json(request, MHD_HTTP_OK, queue_campaigns(queue, cursor, limit, err));
+}
+
+/* Says where each finished dub can be fetched. */
+static void campaign_add_files(json_t *campaign, const char *id) {
+    json_t *language;
+    size_t i;
+    json_array_foreach(json_object_get(campaign, "languages"), i, language) {
+        if (strcmp(json_get_string(language, "state", ""), "done") != 0)
+            continue;
+        _cleanup_free_ char *path =
+            xasprintf("/v1/campaigns/%s/files/%s/final.mp4", id, json_get_string(language, "language", ""));
+        json_object_set_new(language, "file", json_string(path));
+    }
+}
+
+static bool campaign_answer(struct request *request, struct queue *queue, struct error *err) {
+    json_t *campaign = queue_campaign(queue, request->arguments[0], err);
+    if (campaign)
+        campaign_add_files(campaign, request->arguments[0]);
+    return reply_json(request, MHD_HTTP_OK, campaign);
+}
+
+bool campaign_show(struct request *request, struct error *err) {
+    struct queue *queue = request_queue(request, err);
+    return queue && campaign_answer(request, queue, err);
+}
+
+bool campaign_cancel(struct request *request, struct error *err) {
+    struct queue *queue = request_queue(request, err);
+    return queue && queue_cancel(queue, request->arguments[0], err) && campaign_answer(request, queue, err);
+}
+
+bool campaign_jobs(struct request *request, struct error *err) {
+    _cleanup_free_ char *cursor = NULL;
+    int limit;
+    if (!request_page(request, JOBS_USUAL, JOBS_MOST, &cursor, &limit, err))
+        return false;
+    struct queue *queue = request_queue(request, err);
+    return queue &&
+           reply_json(request, MHD_HTTP_OK, queue_jobs(queue, request->arguments[0], cursor, limit, err));
+}

@@ -1,0 +1,206 @@
+/* GET /v1/campaigns/{id}/events: server-sent events. A stream holds one connection to Redis and one thread.
+ */
+#include <ctype.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "server/guard.h"
+#include "server/reply.h"
+#include "server/route.h"
+
+enum {
+    EVENTS_A_READ = 100,
+    HEARTBEAT_MS = 15000,
+    SLICE_MS = 1000, /* how late a stream may learn that the client left or the server stops */
+    BLOCK_BYTES = 4096,
+    EVENT_ID_MAX = 41, /* two 64-bit numbers and a dash */
+};
+
+struct stream {
+    struct server *server;
+    struct queue *queue;
+    char *campaign;
+    char last[EVENT_ID_MAX + 1]; /* id of the last event read */
+    struct buffer pending;       /* text to be sent, `sent` bytes of it are */
+    size_t sent;
+    int descriptor; /* the client's socket */
+    int64_t heartbeat_ms, next_heartbeat_ns;
+    bool look, over; /* look: the campaign may have ended */
+};
+
+static bool campaign_ended(const json_t *campaign) {
+    return strcmp(json_get_string(campaign, "state", ""), "running") != 0;
+}
+
+static bool client_left(const struct stream *stream) {
+    struct pollfd poll_client = {.fd = stream->descriptor, .events = POLLRDHUP};
+    return poll(&poll_client, 1, 0) > 0 && (poll_client.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+static void stream_append(struct stream *stream, const json_t *event) {
+    const char *id = json_get_string(event, "id", ""), *type = json_get_string(event, "type", "message");
+    _cleanup_free_ char *data = json_line(json_object_get(event, "data"));
+    buffer_appendf(&stream->pending, "id: %s\nevent: %s\ndata: %s\n\n", id, type, data);
+    snprintf(stream->last, sizeof stream->last, "%s", id);
+    stream->look = stream->look || strcmp(type, "campaign") == 0;
+}
+
+static void stream_append_all(struct stream *stream, const json_t *events) {
+    const json_t *event;
+    size_t i;
+    json_array_foreach(events, i, event) stream_append(stream, event);
+}
+
+static void server_pause(struct server *server, int64_t ms) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += ms / 1000;
+    end.tv_nsec += ms % 1000 * 1000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&server->lock);
+    while (!atomic_load(&server->stopping) &&
+           pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
+        ;
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* Reads what is new, waiting for at most `wait_ms`. False when Redis is away: the stream goes on when it is
+ * back. */
+static bool stream_read(struct stream *stream, int64_t wait_ms) {
+    struct error err;
+    _cleanup_json_ json_t *events =
+        queue_events(stream->queue, stream->campaign, stream->last, (int)wait_ms, EVENTS_A_READ, &err);
+    stream_append_all(stream, events);
+    if (!events)
+        server_pause(stream->server, wait_ms);
+    return events != NULL;
+}
+
+/* Over is a stream whose campaign ended and whose last event was sent: what came before the end is read once
+ * more. */
+static void stream_look(struct stream *stream) {
+    struct error err;
+    _cleanup_json_ json_t *campaign = queue_campaign(stream->queue, stream->campaign, &err);
+    if (!campaign && err.code != ERR_QUEUE_NOT_FOUND)
+        return;
+    stream->look = false;
+    if (campaign && !campaign_ended(campaign))
+        return;
+    _cleanup_json_ json_t *events =
+        queue_events(stream->queue, stream->campaign, stream->last, 0, EVENTS_A_READ, &err);
+    stream_append_all(stream, events);
+    stream->over = events && json_array_size(events) == 0;
+    stream->look = !stream->over;
+}
+
+static void stream_fill(struct stream *stream) {
+    bool read = stream_read(stream, MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
+    if (read && stream->pending.length == 0 && stream->look)
+        stream_look(stream);
+    int64_t now_ns = clock_monotonic_ns(clock_system());
+    if (now_ns < stream->next_heartbeat_ns)
+        return;
+    buffer_append_text(&stream->pending, ": heartbeat\n\n");
+    stream->next_heartbeat_ns = now_ns + stream->heartbeat_ms * 1000000;
+    stream->look = true;
+}
+
+static ssize_t stream_send(void *context, uint64_t position, char *out, size_t capacity) {
+    struct stream *stream = context;
+    while (stream->sent == stream->pending.length) {
+        buffer_clear(&stream->pending);
+        stream->sent = 0;
+        if (stream->over || atomic_load(&stream->server->stopping) || client_left(stream))
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        stream_fill(stream);
+    }
+    size_t length = MIN(stream->pending.length - stream->sent, capacity);
+    memcpy(out, stream->pending.data + stream->sent, length);
+    stream->sent += length;
+    return (ssize_t)length;
+}
+
+static void stream_free(void *context) {
+    struct stream *stream = context;
+    server_queue_give(stream->server, stream->queue);
+    atomic_fetch_sub(&stream->server->streams, 1);
+    buffer_free(&stream->pending);
+    free(stream->campaign);
+    free(stream);
+}
+
+/* "1699-0" or "1699", of numbers that surely fit into 64 bits. */
+static bool event_id_is_valid(const char *id) {
+    enum { DIGITS_MAX = 19 };
+    size_t digits = strspn(id, "0123456789"),
+           more = id[digits] == '-' ? strspn(id + digits + 1, "0123456789") : 0;
+    return digits > 0 && digits <= DIGITS_MAX && more <= DIGITS_MAX &&
+           id[digits + (more ? more + 1 : 0)] == '\0';
+}
+
+/* Where to go on: ?after=, else Last-Event-ID, else from the first event that is kept. */
+static bool stream_position(const struct request *request, char last[EVENT_ID_MAX + 1], struct error *err) {
+    _cleanup_free_ char *after = NULL;
+    if (!guard_parameter(request->query, "after", &after, err))
+        return false;
+    const char *header = request_header(request, "Last-Event-ID"), *id = after    ? after
+                                                                         : header ? header
+                                                                                  : "0";
+    if (!event_id_is_valid(id))
+        return error_set(err, ERR_API_BAD_REQUEST,
+                         "after and Last-Event-ID take the id of an event, such as 1699-0");
+    snprintf(last, EVENT_ID_MAX + 1, "%s", id);
+    return true;
+}
+
+static struct stream *stream_new(struct request *request, const char *last) {
+    struct stream *stream = xnew(struct stream);
+    stream->server = request->server;
+    stream->queue = steal(request->queue);
+    stream->campaign = xstrdup(request->arguments[0]);
+    memcpy(stream->last, last, sizeof stream->last);
+    stream->descriptor =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    stream->heartbeat_ms = MIN(request->server->idle_timeout_s * 500, HEARTBEAT_MS);
+    stream->next_heartbeat_ns = clock_monotonic_ns(clock_system()) + stream->heartbeat_ms * 1000000;
+    stream->look = true;
+    buffer_append_text(&stream->pending, "retry: 2000\n\n");
+    return stream;
+}
+
+static bool stream_start(struct request *request, const char *last, struct error *err) {
+    if (atomic_fetch_add(&request->server->streams, 1) >= STREAMS_MAX) {
+        atomic_fetch_sub(&request->server->streams, 1);
+        return error_set(err, ERR_API_BUSY, "the server holds %d event streams already; try again later",
+                         STREAMS_MAX);
+    }
+    struct stream *stream = stream_new(request, last);
+    reply_response(
+        request, MHD_HTTP_OK,
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, stream_free));
+    reply_header(request, "Content-Type", "text/event-stream");
+    reply_header(request, "Cache-Control", "no-store");
+    reply_header(request, "X-Accel-Buffering", "no"); /* proxies of the nginx kind must not collect events */
+    return true;
+}
+
+bool campaign_events(struct request *request, struct error *err) {
+    char last[EVENT_ID_MAX + 1];
+    struct queue *queue = stream_position(request, last, err) ? request_queue(request, err) : NULL;
+    _cleanup_json_ json_t *campaign = queue ? queue_campaign(queue, request->arguments[0], err) : NULL;
+    if (!campaign)
+        return false;
+    if (!campaign_ended(campaign))
+        return stream_start(request, last, err);
+    _cleanup_json_ json_t *events = queue_events(queue, request->arguments[0], last, 0, 1, err);
+    if (!events)
+        return false;
+    if (json_array_size(events) > 0)
+        return stream_start(request, last, err);
+    /* No Content tells a browser's EventSource that there is nothing to reconnect for. */
+    return reply_response(request, MHD_HTTP_NO_CONTENT,
+                          MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+}

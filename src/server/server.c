@@ -1,0 +1,164 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/metrics.h"
+#include "server/request.h"
+
+enum {
+    THREAD_STACK = 256 * 1024,     /* one for each connection; only what is touched costs memory */
+    CONNECTION_MEMORY = 64 * 1024, /* well above the guard's limits, so that the guard is what answers */
+    IDLE_TIMEOUT_S = 30,
+    STOP_SECONDS = 10,
+};
+static const int64_t upload_limit_default = 64LL << 30;
+
+struct queue *server_queue_take(struct server *server, struct error *err) {
+    struct queue *queue = NULL;
+    pthread_mutex_lock(&server->lock);
+    if (server->idle_count > 0)
+        queue = server->idle[--server->idle_count];
+    pthread_mutex_unlock(&server->lock);
+    return queue ? queue : queue_open(&server->queue, err);
+}
+
+void server_queue_give(struct server *server, struct queue *queue) {
+    pthread_mutex_lock(&server->lock);
+    bool keep = server->idle_count < IDLE_QUEUES;
+    if (keep)
+        server->idle[server->idle_count++] = queue;
+    pthread_mutex_unlock(&server->lock);
+    if (!keep)
+        queue_close(queue);
+}
+
+/* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) {
+    return strlen(text);
+}
+
+/* Splits "127.0.0.1:8080" or "[::1]:8080". */
+static bool address_split(const char *address, char host[64], const char **port) {
+    const char *colon = strrchr(address, ':');
+    if (!colon)
+        return false;
+    bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
+    size_t length = (size_t)(colon - address) - (bracketed ? 2 : 0);
+    if (length == 0 || length >= 64 || colon[1] == '\0')
+        return false;
+    memcpy(host, address + bracketed, length);
+    host[length] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static struct addrinfo *address_resolve(const char *address, struct error *err) {
+    char host[64];
+    const char *port;
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (address_split(address, host, &port) && getaddrinfo(host, port, &hints, &found) == 0)
+        return found;
+    error_set(err, ERR_CONFIG_INVALID,
+              "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080", address);
+    return NULL;
+}
+
+static bool server_listen(struct server *server, const char *address, struct error *err) {
+    struct addrinfo *where = address_resolve(address, err);
+    if (!where)
+        return false;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO |
+                     MHD_USE_ITC | (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    server->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, request_handle, server, MHD_OPTION_SOCK_ADDR, where->ai_addr,
+        MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
+        server, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)THREAD_STACK, MHD_OPTION_END);
+    freeaddrinfo(where);
+    if (!server->daemon)
+        return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
+    return true;
+}
+
+static void server_free(struct server *server) {
+    for (size_t i = 0; i < server->idle_count; i++)
+        queue_close(server->idle[i]);
+    if (server->store)
+        store_close(server->store);
+    if (server->keys)
+        keys_free(server->keys);
+    metrics_free(server->metrics);
+    pthread_cond_destroy(&server->change);
+    pthread_mutex_destroy(&server->lock);
+    free(server->redis_url);
+    free(server->farm);
+    free(server);
+}
+
+static struct server *server_new(const struct server_options *options) {
+    struct server *server = xnew(struct server);
+    server->metrics = metrics_new();
+    server->redis_url = xstrdup(options->queue.url);
+    server->farm = xstrdup(options->queue.farm);
+    server->queue = options->queue;
+    server->queue.url = server->redis_url;
+    server->queue.farm = server->farm;
+    server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
+    server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->change, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&server->lock, NULL);
+    return server;
+}
+
+struct server *server_start(const struct server_options *options, struct error *err) {
+    mallopt(M_ARENA_MAX, 2);
+    signal(SIGPIPE, SIG_IGN);
+    struct server *server = server_new(options);
+    server->keys = keys_load(options->keys_file, err);
+    server->store = server->keys ? store_open(options->store_url, options->store, err) : NULL;
+    if (server->store && server_listen(server, options->address, err))
+        return server;
+    server_free(server);
+    return NULL;
+}
+
+int server_port(const struct server *server) {
+    return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+/* Requests that run may finish; event streams see `stopping` and end. */
+static void server_drain(struct server *server) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += STOP_SECONDS;
+    pthread_mutex_lock(&server->lock);
+    atomic_store(&server->stopping, true);
+    pthread_cond_broadcast(&server->change);
+    for (int status = 0; server->running > 0 && status == 0;)
+        status = pthread_cond_timedwait(&server->change, &server->lock, &end);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void server_stop(struct server *server) {
+    MHD_socket listener = MHD_quiesce_daemon(server->daemon);
+    server_drain(server);
+    MHD_stop_daemon(server->daemon);
+    if (listener != MHD_INVALID_SOCKET)
+        close(listener);
+    server_free(server);
+}

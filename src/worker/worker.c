@@ -1,0 +1,270 @@
+#include "worker/worker.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "worker/slot.h"
+
+enum {
+    SLOTS = 2,      /* one computes, the other fetches the next job or uploads the last */
+    BEAT_MS = 1000, /* progress is shown once a second; a lease lasts many beats */
+    BEAT_TTL_MS = 15000,
+    DEFAULT_LEASE_MS = 30000,
+    DEFAULT_GRACE_MS = 25000,
+};
+static const int64_t default_cache_bytes = 20LL << 30;
+
+static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
+
+/* ---- heartbeats ---- */
+
+struct heart {
+    struct worker *worker;
+    struct queue *queue;
+    pthread_t thread;
+    atomic_bool stop;
+};
+
+static json_t *progress_of(const struct slot *slot) {
+    return json_pack("{s:I,s:I,s:s}", "frames", (json_int_t)atomic_load(&slot->progress.frames), "of",
+                     (json_int_t)atomic_load(&slot->progress.of), "step",
+                     step_name((enum step)atomic_load(&slot->progress.step)));
+}
+
+/* Copies the claim of a busy slot. */
+static bool slot_busy(struct slot *slot, struct claim *claim) {
+    pthread_mutex_lock(&slot->lock);
+    bool busy = slot->busy;
+    *claim = slot->claim;
+    pthread_mutex_unlock(&slot->lock);
+    return busy;
+}
+
+static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
+    struct claim claim;
+    if (!slot_busy(slot, &claim))
+        return;
+    json_array_append_new(jobs, json_string(claim.job_id));
+    struct error err;
+    _cleanup_json_ json_t *progress = progress_of(slot);
+    if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress,
+                        &err))
+        return;
+    struct claim now;
+    bool same =
+        slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && now.attempt == claim.attempt;
+    if (same && (err.code == ERR_QUEUE_STALE || err.code == ERR_CANCELLED))
+        slot_stop(slot, err.code == ERR_CANCELLED ? STOP_CANCELLED : STOP_LOST);
+}
+
+static json_t *describe(const struct worker *worker, json_t *jobs) {
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    json_t *pools = json_array();
+    for (size_t i = 0; i < worker->options->pool_count; i++)
+        json_array_append_new(pools, json_string(pool_name(worker->options->pools[i])));
+    const char *state = atomic_load(&worker->draining) ? "draining"
+                        : json_array_size(jobs) > 0    ? "busy"
+                                                       : "idle";
+    const struct device *device = &worker->options->models.device;
+    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:O}", "host", host, "pid", (int)getpid(), "version",
+                     MELA_VERSION, "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu",
+                     "pools", pools, "jobs", jobs);
+}
+
+static void *heart_thread(void *context) {
+    struct heart *heart = context;
+    struct worker *worker = heart->worker;
+    while (!atomic_load(&heart->stop)) {
+        _cleanup_json_ json_t *jobs = json_array();
+        for (int i = 0; i < worker->slot_count; i++)
+            beat_slot(heart, &worker->slots[i], jobs);
+        _cleanup_json_ json_t *info = describe(worker, jobs);
+        struct error err;
+        if (!queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err))
+            log_write(&(struct log){.worker = worker->id}, LOG_WARN, "heartbeat: %s", err.message);
+        clock_sleep_ms(clock_system(), BEAT_MS);
+    }
+    struct error err;
+    if (!queue_worker_gone(heart->queue, worker->id, &err))
+        log_write(&(struct log){.worker = worker->id}, LOG_WARN, "signing off: %s", err.message);
+    return NULL;
+}
+
+/* ---- scratch space ---- */
+
+/* Removes what killed workers left: a live one holds a lock on its folder. */
+static void sweep_scratch(const char *parent) {
+    DIR *directory = opendir(parent);
+    if (!directory)
+        return;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        _cleanup_free_ char *path = xasprintf("%s/%s", parent, entry->d_name);
+        _cleanup_close_ int lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+            tree_remove(path);
+    }
+    closedir(directory);
+}
+
+/* A folder of this worker's own, locked while it lives; the lock is never given back but by ending. */
+static char *make_scratch(const char *work_directory, struct error *err) {
+    _cleanup_free_ char *parent = xasprintf("%s/scratch", work_directory);
+    sweep_scratch(parent);
+    _cleanup_free_ char *path = directory_make_temporary(parent, "worker", err);
+    if (!path)
+        return NULL;
+    int lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        error_set(err, ERR_IO, "cannot lock %s", path);
+        return NULL;
+    }
+    return steal(path);
+}
+
+/* ---- start, drain, end ---- */
+
+static bool open_slots(struct worker *worker, struct error *err) {
+    worker->slots = xnew_array(struct slot, SLOTS);
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *slot = &worker->slots[i];
+        slot->worker = worker;
+        pthread_mutex_init(&slot->lock, NULL);
+        worker->slot_count = i + 1;
+        slot->queue = queue_open(&worker->options->queue, err);
+        if (!slot->queue)
+            return false;
+    }
+    return true;
+}
+
+static void worker_free(struct worker *worker) {
+    for (int i = 0; i < worker->slot_count; i++) {
+        struct slot *slot = &worker->slots[i];
+        queue_close_cleanup(&slot->queue);
+        campaign_free_cleanup(&slot->campaign);
+        plan_free_cleanup(&slot->plan);
+        pthread_mutex_destroy(&slot->lock);
+    }
+    free(worker->slots);
+    if (worker->scratch)
+        tree_remove(worker->scratch);
+    free(worker->scratch);
+    gate_free_cleanup(&worker->gate);
+    models_free_cleanup(&worker->models);
+    cache_close_cleanup(&worker->cache);
+    store_close_cleanup(&worker->store);
+}
+
+static bool open_worker(struct worker *worker, struct error *err) {
+    const struct worker_options *options = worker->options;
+    _cleanup_free_ char *cache = xasprintf("%s/cache", options->work_directory);
+    worker->gate = gate_new();
+    pthread_mutex_init(&worker->claiming, NULL);
+    atomic_store(&worker->last_busy_ms, now_ms());
+    return (worker->scratch = make_scratch(options->work_directory, err)) &&
+           (worker->store = store_open(options->store_url, NULL, err)) &&
+           (worker->cache = cache_open(cache, options->cache_bytes, err)) && open_slots(worker, err) &&
+           (worker->models = models_load(&options->models, options->pools, options->pool_count, err));
+}
+
+static bool any_busy(struct worker *worker) {
+    struct claim claim;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (slot_busy(&worker->slots[i], &claim))
+            return true;
+    return false;
+}
+
+/* Waits for a signal, or for long enough without work. */
+static void wait_for_end(struct worker *worker, int signals) {
+    int64_t idle_exit_ms = worker->options->idle_exit_ms;
+    for (;;) {
+        struct pollfd wait = {.fd = signals, .events = POLLIN};
+        if (poll(&wait, 1, idle_exit_ms ? 200 : -1) > 0)
+            return;
+        if (idle_exit_ms && !any_busy(worker) &&
+            now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
+            return;
+    }
+}
+
+/* Stops claiming; a job that has not begun to compute goes back at once, others when the grace time is over.
+ */
+static void drain(struct worker *worker, int signals) {
+    atomic_store(&worker->draining, true);
+    int64_t deadline = now_ms() + worker->options->grace_ms;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (atomic_load(&worker->slots[i].progress.step) == STEP_FETCH)
+            slot_stop(&worker->slots[i], STOP_DRAIN);
+    while (any_busy(worker) && now_ms() < deadline) {
+        struct pollfd again = {.fd = signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+        if (poll(&again, 1, 50) > 0 && read(signals, &info, sizeof info) > 0)
+            break; /* told twice: no more grace */
+    }
+    for (int i = 0; i < worker->slot_count; i++)
+        slot_stop(&worker->slots[i], STOP_DRAIN);
+}
+
+static bool run(struct worker *worker, int signals, struct error *err) {
+    struct heart heart = {.worker = worker};
+    _cleanup_queue_ struct queue *queue = queue_open(&worker->options->queue, err);
+    if (!queue)
+        return false;
+    heart.queue = queue;
+    pthread_create(&heart.thread, NULL, heart_thread, &heart);
+    for (int i = 0; i < worker->slot_count; i++)
+        pthread_create(&worker->slots[i].thread, NULL, slot_thread, &worker->slots[i]);
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready");
+    struct signalfd_siginfo info;
+    wait_for_end(worker, signals);
+    ssize_t ignored =
+        read(signals, &info, sizeof info); /* the signal that ended the wait, so that a second one shows */
+    (void)ignored;
+    drain(worker, signals);
+    for (int i = 0; i < worker->slot_count; i++)
+        pthread_join(worker->slots[i].thread, NULL);
+    atomic_store(&heart.stop, true);
+    pthread_join(heart.thread, NULL);
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
+    return true;
+}
+
+static char *make_id(void) {
+    char host[65] = "", random[7];
+    gethostname(host, sizeof host - 1);
+    random_text(random, sizeof random - 1);
+    return xasprintf("%s-%d-%s", host, (int)getpid(), random);
+}
+
+bool worker_run(const struct worker_options *given, struct error *err) {
+    struct worker_options options = *given;
+    options.lease_ms = options.lease_ms ? options.lease_ms : DEFAULT_LEASE_MS;
+    options.grace_ms = options.grace_ms ? options.grace_ms : DEFAULT_GRACE_MS;
+    options.cache_bytes = options.cache_bytes ? options.cache_bytes : default_cache_bytes;
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ending, NULL);
+    _cleanup_close_ int signals = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0)
+        return error_set(err, ERR_INTERNAL, "cannot wait for signals");
+    _cleanup_free_ char *id = options.id ? xstrdup(options.id) : make_id();
+    struct worker worker = {.options = &options, .id = id};
+    bool good = open_worker(&worker, err) && run(&worker, signals, err);
+    worker_free(&worker);
+    return good;
+}

@@ -1,0 +1,95 @@
+"""The main job: a campaign through the whole farm, from files to dubbed files."""
+import json
+import os
+import signal
+import subprocess
+
+from conftest import BUILD, DEPS, ROOT, frame_count, stream, wait_for
+
+
+def test_two_languages_from_files_to_files(farm, clips):
+    master = clips / "talk.mp4"
+    campaign, videos = farm.dub(master, {"en": clips / "en.wav", "hi": clips / "hi.wav"}, "--segment-seconds", "1")
+    for video in videos.values():
+        source, dubbed = stream(master, "video"), stream(video, "video")
+        for tag in ("width", "height", "avg_frame_rate", "pix_fmt", "color_space", "color_range", "codec_name"):
+            assert dubbed.get(tag) == source.get(tag), tag
+        assert frame_count(video) == frame_count(master)
+        sound = stream(video, "audio")
+        frame = 1 / 24
+        assert abs(float(dubbed["start_time"]) - float(sound["start_time"])) < frame
+        assert abs(float(dubbed["duration"]) - float(sound["duration"])) < frame
+    jobs = farm.jobs(campaign)
+    kinds = [job["kind"] for job in jobs]
+    # Detection and landmarks run once a segment, however many languages.
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"plan": 1, "track": 3, "dub": 6, "join": 2}
+    for job in jobs:
+        steps = set(job["steps_ms"])
+        assert ("landmark" in steps) == (job["kind"] == "track")
+        assert job["attempt"] == 1
+
+
+def test_the_lips_follow(farm, clips):
+    _, videos = farm.dub(clips / "talk.mp4", {"en": clips / "en.wav"})
+    done = subprocess.run([BUILD / "mela-worker", "check", "sync", videos["en"], "--original", clips / "talk.mp4", "--json",
+                           "--models", DEPS / "models", "--manifests", ROOT / "models"], capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert done.returncode == 0 and report["follows"], report
+    assert abs(report["r_original"]) < 0.5, report
+
+
+SLOW = ("--segment-seconds", "1", "--lips", "wav2lip-96-random")  # seconds a job, so that one can be caught at it
+
+
+def test_a_killed_worker_costs_nothing_but_time(farm, clips):
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, *SLOW)
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    os.kill(job["by"]["pid"], signal.SIGKILL)
+    assert farm.wait(campaign)["state"] == "done", farm.logs()
+    # One published artifact a job, and one receipt: nothing was done twice in the store.
+    receipts = list((farm.data / "store" / "campaigns" / campaign / "receipts").rglob("*.json"))
+    assert len(receipts) == len(farm.jobs(campaign))
+
+
+def test_a_killed_farm_goes_on_where_it_was(farm, clips):
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
+    wait_for(lambda: any(job["kind"] == "track" and job["finished_ms"] for job in farm.jobs(campaign)), "a track")
+    farm.kill()
+    (farm.data / "address").unlink()
+    farm.start()
+    assert farm.wait(campaign)["state"] == "done", farm.logs()
+
+
+def test_an_idle_farm_has_no_worker(farm, clips):
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
+    wait_for(farm.workers, "a worker")
+    farm.wait(campaign)
+    wait_for(lambda: not farm.workers(), "the workers' end")
+
+
+def test_files_are_uploaded_once(farm, clips):
+    first = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--name", "one")
+    files = sorted((farm.data / "store" / "files").iterdir())
+    before = [f.stat().st_mtime_ns for f in files]
+    second = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--name", "two")
+    assert first != second
+    assert [f.stat().st_mtime_ns for f in sorted((farm.data / "store" / "files").iterdir())] == before
+
+
+def test_cancel_reaches_the_running_job(farm, clips):
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, *SLOW)
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    farm.run("cancel", campaign)
+    assert farm.wait(campaign)["state"] == "cancelled"
+    wait_for(lambda: "stopped: the campaign was cancelled" in farm.logs(), "the job's end")
+    folder = farm.data / "store" / "campaigns" / campaign
+    assert not (folder / "receipts" / "en" / "dub" / f"{job['index']:04d}.json").exists()
+
+
+def test_a_drained_worker_gives_its_job_back(farm, clips):
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, *SLOW)
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    os.kill(job["by"]["pid"], signal.SIGTERM)
+    assert farm.wait(campaign)["state"] == "done"
+    for job in json.loads(farm.api(f"/v1/campaigns/{campaign}/jobs"))["items"]:
+        assert job["errors"] == 0 and job["crashes"] == 0, job

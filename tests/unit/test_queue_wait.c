@@ -1,0 +1,197 @@
+/* Waking, and many workers at once: nothing sleeps while there is work, everything is done exactly once. */
+#include "queue_fixture.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+struct waiter {
+    const struct redis_fixture *fixture;
+    int lease_ms;
+    struct claim claim;
+};
+
+/* What an idle worker does: claim, and wait when there is nothing, until it has a job. */
+static void *wait_for_a_job(void *context) {
+    struct waiter *waiter = context;
+    struct error err;
+    _cleanup_queue_ struct queue *queue = fixture_open(waiter->fixture);
+    struct claim_options options = both_pools("waiter", waiter->lease_ms);
+    bool ready;
+    while (!claim_for(queue, "waiter", waiter->lease_ms, &waiter->claim))
+        assert_ok(queue_wait(queue, &options, 600000, &ready, &err), err);
+    return NULL;
+}
+
+static bool somebody_waits(const struct redis_fixture *fixture) {
+    redisReply *reply = redis_fixture_command(fixture, "INFO clients");
+    bool waits = strstr(reply->str, "blocked_clients:0") == NULL;
+    freeReplyObject(reply);
+    return waits;
+}
+
+static pthread_t start_waiter(struct waiter *waiter) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_a_job, waiter), 0);
+    while (!somebody_waits(waiter->fixture))
+        clock_sleep_ms(clock_system(), 1);
+    return thread;
+}
+
+static void test_a_ready_job_wakes_an_idle_worker(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct waiter waiter = {.fixture = *state, .lease_ms = 600000};
+    pthread_t thread = start_waiter(&waiter);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    pthread_join(thread, NULL);
+    assert_string_equal(waiter.claim.job_id, "film/plan");
+}
+
+static void test_a_wait_ends(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    struct claim_options options = both_pools("w1", 10);
+    bool ready = true;
+    assert_ok(queue_wait(queue, &options, 30, &ready, &err), err);
+    assert_false(ready);
+}
+
+/* The delay begins while the other worker waits already. */
+static void test_a_delayed_job_wakes_an_idle_worker_when_due(void **state) {
+    struct error err;
+    freeReplyObject(redis_fixture_command(*state, "FLUSHALL"));
+    const struct redis_fixture *fixture = *state;
+    struct queue_options options = {.url = fixture->url, .retry_ms = 100};
+    _cleanup_queue_ struct queue *queue = queue_open(&options, &err);
+    assert_ok(queue, err);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim claim = claim_one(queue, "w1");
+    struct waiter waiter = {.fixture = *state, .lease_ms = 600000};
+    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu"));
+    pthread_t thread = start_waiter(&waiter);
+    fail_with(queue, "w1", &claim, ERR_IO);
+    pthread_join(thread, NULL);
+    assert_int_equal(waiter.claim.attempt, 2);
+}
+
+static void test_an_expired_lease_wakes_an_idle_worker(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim claim;
+    assert_true(claim_for(queue, "w1", 100, &claim));
+    struct waiter waiter = {.fixture = *state, .lease_ms = 100};
+    pthread_t thread = start_waiter(&waiter);
+    pthread_join(thread, NULL);
+    assert_int_equal(waiter.claim.attempt, 2);
+}
+
+/* A worker took the marker and died before it claimed. */
+static void test_a_marker_that_was_lost_is_not_missed(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    submit(queue, "film", CLASS_BATCH, "hi");
+    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu"));
+    struct claim_options options = both_pools("w1", 1000);
+    bool ready = false;
+    assert_ok(queue_wait(queue, &options, 600000, &ready, &err), err);
+    assert_true(ready);
+}
+
+enum { CAMPAIGNS = 12, SEGMENTS = 8, WORKERS = 6, JOBS = 1 + SEGMENTS + 2 * SEGMENTS + 2 };
+
+static bool all_finished(struct queue *queue) {
+    struct error err;
+    _cleanup_json_ json_t *page = queue_campaigns(queue, NULL, 100, &err);
+    size_t i, running = 0;
+    json_t *campaign;
+    json_array_foreach(json_object_get(page, "items"), i, campaign) running +=
+        strcmp(json_get_string(campaign, "state", ""), "running") == 0;
+    return page && running == 0;
+}
+
+/* One job of a stress worker: mostly finished, now and then failed, released or left behind. */
+static bool work_on(struct queue *queue, const struct redis_fixture *fixture, const char *worker,
+                    const struct claim *claim, unsigned *random) {
+    struct error err, failure = {.code = ERR_IO, .message = "chance"};
+    unsigned chance = rand_r(random) % 20;
+    if (chance == 0 && job_number(queue, claim->job_id, "errors") < 2)
+        return queue_fail(queue, worker, claim, &failure, &err);
+    if (chance == 1)
+        return queue_release(queue, worker, claim, &err);
+    if (chance == 2 && job_number(queue, claim->job_id, "crashes") < 1)
+        return true;
+    if (!finish_shaped(queue, worker, claim, "hi ta", SEGMENTS, &err))
+        return err.code == ERR_QUEUE_STALE;
+    freeReplyObject(redis_fixture_command(fixture, "INCR finished:%s", claim->job_id));
+    return true;
+}
+
+/* A worker process; its exit status says whether every answer was as it should be. */
+static int stress_worker(const struct redis_fixture *fixture, int number) {
+    struct error err;
+    char worker[16];
+    snprintf(worker, sizeof worker, "w%d", number);
+    unsigned random = (unsigned)number;
+    struct queue_options queue_options = {.url = fixture->url, .retry_ms = 5};
+    _cleanup_queue_ struct queue *queue = queue_open(&queue_options, &err);
+    struct claim_options options = both_pools(worker, 300);
+    while (queue && !all_finished(queue)) {
+        struct claim claim;
+        size_t count;
+        bool ready;
+        if (!queue_claim(queue, &options, &claim, 1, &count, &err))
+            return 1;
+        if (count ? !work_on(queue, fixture, worker, &claim, &random)
+                  : !queue_wait(queue, &options, 200, &ready, &err))
+            return 2;
+    }
+    return queue ? 0 : 3;
+}
+
+static void test_many_workers_do_everything_exactly_once(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    for (int i = 0; i < CAMPAIGNS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "film-%d", i);
+        submit(queue, id, i % 4 ? CLASS_BATCH : CLASS_URGENT, "hi ta");
+    }
+    pid_t workers[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = fork();
+        if (workers[i] == 0)
+            _exit(stress_worker(*state, i));
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        int status = -1;
+        waitpid(workers[i], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    redisReply *finished = redis_fixture_command(*state, "KEYS finished:*");
+    assert_int_equal(finished->elements, CAMPAIGNS * JOBS);
+    for (size_t i = 0; i < finished->elements; i++) {
+        redisReply *times = redis_fixture_command(*state, "GET %s", finished->element[i]->str);
+        assert_string_equal(times->str, "1");
+        freeReplyObject(times);
+    }
+    freeReplyObject(finished);
+    _cleanup_json_ json_t *totals = queue_totals(queue, &err);
+    assert_int_equal(json_get_integer(totals, "frames", 0), 24 * CAMPAIGNS * JOBS);
+    for (int i = 0; i < CAMPAIGNS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "film-%d", i);
+        assert_string_equal(campaign_state(queue, id), "done");
+    }
+    assert_idle(queue);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_ready_job_wakes_an_idle_worker),
+        cmocka_unit_test(test_a_wait_ends),
+        cmocka_unit_test(test_a_delayed_job_wakes_an_idle_worker_when_due),
+        cmocka_unit_test(test_an_expired_lease_wakes_an_idle_worker),
+        cmocka_unit_test(test_a_marker_that_was_lost_is_not_missed),
+        cmocka_unit_test(test_many_workers_do_everything_exactly_once),
+    };
+    return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);
+}

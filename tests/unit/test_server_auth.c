@@ -1,0 +1,120 @@
+#include "test.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "server/auth.h"
+
+struct place {
+    char *directory, *path;
+};
+
+static int place_make(void **state) {
+    struct error err;
+    struct place *place = xnew(struct place);
+    place->directory = directory_make_temporary("/tmp", "mela-auth-", &err);
+    place->path = xasprintf("%s/keys.json", place->directory);
+    *state = place;
+    return place->directory ? 0 : -1;
+}
+
+static int place_remove(void **state) {
+    struct place *place = *state;
+    tree_remove(place->directory);
+    free(place->directory);
+    free(place->path);
+    free(place);
+    return 0;
+}
+
+static void write_keys(const struct place *place, const char *text) {
+    struct error err;
+    assert_true(file_write_atomic(place->path, text, strlen(text), 0600, &err));
+}
+
+static void created_keys_are_found_with_name_and_role(void **state) {
+    struct place *place = *state;
+    struct error err;
+    _cleanup_free_ char *viewer = keys_create(place->path, "wall", ROLE_VIEWER, &err);
+    _cleanup_free_ char *admin = keys_create(place->path, "ops", ROLE_ADMIN, &err);
+    assert_non_null(viewer);
+    assert_non_null(admin);
+    assert_int_equal(strlen(admin), strlen("mela_") + 43);
+    assert_int_equal(strncmp(admin, "mela_", 5), 0);
+    _cleanup_(keys_free_cleanup) struct keys *keys = keys_load(place->path, &err);
+    assert_non_null(keys);
+    enum role role;
+    const char *name;
+    assert_true(keys_check(keys, viewer, &role, &name));
+    assert_int_equal(role, ROLE_VIEWER);
+    assert_string_equal(name, "wall");
+    assert_true(keys_check(keys, admin, &role, &name));
+    assert_int_equal(role, ROLE_ADMIN);
+    assert_string_equal(name, "ops");
+}
+
+static void unknown_keys_are_refused(void **state) {
+    struct place *place = *state;
+    struct error err;
+    _cleanup_free_ char *key = keys_create(place->path, "ops", ROLE_ADMIN, &err);
+    _cleanup_(keys_free_cleanup) struct keys *keys = keys_load(place->path, &err);
+    assert_non_null(keys);
+    enum role role;
+    const char *name;
+    _cleanup_free_ char *longer = xasprintf("%sx", key);
+    assert_false(keys_check(keys, longer, &role, &name));
+    assert_false(keys_check(keys, "", &role, &name));
+    key[10] = key[10] == 'a' ? 'b' : 'a';
+    assert_false(keys_check(keys, key, &role, &name));
+}
+
+static void the_file_is_private_and_holds_no_key(void **state) {
+    struct place *place = *state;
+    struct error err;
+    _cleanup_free_ char *key = keys_create(place->path, "ops", ROLE_ADMIN, &err);
+    struct stat status;
+    assert_int_equal(stat(place->path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    _cleanup_buffer_ struct buffer text = {0};
+    assert_true(file_read(place->path, 65536, &text, &err));
+    assert_null(strstr(text.data, key));
+}
+
+static void bad_files_are_config_errors(void **state) {
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"keys\":[]}",
+        "{\"keys\":[{\"name\":\"a\",\"role\":\"admin\",\"sha256\":\"abc\"}]}",
+        "{\"keys\":[{\"name\":\"a\",\"role\":\"root\",\"sha256\":"
+        "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}]}"};
+    struct place *place = *state;
+    struct error err = {0};
+    assert_null(keys_load(place->path, &err));
+    assert_int_equal(err.code, ERR_CONFIG_INVALID);
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        write_keys(place, bad[i]);
+        err = (struct error){0};
+        assert_null(keys_load(place->path, &err));
+        assert_int_equal(err.code, ERR_CONFIG_INVALID);
+    }
+    write_keys(place, "{}");
+    assert_null(keys_create(place->path, "ops", ROLE_ADMIN, &err));
+    assert_int_equal(err.code, ERR_CONFIG_INVALID);
+}
+
+#define with_place(test) cmocka_unit_test_setup_teardown(test, place_make, place_remove)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        with_place(created_keys_are_found_with_name_and_role),
+        with_place(unknown_keys_are_refused),
+        with_place(the_file_is_private_and_holds_no_key),
+        with_place(bad_files_are_config_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
