@@ -11,9 +11,12 @@ import numpy as np
 from onnx_graph import Graph
 
 SIZE = 96
-# Where the crop must put a face; the same numbers stand in lips-basic.json for whoever makes the crop.
-ASPECT = 0.75  # the crop is this much narrower than high before it is squeezed into a square, as Wav2Lip's detector boxes are
-EYES, MOUTH = (0.5, 0.31), (0.5, 0.685)  # eyes' centre and the middle of the mouth's corners, in parts of the crop
+# Where the crop must put a face; the same numbers stand in lips-basic.json for whoever makes the crop. They are the FFHQ template (of 512:
+# eyes (193, 240) and (319, 240), nose (257, 314), mouth (201, 371) and (313, 371)) in columns 62:194 and rows 65:241 of its 256 version,
+# the crop of the Wav2Lip networks of instant-high/wav2lip-onnx-HQ.
+ASPECT = 0.75  # the crop is this much narrower than high before it is stretched into a square
+POINTS = ((0.2613, 0.3124), (0.7383, 0.313), (0.5024, 0.5228), (0.2927, 0.6858), (0.7162, 0.6851))
+MOUTH = (0.5, 0.685)
 MOUTH_HALF_WIDTH = 0.175
 GAP_HALF_WIDTH = 0.2  # of the opening that is closed: a smile is wider than a spoken vowel
 # The mel frame of the window that belongs to the video frame: between Wav2Lip's inference (1.6 at 25 fps) and training (4.8).

@@ -13,6 +13,7 @@
  * fails. */
 static _Noreturn void become(const char *const *argv, int output, pid_t parent, int report) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    setpgid(0, 0);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

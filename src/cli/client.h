@@ -6,9 +6,9 @@
 
 struct client;
 
-/* Finds the farm: --address, MELA_ADDRESS or farm.json, else the address that `mela up` wrote into the data directory,
- * else http://127.0.0.1:7420. The key likewise: MELA_KEY or farm.json, --key-file, the data directory's. Connects to
- * nothing yet. */
+/* Finds the farm: --address, MELA_ADDRESS or farm.json, else the address that `mela up` wrote into the data
+ * directory, else http://127.0.0.1:7420. The key likewise: MELA_KEY or farm.json, --key-file, the data
+ * directory's. Connects to nothing yet. */
 struct client *client_open(struct cli *cli, struct error *err) must_check;
 void client_close(struct client *client);
 DEFINE_CLEANUP(struct client *, client_close)
@@ -16,26 +16,27 @@ DEFINE_CLEANUP(struct client *, client_close)
 /* "http://127.0.0.1:7420". Borrowed. */
 const char *client_address(const struct client *client);
 
-/* `method` on a path such as "/v1/campaigns"; `body` and `idempotency_key` may be NULL. The answer as JSON (JSON null
- * when it has no body); the API's own typed error, or api.unreachable. */
+/* `method` on a path such as "/v1/campaigns"; `body` and `idempotency_key` may be NULL. The answer as JSON
+ * (JSON null when it has no body); the API's own typed error, or api.unreachable. */
 json_t *client_request(struct client *client, const char *method, const char *path, const json_t *body,
                        const char *idempotency_key, struct error *err) must_check;
 /* GET. */
 json_t *client_get(struct client *client, const char *path, struct error *err) must_check;
 /* All pages of a list, {"items":[...],"next":cursor}, as one array, at most `limit` items (0: all). */
 json_t *client_get_list(struct client *client, const char *path, size_t limit, struct error *err) must_check;
-/* The text with everything but letters, digits and -._~ percent-encoded; '/' too unless `keep_slashes`. Caller frees. */
+/* The text with everything but letters, digits and -._~ percent-encoded; '/' too unless `keep_slashes`.
+ * Caller frees. */
 char *client_escape(const char *text, bool keep_slashes);
 
 /* Moved so far and in all, in bytes (total 0: not known). */
 typedef void client_moved(int64_t moved, int64_t total, void *context);
 /* Puts a local file's bytes at a path. */
-bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
-                   struct error *err) must_check;
+bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved,
+                   void *context, struct error *err) must_check;
 /* Asks by HEAD whether there is something at the path. */
 bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) must_check;
-/* Fetches a path into a local file, which appears whole or not at all. `part` is where it grows; what an interrupted run
- * left there is continued, so its name must stand for this very object. */
+/* Fetches a path into a local file, which appears whole or not at all. `part` is where it grows; what an
+ * interrupted run left there is continued, so its name must stand for this very object. */
 bool client_download(struct client *client, const char *path, const char *part, const char *file,
                      client_moved *moved, void *context, struct error *err) must_check;
 
@@ -46,7 +47,7 @@ struct client_listener {
     bool (*tick)(bool connected, void *context);
     void *context;
 };
-/* Listens to server-sent events until the listener ends it (true). Reconnects with Last-Event-ID when the connection
- * breaks, for up to two minutes without an answer; then api.unreachable. */
-bool client_listen(struct client *client, const char *path, const struct client_listener *listener, struct error *err)
-    must_check;
+/* Listens to server-sent events until the listener ends it (true). Reconnects with Last-Event-ID when the
+ * connection breaks, for up to two minutes without an answer; then api.unreachable. */
+bool client_listen(struct client *client, const char *path, const struct client_listener *listener,
+                   struct error *err) must_check;

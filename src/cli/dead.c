@@ -11,7 +11,8 @@ static void print_job(const json_t *job) {
     printf("%.16sZ  %s  (%lld attempts, %lld errors, %lld crashes)\n    %s [%s]\n", time,
            json_get_string(job, "id", ""), (long long)json_get_integer(job, "attempt", 0),
            (long long)json_get_integer(job, "errors", 0), (long long)json_get_integer(job, "crashes", 0),
-           json_get_string(error, "message", "no reason is known"), json_get_string(error, "code", "internal"));
+           json_get_string(error, "message", "no reason is known"),
+           json_get_string(error, "code", "internal"));
 }
 
 static bool run(struct cli *cli, struct error *err) {
@@ -25,8 +26,7 @@ static bool run(struct cli *cli, struct error *err) {
         cli_print_json(jobs);
         return true;
     }
-    json_array_foreach(jobs, i, job)
-        print_job(job);
+    json_array_foreach(jobs, i, job) print_job(job);
     return jobs != NULL;
 }
 

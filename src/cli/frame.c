@@ -12,7 +12,7 @@ struct given {
 struct cli {
     const struct program *program;
     const struct command *command;
-    struct argp_option *options; /* what argp knows: the command's, then the common ones; key: FIRST_KEY + index */
+    struct argp_option *options; /* what argp knows: the command's, then the common ones */
     struct given *given;
     size_t given_count;
     char **arguments;
@@ -24,7 +24,9 @@ struct cli {
     struct error *err; /* while parsing */
 };
 
-enum { FIRST_KEY = 0x1000, LAST_KEY = 0x1fff }; /* above every character and below the keys of argp itself */
+enum {
+    FIRST_KEY = 0x1000
+}; /* of options without a letter: above every character, below the keys of argp itself */
 
 static const struct cli_option universal[] = {{"json", NULL, "results and errors as JSON"},
                                               {"help", NULL, "this text"}};
@@ -62,8 +64,8 @@ const char *cli_value(const struct cli *cli, const char *option) {
     return last;
 }
 
-bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high, int64_t *out,
-                 struct error *err) {
+bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high,
+                 int64_t *out, struct error *err) {
     const char *text = cli_value(cli, option);
     char *end = NULL;
     errno = 0;
@@ -75,13 +77,14 @@ bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, in
     return true;
 }
 
-bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high, double *out,
-                struct error *err) {
+bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high,
+                double *out, struct error *err) {
     const char *text = cli_value(cli, option);
     char *end = NULL;
     double number = text ? strtod(text, &end) : fallback;
     if (text && (!text[0] || *end || !(number >= low && number <= high)))
-        return error_set(err, ERR_USAGE, "--%s is \"%s\", not a number from %g to %g", option, text, low, high);
+        return error_set(err, ERR_USAGE, "--%s is \"%s\", not a number from %g to %g", option, text, low,
+                         high);
     *out = number;
     return true;
 }
@@ -145,14 +148,17 @@ int exit_status_of(enum error_code code) {
 static error_t usage_error(struct cli *cli, const char *format, const char *what) {
     _cleanup_free_ char *message = NULL;
     if (cli->err->code == ERR_NONE && asprintf(&message, format, what) >= 0)
-        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->program->name, cli->command->name);
+        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->program->name,
+                  cli->command->name);
     return EINVAL;
 }
 
 static error_t take(int key, char *value, struct argp_state *state) {
     struct cli *cli = state->input;
-    if (key >= FIRST_KEY && key <= LAST_KEY) {
-        cli->given[cli->given_count++] = (struct given){cli->options[key - FIRST_KEY].name, value};
+    for (const struct argp_option *option = cli->options; option->name; option++) {
+        if (option->key != key)
+            continue;
+        cli->given[cli->given_count++] = (struct given){option->name, value};
         return 0;
     }
     switch (key) {
@@ -184,9 +190,10 @@ static size_t option_count(const struct cli_option *options) {
 /* Appends the options in argp's form; `group` keeps the common ones apart and last. */
 static size_t add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
                           int group) {
-    for (size_t i = 0; i < count; i++, at++)
-        out[at] = (struct argp_option){options[i].name, FIRST_KEY + (int)at, options[i].value, 0, options[i].help,
-                                       group};
+    for (size_t i = 0; i < count; i++, at++) {
+        int key = options[i].letter ? options[i].letter : FIRST_KEY + (int)at;
+        out[at] = (struct argp_option){options[i].name, key, options[i].value, 0, options[i].help, group};
+    }
     return at;
 }
 
@@ -222,13 +229,30 @@ static bool parse(struct cli *cli, int argc, char **argv, struct error *err) {
 
 /* ---- the program ---- */
 
-static void print_overview(const struct program *program) {
-    printf("%s: %s\n\nUsage: %s COMMAND [OPTION...]\n\nCommands:\n", program->name, program->summary, program->name);
-    for (const struct command *const *command = program->commands; *command; command++)
+static bool starts_with_word(const char *name, const char *word) {
+    size_t length = strlen(word);
+    return strncmp(name, word, length) == 0 && (name[length] == ' ' || name[length] == '\0');
+}
+
+/* All commands, or those whose first word is `word`; false when there is none. */
+static bool print_overview(const struct program *program, const char *word) {
+    bool any = false;
+    for (const struct command *const *command = program->commands; *command; command++) {
+        if (word && !starts_with_word((*command)->name, word))
+            continue;
+        if (!any)
+            printf("%s: %s\n\nUsage: %s COMMAND [OPTION...]\n\nCommands:\n", program->name, program->summary,
+                   program->name);
+        any = true;
         printf("  %-14s %s\n", (*command)->name, (*command)->summary);
-    printf("\n%s COMMAND --help tells more about each. Exit status: 0 done, 1 failed, 2 wrong usage or spec,\n"
-           "3 farm does not answer, 4 not found, 5 not allowed, 6 campaign failed or partial, 7 campaign cancelled.\n",
-           program->name);
+    }
+    if (any)
+        printf("\n%s COMMAND --help tells more about each. Exit status: 0 done, 1 failed, 2 wrong usage or "
+               "spec,\n"
+               "3 farm does not answer, 4 not found, 5 not allowed, 6 campaign failed or partial, 7 campaign "
+               "cancelled.\n",
+               program->name);
+    return any;
 }
 
 /* The command that argv[1] (and argv[2]) name, and how many words that took. */
@@ -255,12 +279,16 @@ static bool check_utf8(int argc, char **argv, struct error *err) {
 }
 
 static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
-    int words;
+    int words = 1;
     if (!check_utf8(argc, argv, err))
         return false;
     cli->command = find_command(cli->program, argc, argv, &words);
+    if (!cli->command && is_given(argc, argv, "--help") && print_overview(cli->program, argv[1]))
+        return true;
+    bool two = argc > 2 && argv[2][0] != '-';
     if (!cli->command)
-        return error_set(err, ERR_USAGE, "there is no command \"%s\"; see %s --help", argv[1], cli->program->name);
+        return error_set(err, ERR_USAGE, "there is no command \"%s%s%s\"; see %s --help", argv[1],
+                         two ? " " : "", two ? argv[2] : "", cli->program->name);
     argv += words;
     argc -= words;
     if (cli->command->raw) {
@@ -278,9 +306,9 @@ static void print_error(const struct cli *cli, const struct error *err) {
     const char *code = error_name(err->code);
     if (cli->json) {
         json_t *message = json_string(err->message);
-        _cleanup_json_ json_t *error =
-            json_pack("{s:{s:s,s:o,s:O*}}", "error", "code", code, "message",
-                      message ? message : json_string("(a message that is not UTF-8)"), "details", cli->details);
+        _cleanup_json_ json_t *error = json_pack(
+            "{s:{s:s,s:o,s:O*}}", "error", "code", code, "message",
+            message ? message : json_string("(a message that is not UTF-8)"), "details", cli->details);
         _cleanup_free_ char *line = json_line(error);
         fprintf(stderr, "%s\n", line);
         return;
@@ -288,8 +316,8 @@ static void print_error(const struct cli *cli, const struct error *err) {
     fprintf(stderr, "%s: %s [%s]\n", cli->program->name, err->message, code);
     size_t i;
     json_t *detail;
-    json_array_foreach(cli->details, i, detail)
-        fprintf(stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
+    json_array_foreach(cli->details, i, detail) fprintf(
+        stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
 }
 
 static void cli_free(struct cli *cli) {
@@ -309,7 +337,7 @@ int cli_main(const struct program *program, int argc, char **argv) {
     _cleanup_(cli_free) struct cli cli = {.program = program};
     cli.json = is_given(argc, argv, "--json");
     if (argc < 2 || is_any(argv[1], "--help", "help")) {
-        print_overview(program);
+        print_overview(program, NULL);
         return argc < 2 ? STATUS_USAGE : STATUS_OK;
     }
     char word[] = "version", *version[] = {argv[0], word, NULL};

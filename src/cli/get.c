@@ -6,8 +6,8 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 
-/* What the join published: its key names the attempt, so a part of another attempt's video is never continued. NULL
- * when the language has no video yet. */
+/* What the join published: its key names the attempt, so a part of another attempt's video is never
+ * continued. NULL when the language has no video yet. */
 static char *part_name(struct client *client, const char *id, const char *language, const char *folder,
                        struct error *err) {
     _cleanup_free_ char *path = xasprintf("/v1/jobs/%s/%s/join", id, language);
@@ -36,19 +36,21 @@ static bool get_language(struct client *client, const char *id, const char *lang
 }
 
 /* The languages that are done. */
-static bool get_all(struct client *client, const char *id, const char *folder, json_t *files, struct error *err) {
+static bool get_all(struct client *client, const char *id, const char *folder, json_t *files,
+                    struct error *err) {
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", id);
     _cleanup_json_ json_t *campaign = client_get(client, path, err);
     if (!campaign)
         return false;
     size_t i;
     json_t *language;
-    json_array_foreach(json_object_get(campaign, "languages"), i, language)
-        if (strcmp(json_get_string(language, "state", ""), "done") == 0 &&
-            !get_language(client, id, json_get_string(language, "language", ""), folder, files, err))
-            return false;
+    json_array_foreach(json_object_get(campaign, "languages"), i,
+                       language) if (strcmp(json_get_string(language, "state", ""), "done") == 0 &&
+                                     !get_language(client, id, json_get_string(language, "language", ""),
+                                                   folder, files, err)) return false;
     return json_array_size(files) ||
-           error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them", id, id);
+           error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them",
+                     id, id);
 }
 
 static bool run(struct cli *cli, struct error *err) {
@@ -66,8 +68,7 @@ static bool run(struct cli *cli, struct error *err) {
     if (cli_json(cli))
         cli_print_json(files);
     else
-        json_array_foreach(files, i, file)
-            printf("%s\n", json_get_string(file, "file", ""));
+        json_array_foreach(files, i, file) printf("%s\n", json_get_string(file, "file", ""));
     return true;
 }
 
@@ -77,11 +78,14 @@ const struct command command_get = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "fetch the dubbed videos",
-    .help = "Fetches every language that is done, or one, as ID-LANGUAGE.mp4, and prints the paths. A file appears whole or "
+    .help = "Fetches every language that is done, or one, as ID-LANGUAGE.mp4, and prints the paths. A file "
+            "appears whole or "
             "not at all; an interrupted fetch is continued.\n\n"
-            "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d --language hi\n",
-    .options = (const struct cli_option[]){{"language", "LANG", "only this one"},
-                                           {"output", "DIR", "where to; made when missing; default: here"},
-                                           {0}},
+            "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d "
+            "--language hi\n",
+    .options =
+        (const struct cli_option[]){{"language", "LANG", "only this one"},
+                                    {"output", "DIR", "where to; made when missing; default: here", 'o'},
+                                    {0}},
     .run = run,
 };

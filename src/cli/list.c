@@ -14,8 +14,7 @@ static int64_t jobs_in_all(const json_t *campaign) {
     int64_t sum = 0;
     const char *state;
     json_t *count;
-    json_object_foreach(json_object_get(campaign, "jobs"), state, count)
-        sum += json_integer_value(count);
+    json_object_foreach(json_object_get(campaign, "jobs"), state, count) sum += json_integer_value(count);
     return sum;
 }
 
@@ -38,9 +37,10 @@ static bool run(struct cli *cli, struct error *err) {
     json_array_foreach(campaigns, i, campaign) {
         char submitted[32];
         clock_format_iso(json_get_integer(campaign, "submitted_ms", 0), submitted);
-        printf("%.16sZ  %-9s  %-6s  %4lld/%-4lld jobs  %s\n", submitted, json_get_string(campaign, "state", ""),
-               json_get_string(campaign, "class", ""), (long long)jobs_in(campaign, "done"),
-               (long long)jobs_in_all(campaign), json_get_string(campaign, "id", ""));
+        printf("%.16sZ  %-9s  %-6s  %4lld/%-4lld jobs  %s\n", submitted,
+               json_get_string(campaign, "state", ""), json_get_string(campaign, "class", ""),
+               (long long)jobs_in(campaign, "done"), (long long)jobs_in_all(campaign),
+               json_get_string(campaign, "id", ""));
     }
     return true;
 }

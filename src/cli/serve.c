@@ -5,18 +5,21 @@
 
 static bool require(const struct config *config, const char *name, struct error *err) {
     return config_get(config, name) ||
-           error_set(err, ERR_USAGE, "--%s is missing; give it, or set it in farm.json or the environment", name);
+           error_set(err, ERR_USAGE, "--%s is missing; give it, or set it in farm.json or the environment",
+                     name);
 }
 
 static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
-    if (!config || !require(config, "redis", err) || !require(config, "store", err) || !require(config, "keys", err))
+    if (!config || !require(config, "redis", err) || !require(config, "store", err) ||
+        !require(config, "keys", err))
         return false;
     _cleanup_close_ int signals = service_signals(err);
-    struct server_options options = {.address = config_get(config, "listen"),
-                                     .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
-                                     .store_url = config_get(config, "store"),
-                                     .keys_file = config_get(config, "keys")};
+    struct server_options options = {
+        .address = config_get(config, "listen"),
+        .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
+        .store_url = config_get(config, "store"),
+        .keys_file = config_get(config, "keys")};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     if (!server)
         return false;
@@ -29,8 +32,10 @@ static bool run(struct cli *cli, struct error *err) {
 const struct command command_serve = {
     .name = "serve",
     .summary = "run the API server of a farm whose Redis and store are elsewhere",
-    .help = "For production: the same API as mela up, with nothing started beside it. Put a TLS proxy in front.\n\n"
-            "Example:\n  mela serve --redis redis://redis:6379 --store s3://studio/mela --keys /etc/mela/keys.json "
+    .help = "For production: the same API as mela up, with nothing started beside it. Put a TLS proxy in "
+            "front.\n\n"
+            "Example:\n  mela serve --redis redis://redis:6379 --store s3://studio/mela --keys "
+            "/etc/mela/keys.json "
             "--listen 0.0.0.0:7420\n",
     .options =
         (const struct cli_option[]){

@@ -21,7 +21,8 @@ static bool add_dubs(const struct cli *cli, json_t *spec, struct error *err) {
         const char *equals = strchr(dub, '=');
         if (!equals || equals == dub || !equals[1])
             return error_set(err, ERR_USAGE, "--dub is \"%s\", not LANGUAGE=FILE such as hi=hi.wav", dub);
-        json_array_append_new(dubs, json_pack("{s:s%,s:s}", "language", dub, (size_t)(equals - dub), "audio", equals + 1));
+        json_array_append_new(
+            dubs, json_pack("{s:s%,s:s}", "language", dub, (size_t)(equals - dub), "audio", equals + 1));
     }
     return true;
 }
@@ -40,7 +41,8 @@ static bool add_speaker(const struct cli *cli, json_t *options, struct error *er
                                    json_pack("{s:[f,f,f,f]}", "box", n[0], n[1], n[2], n[3])) == 0;
     if (sscanf(text, "%lf,%lf%n", &n[0], &n[1], &end) == 2 && end == (int)strlen(text))
         return json_object_set_new(options, "speaker", json_pack("{s:[f,f]}", "point", n[0], n[1])) == 0;
-    return error_set(err, ERR_USAGE, "--speaker is \"%s\", not largest, X,Y or X,Y,WIDTH,HEIGHT (fractions of the picture)",
+    return error_set(err, ERR_USAGE,
+                     "--speaker is \"%s\", not largest, X,Y or X,Y,WIDTH,HEIGHT (fractions of the picture)",
                      text);
 }
 
@@ -75,7 +77,8 @@ static char *name_of(const struct cli *cli, const char *video) {
 }
 
 static json_t *spec_from_options(const struct cli *cli, struct error *err) {
-    const char *video = cli_value(cli, "video"), *class = cli_value(cli, "class"), *deadline = cli_value(cli, "deadline");
+    const char *video = cli_value(cli, "video"), *class = cli_value(cli, "class"),
+               *deadline = cli_value(cli, "deadline");
     if (!video || !cli_value(cli, "dub")) {
         error_set(err, ERR_USAGE, "give a spec file, or --video FILE and at least one --dub LANGUAGE=FILE");
         return NULL;
@@ -90,11 +93,13 @@ static json_t *spec_from_options(const struct cli *cli, struct error *err) {
 }
 
 static json_t *spec_from_file(const struct cli *cli, struct error *err) {
-    static const char *const described[] = {"video", "dub",   "name",            "class",   "deadline", "lips",
-                                            "sync",  "enhance", "segment-seconds", "quality", "speaker"};
+    static const char *const described[] = {"video",           "dub",     "name",   "class",
+                                            "deadline",        "lips",    "sync",   "enhance",
+                                            "segment-seconds", "quality", "speaker"};
     for (size_t i = 0; i < ARRAY_LENGTH(described); i++)
         if (cli_flag(cli, described[i])) {
-            error_set(err, ERR_USAGE, "--%s and a spec file exclude each other; write it into the spec", described[i]);
+            error_set(err, ERR_USAGE, "--%s and a spec file exclude each other; write it into the spec",
+                      described[i]);
             return NULL;
         }
     _cleanup_buffer_ struct buffer text = {0};
@@ -124,8 +129,9 @@ static bool upload(struct client *client, const char *file, char uri[8 + SHA256_
     return client_upload(client, path, file, terminal_moved, &line, err);
 }
 
-/* Replaces a member that names a local file by the URI of its upload. What has a scheme is the farm's business, and so is
- * what is no text at all: the API reports it together with everything else. `folder`: what a relative path starts at. */
+/* Replaces a member that names a local file by the URI of its upload. What has a scheme is the farm's
+ * business, and so is what is no text at all: the API reports it together with everything else. `folder`:
+ * what a relative path starts at. */
 static bool upload_member(struct client *client, json_t *object, const char *member, const char *folder,
                           struct error *err) {
     const char *value = json_get_string(object, member, NULL);
@@ -141,9 +147,8 @@ static bool upload_files(struct client *client, json_t *spec, const char *folder
         return false;
     size_t i;
     json_t *dub;
-    json_array_foreach(json_object_get(spec, "dubs"), i, dub)
-        if (!upload_member(client, dub, "audio", folder, err))
-            return false;
+    json_array_foreach(json_object_get(spec, "dubs"), i,
+                       dub) if (!upload_member(client, dub, "audio", folder, err)) return false;
     return true;
 }
 
@@ -177,10 +182,13 @@ const struct command command_submit = {
     .arguments = "[SPEC.json]",
     .max_arguments = 1,
     .summary = "submit a campaign: one video, any number of languages",
-    .help = "Prints the campaign's id. Local files are uploaded first, each once however often it is used; s3:// and "
-            "sha256: URIs are passed on. A spec file has the form of docs/api.md; paths in it start at its own folder.\n\n"
+    .help = "Prints the campaign's id. Local files are uploaded first, each once however often it is used; "
+            "s3:// and "
+            "sha256: URIs are passed on. A spec file has the form of docs/api.md; paths in it start at its "
+            "own folder.\n\n"
             "Examples:\n  mela submit --video talk.mp4 --dub hi=hi.wav --dub ta=ta.wav --watch\n"
-            "  mela submit --video s3://in/talk.mp4 --dub hi=s3://in/hi.wav --class urgent\n  mela submit diwali.json\n",
+            "  mela submit --video s3://in/talk.mp4 --dub hi=s3://in/hi.wav --class urgent\n  mela submit "
+            "diwali.json\n",
     .options =
         (const struct cli_option[]){
             {"video", "FILE|URI", "the master video"},
@@ -190,9 +198,11 @@ const struct command command_submit = {
             {"deadline", "TIME", "such as 2026-11-08T18:00:00+05:30"},
             {"lips", "MODEL", "lips model, default lips-basic"},
             {"enhance", NULL, "sharpen the face"},
-            {"sync", "MODE", "when speech and video differ in length: cut_off (default), loop, bounce or silence"},
+            {"sync", "MODE",
+             "when speech and video differ in length: cut_off (default), loop, bounce or silence"},
             {"segment-seconds", "S", "length of the pieces that are dubbed in parallel, 1 to 60, default 10"},
-            {"speaker", "WHO", "whose lips: largest (default), X,Y or X,Y,WIDTH,HEIGHT in fractions of the picture"},
+            {"speaker", "WHO",
+             "whose lips: largest (default), X,Y or X,Y,WIDTH,HEIGHT in fractions of the picture"},
             {"quality", "CRF", "x264 quality, 0 (lossless) to 51, default 18"},
             {"idempotency-key", "KEY", "submitting twice with the same key makes one campaign"},
             {"watch", NULL, "follow the campaign to its end"},

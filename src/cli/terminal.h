@@ -15,8 +15,8 @@ void terminal_bytes(struct buffer *out, int64_t bytes);
 /* Columns of the terminal on stdout, 80 when it is none. */
 int terminal_width(void);
 
-/* A line on stderr that shows how far a transfer is, redrawn in place a few times a second; nothing when stderr is no
- * terminal or less than 8 MB are to be moved. `context` of terminal_moved. */
+/* A line on stderr that shows how far a transfer is, redrawn in place a few times a second; nothing when
+ * stderr is no terminal or less than 8 MB are to be moved. `context` of terminal_moved. */
 struct transfer_line {
     const char *label; /* borrowed */
     int64_t drawn_ms, started_ms;

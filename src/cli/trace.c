@@ -10,9 +10,9 @@ static const struct step {
     const char *name, *block;
     int colour;
 } steps[] = {
-    {"fetch", "░", 244},  {"decode", "▒", 39},  {"detect", "▂", 78},  {"landmark", "▄", 114},
-    {"mel", "▁", 178},    {"lips", "█", 203},  {"enhance", "▓", 170}, {"blend", "▆", 215}, {"encode", "▇", 75},
-    {"upload", "▐", 248},
+    {"fetch", "░", 244}, {"decode", "▒", 39},  {"detect", "▂", 78},   {"landmark", "▄", 114},
+    {"mel", "▁", 178},   {"lips", "█", 203},   {"enhance", "▓", 170}, {"blend", "▆", 215},
+    {"encode", "▇", 75}, {"upload", "▐", 248},
 };
 static const struct step other = {"other", "▚", 240};
 
@@ -51,8 +51,7 @@ static int64_t sum_of(const json_t *steps_ms) {
     double sum = 0;
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms)
-        sum += json_number_value(ms);
+    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) sum += json_number_value(ms);
     return (int64_t)sum;
 }
 
@@ -60,9 +59,8 @@ static double ms_of_rank(const json_t *steps_ms, size_t rank) {
     double sum = 0;
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms)
-        if (rank_of(name) == rank)
-            sum += json_number_value(ms);
+    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) if (rank_of(name) == rank) sum +=
+        json_number_value(ms);
     return sum;
 }
 
@@ -92,11 +90,22 @@ static void put_times(struct buffer *out, const char *character, int count) {
         buffer_append_text(out, character);
 }
 
+/* Short spans to the hundredth. */
+static void put_span(struct buffer *out, int64_t ms) {
+    if (ms < 60000)
+        buffer_appendf(out, "%.2f s", (double)ms / 1000);
+    else
+        terminal_duration(out, (double)ms / 1000);
+}
+
 static void print_job(const struct trace *trace, const json_t *job) {
     const char *id = json_get_string(job, "id", ""), *slash = strchr(id, '/'), *name = slash ? slash + 1 : id;
-    int64_t ready = json_get_integer(job, "ready_ms", trace->end_ms), claimed = json_get_integer(job, "claimed_ms", 0);
-    int64_t finished = json_get_integer(job, "finished_ms", trace->end_ms), start = claimed ? claimed : finished;
-    int from = column_of(trace, MIN(ready, start)), run = column_of(trace, start), to = column_of(trace, finished);
+    int64_t ready = json_get_integer(job, "ready_ms", trace->end_ms),
+            claimed = json_get_integer(job, "claimed_ms", 0);
+    int64_t finished = json_get_integer(job, "finished_ms", trace->end_ms),
+            start = claimed ? claimed : finished;
+    int from = column_of(trace, MIN(ready, start)), run = column_of(trace, start),
+        to = column_of(trace, finished);
     if (claimed && to == run) /* never nothing for work that was done */
         run = MIN(run, trace->width - 1), to = run + 1;
     _cleanup_buffer_ struct buffer out = {0};
@@ -108,7 +117,7 @@ static void print_job(const struct trace *trace, const json_t *job) {
     put_times(&out, " ", trace->width - MAX(to, run));
     buffer_append_text(&out, " ");
     if (claimed)
-        terminal_duration(&out, (double)(finished - claimed) / 1000);
+        put_span(&out, finished - claimed);
     int64_t attempt = json_get_integer(job, "attempt", 1);
     if (attempt > 1)
         buffer_appendf(&out, " attempt %lld", (long long)attempt);
@@ -117,8 +126,8 @@ static void print_job(const struct trace *trace, const json_t *job) {
 
 static void print_axis(const struct trace *trace) {
     _cleanup_buffer_ struct buffer end = {0};
-    terminal_duration(&end, (double)(trace->end_ms - trace->start_ms) / 1000);
-    printf("%-*s 0:00%*s\n", trace->label, "", trace->width - 4, end.data);
+    put_span(&end, trace->end_ms - trace->start_ms);
+    printf("%-*s 0%*s\n", trace->label, "", trace->width - 1, end.data);
 }
 
 static void add_totals(json_t *totals, const json_t *steps_ms) {
@@ -164,8 +173,7 @@ static void print_trace(struct trace *trace) {
     printf("%s: %s, %zu jobs\n", json_get_string(trace->json, "campaign", ""),
            json_get_string(trace->json, "state", ""), json_array_size(jobs));
     print_axis(trace);
-    json_array_foreach(jobs, i, job)
-        print_job(trace, job);
+    json_array_foreach(jobs, i, job) print_job(trace, job);
     print_totals(trace);
 }
 
@@ -190,7 +198,8 @@ const struct command command_trace = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "draw a campaign's journey: every job, when it waited and what it did",
-    .help = "One line a job from submission (left) to the end (right), in the order of their starts, then the time of every "
+    .help = "One line a job from submission (left) to the end (right), in the order of their starts, then "
+            "the time of every "
             "step. --json gives the times themselves.\n\nExample:\n  mela trace diwali-2026-3f9a1c0b2d\n",
     .run = run,
 };

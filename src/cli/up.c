@@ -1,10 +1,11 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/file.h>
-#include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -15,12 +16,12 @@
 #include "server/auth.h"
 #include "server/server.h"
 
-enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000 };
+enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000, REDIS_PAUSE_MS = 1000 };
 
 struct up {
     struct cli *cli;
     const struct config *config;
-    char *data, *store_url, *keys_file, *key_file, *address_file, *models;
+    char *data, *store_url, *keys_file, *key_file, *address_file, *models, *manifests;
     int lock, signals;
     int gpus, cores;
     int64_t workers, cooldown, port;
@@ -33,13 +34,16 @@ static void up_free(struct up *up) {
     free(up->key_file);
     free(up->address_file);
     free(up->models);
+    free(up->manifests);
     cleanup_close_descriptor(&up->lock);
     cleanup_close_descriptor(&up->signals);
 }
 
 static int count_gpus(const char *device) {
     glob_t found;
-    int count = strcmp(device, "auto") == 0 && glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0 ? (int)found.gl_pathc : 0;
+    int count = strcmp(device, "auto") == 0 && glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0
+                    ? (int)found.gl_pathc
+                    : 0;
     if (count)
         globfree(&found);
     return count;
@@ -61,7 +65,9 @@ static bool read_workers(struct up *up, struct error *err) {
 
 static bool read_options(struct up *up, struct error *err) {
     if (!(up->config = cli_config(up->cli, err)) || !(up->data = cli_data_directory(up->cli, err)) ||
-        !(up->models = cli_models_directory(up->cli, err)) || !read_workers(up, err) || !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
+        !(up->models = cli_models_directory(up->cli, err)) ||
+        !(up->manifests = cli_manifests_directory(up->cli, err)) || !read_workers(up, err) ||
+        !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
     const char *store = config_get(up->config, "store");
@@ -87,7 +93,8 @@ static bool take_lock(struct up *up, struct error *err) {
     _cleanup_buffer_ struct buffer address = {0};
     struct error none;
     bool known = file_read(up->address_file, 4096, &address, &none);
-    return error_set(err, ERR_USAGE, "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
+    return error_set(err, ERR_USAGE,
+                     "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
                      up->data, known ? ", at " : "", known ? (int)strcspn(address.data, "\n") : 0,
                      known ? address.data : "");
 }
@@ -120,31 +127,55 @@ static bool announce(const struct up *up, const struct server *server, struct er
         return false;
     if (cli_json(up->cli)) {
         _cleanup_json_ json_t *ready =
-            json_pack("{s:s,s:s,s:s,s:s,s:I}", "address", address, "data", up->data, "store", up->store_url, "key_file",
-                      up->key_file, "workers", (json_int_t)up->workers);
+            json_pack("{s:s,s:s,s:s,s:s,s:I}", "address", address, "data", up->data, "store", up->store_url,
+                      "key_file", up->key_file, "workers", (json_int_t)up->workers);
         _cleanup_free_ char *text = json_line(ready);
         printf("%s\n", text);
     } else {
-        printf("mela is up at %s (data %s, up to %d workers); Ctrl-C stops it\n", address, up->data, (int)up->workers);
+        printf("mela is up at %s (data %s, up to %d workers); Ctrl-C stops it\n", address, up->data,
+               (int)up->workers);
     }
     fflush(stdout);
     return true;
 }
 
-static bool scale(const struct up *up, const struct queue_options *queue, struct error *err) {
+/* The workers and the API wait for Redis; only the farm itself can bring its own one back. */
+static void keep_redis(void *context) {
+    struct error err;
+    bool restarted;
+    if (!local_redis_tend(context, &restarted, &err)) {
+        log_write(NULL, LOG_ERROR, "Redis ended and cannot be started again: %s", err.message);
+        clock_sleep_ms(clock_system(), REDIS_PAUSE_MS); /* its end comes as another signal */
+    } else if (restarted) {
+        log_write(NULL, LOG_WARN, "Redis had ended; it is started again");
+    }
+}
+
+static bool scale(const struct up *up, struct local_redis *redis, const struct queue_options *queue,
+                  struct error *err) {
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
-    _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);
-    const char *manifests = config_get(up->config, "manifests");
+    _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000),
+                        *grace = xasprintf("%d", GRACE_MS - 5000);
+    /* clang-format off */
     const char *const worker[] = {
-        program, "run", "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url, "--pools",
-        "cpu,lipsync", "--models", up->models, "--work", work, "--device", config_get(up->config, "device"),
-        "--threads", threads, "--grace-ms", grace, "--idle-exit-ms", idle, manifests ? "--manifests" : NULL, manifests,
-        NULL};
-    struct local_scale_options options = {
-        .queue = *queue, .worker = worker, .cap = (int)up->workers, .gpus = up->gpus,
-        .cooldown_ms = (int)up->cooldown * 1000, .grace_ms = GRACE_MS, .log_directory = logs, .signals = up->signals};
+        program, "run", "--pools", "cpu,lipsync",
+        "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url,
+        "--models", up->models, "--manifests", up->manifests, "--work", work,
+        "--device", config_get(up->config, "device"), "--threads", threads,
+        "--grace-ms", grace, "--idle-exit-ms", idle, NULL};
+    /* clang-format on */
+    struct local_scale_options options = {.queue = *queue,
+                                          .worker = worker,
+                                          .cap = (int)up->workers,
+                                          .gpus = up->gpus,
+                                          .cooldown_ms = (int)up->cooldown * 1000,
+                                          .grace_ms = GRACE_MS,
+                                          .log_directory = logs,
+                                          .signals = up->signals,
+                                          .child_ended = keep_redis,
+                                          .context = redis};
     return local_scale_run(&options, err);
 }
 
@@ -161,7 +192,7 @@ static bool serve_and_scale(const struct up *up, struct error *err) {
     _cleanup_server_ struct server *server = server_start(&options, err);
     if (!server)
         return error_wrap(err, "cannot start the API at %s (--port 0 takes a free port)", listen);
-    bool done = announce(up, server, err) && scale(up, &queue, err);
+    bool done = announce(up, server, err) && scale(up, redis, &queue, err);
     unlink(up->address_file);
     return done;
 }
@@ -175,15 +206,20 @@ static bool run(struct cli *cli, struct error *err) {
 const struct command command_up = {
     .name = "up",
     .summary = "run a whole farm on this machine",
-    .help = "Starts a private Redis, the API on 127.0.0.1 and as many workers as the queue asks for (none while there is "
-            "nothing to do), all below the data directory. Its address and an API key are left there, so that the other "
-            "commands find it. SIGTERM or Ctrl-C lets workers finish or give back their jobs; a second one stops at once. "
+    .help = "Starts a private Redis, the API on 127.0.0.1 and as many workers as the queue asks for (none "
+            "while there is "
+            "nothing to do), all below the data directory. Its address and an API key are left there, so "
+            "that the other "
+            "commands find it. SIGTERM or Ctrl-C lets workers finish or give back their jobs; a second one "
+            "stops at once. "
             "Started again on the same directory, the farm goes on where it was.\n\n"
             "Examples:\n  mela up\n  mela up --data /var/lib/mela --workers 4 --store s3://studio/mela\n",
     .options =
         (const struct cli_option[]){
-            {"store", "URL", "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
-            {"workers", "N", "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
+            {"store", "URL",
+             "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
+            {"workers", "N",
+             "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
             {"models", "DIR", "folder with model weights; default: models in the data directory"},
             {"manifests", "DIR", "folder with the model manifests that mela ships"},
             {"port", "N", "port of the API, default 7420; 0 takes a free one"},

@@ -13,7 +13,7 @@ enum { RATE_SECONDS = 20, REDRAW_NS = 100 * 1000000, PLAIN_NS = 5 * 1000000000LL
 /* A language, or, as row 0, what all languages share: the faces found in the master. */
 struct row {
     char *name, *state, *shown_state;
-    int64_t frames, of; /* of 0: not known yet */
+    int64_t frames, of;                /* of 0: not known yet */
     int64_t history[RATE_SECONDS + 1]; /* frames at each of the last seconds */
     int seconds;                       /* how many of them there are */
 };
@@ -53,7 +53,9 @@ static void watch_free(struct watch *watch) {
     json_decref(watch->campaign);
 }
 
-static const char *state_of(const struct watch *watch) { return json_get_string(watch->campaign, "state", "running"); }
+static const char *state_of(const struct watch *watch) {
+    return json_get_string(watch->campaign, "state", "running");
+}
 
 static void set_state(struct row *row, const char *state) {
     char *copy = xstrdup(state);
@@ -136,7 +138,8 @@ static void take_plan(struct watch *watch) {
 /* Reads everything anew: at first, after a broken connection, and when the plan has come. */
 static bool take_snapshot(struct watch *watch, struct error *err) {
     struct error none;
-    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id), *jobs_path = xasprintf("%s/jobs", path);
+    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id),
+                        *jobs_path = xasprintf("%s/jobs", path);
     _cleanup_free_ char *plan_path = xasprintf("%s/files/plan.json", path);
     json_t *campaign = client_get(watch->client, path, err);
     if (!campaign)
@@ -156,8 +159,7 @@ static bool take_snapshot(struct watch *watch, struct error *err) {
     watch->current = true; /* before the jobs, which may find that the plan is missing */
     size_t i;
     json_t *job;
-    json_array_foreach(jobs, i, job)
-        take_job(watch, job);
+    json_array_foreach(jobs, i, job) take_job(watch, job);
     watch->current = true;
     return true;
 }
@@ -175,7 +177,9 @@ static void take_second(struct row *row) {
     row->seconds = MIN(row->seconds + 1, RATE_SECONDS);
 }
 
-static bool is_open(const struct row *row) { return strcmp(row->state, "running") == 0 || row->state[0] == '\0'; }
+static bool is_open(const struct row *row) {
+    return strcmp(row->state, "running") == 0 || row->state[0] == '\0';
+}
 
 static void describe(struct buffer *out, const struct row *row) {
     double rate = rate_of(row);
@@ -187,8 +191,8 @@ static void describe(struct buffer *out, const struct row *row) {
         buffer_append_text(out, "waiting for the plan");
         return;
     }
-    buffer_appendf(out, "%3d %%  %lld/%lld frames", (int)(100 * row->frames / row->of), (long long)row->frames,
-                   (long long)row->of);
+    buffer_appendf(out, "%3d %%  %lld/%lld frames", (int)(100 * row->frames / row->of),
+                   (long long)row->frames, (long long)row->of);
     if (rate > 0 && row->frames < row->of) {
         buffer_appendf(out, "  %.1f frames/s  ", rate);
         terminal_duration(out, (double)(row->of - row->frames) / rate);
@@ -257,14 +261,16 @@ static void take_campaign_event(struct watch *watch, const json_t *data) {
         watch->current = false; /* ended; the snapshot tells how, for every language */
 }
 
-/* Brings the rows up to date. True while the campaign runs; *error is set when that cannot be known any more. */
+/* Brings the rows up to date. True while the campaign runs; *error is set when that cannot be known any more.
+ */
 static bool refresh(struct watch *watch) {
     struct error err = {0};
     if (watch->current || take_snapshot(watch, &err)) {
         watch->failed_snapshots = 0;
         return strcmp(state_of(watch), "running") == 0;
     }
-    bool lasting = exit_status_of(err.code) != STATUS_UNREACHABLE || ++watch->failed_snapshots >= SNAPSHOT_TRIES;
+    bool lasting =
+        exit_status_of(err.code) != STATUS_UNREACHABLE || ++watch->failed_snapshots >= SNAPSHOT_TRIES;
     if (lasting)
         watch->error = err;
     return !lasting;
@@ -322,8 +328,8 @@ static void print_end(const struct watch *watch) {
     json_array_foreach(json_object_get(watch->campaign, "languages"), i, language) {
         const json_t *error = json_object_get(language, "error");
         if (json_is_object(error))
-            printf("  %s: %s [%s]\n", json_get_string(language, "language", ""), json_get_string(error, "message", ""),
-                   json_get_string(error, "code", ""));
+            printf("  %s: %s [%s]\n", json_get_string(language, "language", ""),
+                   json_get_string(error, "message", ""), json_get_string(error, "code", ""));
     }
 }
 
@@ -340,7 +346,8 @@ static bool listen(struct watch *watch, struct client *events, struct error *err
 
 bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     _cleanup_(watch_free) struct watch watch = {.cli = cli, .id = id, .connected = true};
-    _cleanup_client_ struct client *requests = client_open(cli, err), *events = requests ? client_open(cli, err) : NULL;
+    _cleanup_client_ struct client *requests = client_open(cli, err),
+                                   *events = requests ? client_open(cli, err) : NULL;
     if (!events)
         return false;
     watch.client = requests;
@@ -349,7 +356,10 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     if (!take_snapshot(&watch, err))
         return false;
     bool running = strcmp(state_of(&watch), "running") == 0;
-    watch.current = false; /* events before the stream opens are missed: look again at its first sign of life */
+    if (running && !watch.terminal && !cli_json(cli))
+        printf("%s: running, %zu languages\n", id, watch.row_count - 1);
+    watch.current =
+        false; /* events before the stream opens are missed: look again at its first sign of life */
     if (running && !listen(&watch, events, err))
         return false;
     cli_set_status(cli, status_of(state_of(&watch)));
@@ -371,8 +381,10 @@ const struct command command_watch = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "follow a campaign to its end",
-    .help = "One bar a language on a terminal, plain lines elsewhere, every event as a line with --json (the last line is "
-            "the campaign). A farm that is restarted is waited for, up to two minutes. Exit status: 0 done, 6 failed or "
+    .help = "One bar a language on a terminal, plain lines elsewhere, every event as a line with --json (the "
+            "last line is "
+            "the campaign). A farm that is restarted is waited for, up to two minutes. Exit status: 0 done, "
+            "6 failed or "
             "partial, 7 cancelled.\n\nExample:\n  mela watch diwali-2026-3f9a1c0b2d\n",
     .run = run,
 };

@@ -2,6 +2,7 @@
 
 #include <libavutil/audio_fifo.h>
 #include <libavutil/channel_layout.h>
+#include <libavutil/intreadwrite.h>
 #include <libavutil/opt.h>
 #include <string.h>
 
@@ -96,16 +97,27 @@ static bool resample(struct audio_source *source, const AVFrame *frame, struct e
     return made >= 0 || corrupt(source, err, av_err2str(made));
 }
 
+/* FFmpeg believes a WAV file's size more than its header, so the header is read here. */
+static double seconds_cut_off(const struct audio_source *source) {
+    _cleanup_fclose_ FILE *file = fopen(source->path, "rbe");
+    unsigned char header[8];
+    int64_t bytes = avio_size(source->format->pb), rate = source->stream->codecpar->bit_rate / 8;
+    if (!file || fread(header, 1, sizeof header, file) != sizeof header || bytes <= 0 || rate <= 0)
+        return 0;
+    int64_t announced = AV_RL32(header + 4);
+    return announced >= UNKNOWN_WAV_BYTES ? 0 : (double)(announced + 8 - bytes) / (double)rate;
+}
+
 static bool check_complete(const struct audio_source *source, struct error *err) {
     const AVStream *stream = source->stream;
-    bool is_wav = !strcmp(source->format->iformat->name, "wav");
-    double promised = stream->duration > 0 ? (double)stream->duration * av_q2d(stream->time_base) : 0;
-    if (is_wav && promised * (double)stream->codecpar->bit_rate / 8 >= UNKNOWN_WAV_BYTES)
-        return true;
-    if (source->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE &&
-        source->seconds + SHORTFALL_SECONDS < promised)
-        return corrupt(source, err, "the file ends before the length that it announces");
-    return true;
+    double missing = 0;
+    if (strcmp(source->format->iformat->name, "wav") == 0)
+        missing = seconds_cut_off(source);
+    else if (stream->duration > 0 &&
+             source->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
+        missing = (double)stream->duration * av_q2d(stream->time_base) - source->seconds;
+    return missing <= SHORTFALL_SECONDS ||
+           corrupt(source, err, "the file ends before the length that it announces");
 }
 
 static bool feed(struct audio_source *source, struct error *err) {

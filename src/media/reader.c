@@ -6,9 +6,9 @@
 #include "media/compat.h"
 #include "media/ffmpeg.h"
 
-/* Damage before the first picture is forgiven for this long: captures begin in the middle of a group of
- * pictures. */
-enum { LEADING_SECONDS = 1 };
+/* Damage before the first picture is forgiven for this long, since a film may begin with pictures that lean
+ * on what was cut away. Transport streams (timestamps with gaps) are captures: they begin anywhere. */
+#define LEADING_SECONDS 0.2
 /* A container may promise this much more than it holds: durations are often rounded or cover a longer audio
  * packet. */
 enum { SHORTFALL_SECONDS = 1 };
@@ -29,8 +29,10 @@ struct video_reader {
     int64_t last_dts;        /* highest of the stream's packets */
     int64_t key_pts;         /* of the packet that decoding began with after a seek */
     int64_t furthest_us;     /* where the packets of all streams end */
+    int64_t missing;         /* packets that went in less frames that came out */
     bool from_start;         /* nothing was skipped since the start */
     bool at_key;             /* the packet that decoding begins with was found */
+    bool forgave;            /* damage before the first frame */
     bool forgiving, drained; /* while looking for a frame; the decoder got the end */
 };
 
@@ -73,7 +75,7 @@ static void note_packet(struct video_reader *reader, const AVPacket *packet) {
         reader->last_dts = MAX(reader->last_dts, packet->dts);
 }
 
-/* After a seek everything before the first key packet is useless. */
+/* At the start and after a seek everything before the first key packet is useless. */
 static bool is_wanted(struct video_reader *reader, const AVPacket *packet) {
     if (packet->stream_index != reader->stream->index)
         return false;
@@ -133,11 +135,15 @@ static void stamp(struct video_reader *reader, AVFrame *picture) {
     int64_t pts = picture->best_effort_timestamp;
     if (reader->first_pts == AV_NOPTS_VALUE)
         reader->first_pts = pts == AV_NOPTS_VALUE ? 0 : pts;
-    pts = pts == AV_NOPTS_VALUE ? reader->last_pts + reader->step : pts - reader->first_pts;
-    if (reader->last_pts != AV_NOPTS_VALUE && pts <= reader->last_pts)
-        pts = reader->last_pts + 1;
+    bool first = reader->last_pts == AV_NOPTS_VALUE;
+    if (pts == AV_NOPTS_VALUE)
+        pts = first ? 0 : reader->last_pts + reader->step;
+    else
+        pts -= reader->first_pts;
+    if (!first)
+        pts = MAX(pts, reader->last_pts + 1);
     int64_t duration = compat_frame_duration(picture);
-    if (duration <= 0 && reader->last_pts != AV_NOPTS_VALUE)
+    if (duration <= 0 && !first)
         duration = pts - reader->last_pts;
     reader->step = MAX(duration, 1);
     reader->last_pts = picture->pts = pts;
@@ -156,9 +162,22 @@ static bool feed(struct video_reader *reader, struct error *err) {
     reader->drained = end;
     int status = avcodec_send_packet(reader->decoder, end ? NULL : reader->packet);
     bool damaged = !end && reader->packet->flags & AV_PKT_FLAG_CORRUPT;
-    if ((status < 0 || damaged) && !reader->forgiving)
+    if (!end && !(reader->packet->flags & AV_PKT_FLAG_DISCARD))
+        reader->missing++;
+    if ((status < 0 || damaged) && reader->forgiving)
+        reader->forgave = true;
+    else if (status < 0 || damaged)
         return corrupt(reader, err, damaged ? "a part is missing" : av_err2str(status));
     return true;
+}
+
+/* Decoders that run in threads may lose an error, and the frame with it. H.264 gives a frame for every
+ * packet. */
+static bool check_all_came(const struct video_reader *reader, struct error *err) {
+    if (reader->missing <= 0 || !reader->from_start || reader->forgave || reader->info.interlaced ||
+        reader->decoder->codec_id != AV_CODEC_ID_H264 || reader->last_pts == AV_NOPTS_VALUE)
+        return true;
+    return corrupt(reader, err, "some pictures cannot be decoded");
 }
 
 /* Decodes the next picture into reader->ahead, which stays NULL at the end. */
@@ -167,7 +186,7 @@ static bool decode(struct video_reader *reader, struct error *err) {
     for (;;) {
         int status = avcodec_receive_frame(reader->decoder, picture);
         if (status == AVERROR_EOF || (status == AVERROR(EAGAIN) && reader->drained))
-            return true;
+            return check_all_came(reader, err);
         if (status == AVERROR(EAGAIN)) {
             if (!feed(reader, err))
                 return false;
@@ -175,6 +194,7 @@ static bool decode(struct video_reader *reader, struct error *err) {
         }
         if (status >= 0 && !(is_damaged(picture) && reader->forgiving))
             break;
+        reader->forgave = true;
         if (!reader->forgiving)
             return corrupt(reader, err, av_err2str(status));
     }
@@ -185,6 +205,7 @@ static bool decode(struct video_reader *reader, struct error *err) {
                          "the picture of %s changes its size near %.3f s; convert it to one size",
                          reader->path, seconds_of(reader, reader->last_pts));
     stamp(reader, picture);
+    reader->missing--;
     reader->ahead = steal(picture);
     return true;
 }
@@ -265,14 +286,21 @@ static bool choose_stream(struct video_reader *reader, struct error *err) {
 static bool begin(struct video_reader *reader, struct error *err) {
     reader->first_pts = reader->last_pts = reader->key_pts = AV_NOPTS_VALUE;
     reader->last_dts = INT64_MIN;
-    reader->from_start = reader->at_key = reader->forgiving = true;
+    reader->from_start = reader->forgiving = true;
+    reader->at_key = reader->forgave = false;
+    reader->missing = 0;
     if (!decode(reader, err))
         return false;
     reader->forgiving = false;
+    if (!reader->ahead && reader->furthest_us > 0)
+        return error_set(err, ERR_MEDIA_CORRUPT,
+                         "%s is damaged at 0.000 s: none of its pictures can be decoded", reader->path);
     if (!reader->ahead)
         return error_set(err, ERR_MEDIA_EMPTY, "%s holds no frame that can be decoded", reader->path);
     int64_t start = reader->stream->start_time;
-    if (start != AV_NOPTS_VALUE && seconds_of(reader, reader->first_pts - start) > LEADING_SECONDS)
+    bool is_capture = reader->format->iformat->flags & AVFMT_TS_DISCONT;
+    if (!is_capture && start != AV_NOPTS_VALUE &&
+        seconds_of(reader, reader->first_pts - start) > LEADING_SECONDS)
         return error_set(err, ERR_MEDIA_CORRUPT,
                          "%s is damaged at 0.000 s: its first pictures cannot be decoded", reader->path);
     return true;

@@ -19,7 +19,7 @@ static struct tensor zeros(const struct tensor_shape *shape, int free_size) {
 /* Fills `outputs` with what comes out for inputs of zeros; *height is the picture's. */
 static bool probe(struct session *session, const struct binding *binding, struct tensor_shape *outputs,
                   int64_t *height, struct error *err) {
-    struct tensor inputs[SESSION_IO_MAX];
+    struct tensor inputs[SESSION_IO_MAX] = {0};
     int size = binding->kind == NETWORK_ENHANCE ? FREE_ENHANCE_SIZE : FREE_DETECT_SIZE;
     for (int i = 0; i < session_input_count(session); i++)
         inputs[i] = zeros(session_input(session, i), size);

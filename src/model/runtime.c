@@ -34,9 +34,11 @@ bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, 
     return false;
 }
 
+/* What the runtime calls an error it also returns as one: whoever gets it decides whether it is worth a line.
+ */
 static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category,
                                      const char *id, const char *place, const char *message) {
-    log_write(NULL, level >= ORT_LOGGING_LEVEL_ERROR ? LOG_ERROR : LOG_WARN, "onnxruntime: %s", message);
+    log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
 
 static void start(void) {
@@ -70,8 +72,9 @@ static int core_count(void) {
 }
 
 static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index, struct error *err) {
+    static const char no_cuda[] = "this ONNX Runtime cannot use CUDA";
     OrtCUDAProviderOptionsV2 *cuda = NULL;
-    if (!runtime_passed(ort, ort->CreateCUDAProviderOptions(&cuda), ERR_MODEL_DEVICE, "CUDA provider", err))
+    if (!runtime_passed(ort, ort->CreateCUDAProviderOptions(&cuda), ERR_MODEL_DEVICE, no_cuda, err))
         return false;
     char card[16];
     snprintf(card, sizeof card, "%d", index);
@@ -80,9 +83,9 @@ static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index
     const char *keys[] = {"device_id", "cudnn_conv_algo_search", "arena_extend_strategy"};
     const char *values[] = {card, "EXHAUSTIVE", "kSameAsRequested"};
     bool done = runtime_passed(ort, ort->UpdateCUDAProviderOptions(cuda, keys, values, ARRAY_LENGTH(keys)),
-                               ERR_MODEL_DEVICE, "CUDA provider", err) &&
+                               ERR_MODEL_DEVICE, no_cuda, err) &&
                 runtime_passed(ort, ort->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda),
-                               ERR_MODEL_DEVICE, "the CUDA provider cannot be loaded", err);
+                               ERR_MODEL_DEVICE, no_cuda, err);
     ort->ReleaseCUDAProviderOptions(cuda);
     return done;
 }

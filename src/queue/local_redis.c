@@ -165,11 +165,29 @@ struct local_redis *local_redis_start(const char *directory, struct error *err) 
     return steal(redis);
 }
 
+bool local_redis_tend(struct local_redis *redis, bool *restarted, struct error *err) {
+    int status;
+    *restarted = redis->pid <= 0 || child_wait(redis->pid, 0, &status);
+    if (!*restarted)
+        return true;
+    redis->pid = 0;
+    return launch(redis, err) && wait_until_ready(redis, err);
+}
+
 const char *local_redis_url(const struct local_redis *redis) { return redis->url; }
+
+/* Removes the directory that was made for a short socket path; it is empty once the server has ended. */
+static void remove_socket_directory(struct local_redis *redis) {
+    *strrchr(redis->socket, '/') = '\0';
+    if (strcmp(redis->socket, redis->directory) != 0)
+        rmdir(redis->socket);
+}
 
 void local_redis_stop(struct local_redis *redis) {
     if (redis->pid > 0)
         child_stop(redis->pid, STOP_MS);
+    if (redis->socket)
+        remove_socket_directory(redis);
     if (redis->lock >= 0)
         close(redis->lock);
     free(redis->directory);

@@ -9,14 +9,14 @@ local campaign = call('ZRANGEBYSCORE', P .. 'finished', '-inf', now - ARGV[1], '
 if not campaign then return work end
 local key = campaign_key(campaign)
 -- Without its record the campaign is gone for everyone else at once; `finished` keeps it until its jobs are gone too.
-call('DEL', key, key .. ':reports', key .. ':artifacts', key .. ':errors', key .. ':progress', key .. ':events')
+call('UNLINK', key, key .. ':reports', key .. ':artifacts', key .. ':errors', key .. ':progress', key .. ':events')
 call('ZREM', P .. 'campaigns', campaign)
 for _, bucket in ipairs(call('ZRANGE', index_key(campaign), 0, BUCKETS_AT_ONCE - 1)) do
     for _, suffix in ipairs(call('ZRANGE', bucket_key(campaign, bucket), 0, -1)) do
-        call('DEL', P .. 'job:' .. campaign .. '/' .. suffix)
+        call('UNLINK', P .. 'job:' .. campaign .. '/' .. suffix)
         call('ZREM', P .. 'dead', campaign .. '/' .. suffix)
     end
-    call('DEL', bucket_key(campaign, bucket))
+    call('UNLINK', bucket_key(campaign, bucket))
     call('ZREM', index_key(campaign), bucket)
 end
 if call('EXISTS', index_key(campaign)) == 0 then call('ZREM', P .. 'finished', campaign) end

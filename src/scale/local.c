@@ -20,12 +20,12 @@
 #include "scale/rule.h"
 
 enum {
-    LOOK_MS = 1000,         /* longest time between two looks at the queue; a blocking wait, cut short by any event */
-    CALM_MS = 200,          /* shortest, so that a stream of progress events costs little */
-    PAUSE_FIRST_MS = 1000,  /* before a worker that failed is started again; doubles */
+    LOOK_MS = 1000, /* longest time between two looks at the queue; a blocking wait, cut short by any event */
+    CALM_MS = 200,  /* shortest, so that a stream of progress events costs little */
+    PAUSE_FIRST_MS = 1000, /* before a worker that failed is started again; doubles */
     PAUSE_MAX_MS = 60000,
-    HEALTHY_MS = 60000,     /* a worker that lived this long did not fail at its start */
-    LOG_MAX = 10 << 20,     /* bytes; then the log is moved aside */
+    HEALTHY_MS = 60000, /* a worker that lived this long did not fail at its start */
+    LOG_MAX = 10 << 20, /* bytes; then the log is moved aside */
 };
 
 /* ---- the watcher: a thread that turns events of the queue into a number of jobs ---- */
@@ -44,7 +44,7 @@ static bool count_jobs(struct queue *queue, int64_t due_ms, int64_t *jobs, struc
         struct pool_counts counts;
         if (!queue_pool_counts(queue, pool, due_ms, &counts, err))
             return false;
-        for (int class = 0; class < CLASS_COUNT; class++)
+        for (int class = 0; class < CLASS_COUNT; class ++)
             *jobs += counts.ready[class] + counts.leased[class] + counts.delayed[class];
     }
     return true;
@@ -56,7 +56,8 @@ static void tell(struct watcher *watcher, int64_t jobs) {
         log_write(NULL, LOG_ERROR, "cannot wake the autoscaler: %s", strerror(errno));
 }
 
-/* One look at the queue, then a wait for the next event. An event between the two is seen at the next look. */
+/* One look at the queue, then a wait for the next event. An event between the two is seen at the next look.
+ */
 static bool look(struct watcher *watcher, struct queue *queue, struct error *err) {
     int64_t jobs;
     if (!count_jobs(queue, watcher->options->cooldown_ms, &jobs, err))
@@ -72,9 +73,11 @@ static void *watch(void *context) {
     _cleanup_queue_ struct queue *queue = NULL;
     for (bool answering = true; !atomic_load(&watcher->stop);) {
         struct error err;
-        bool ok = (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, &err);
+        bool ok =
+            (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, &err);
         if (ok != answering)
-            log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s", ok ? "Redis answers again" : err.message);
+            log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s",
+                      ok ? "Redis answers again" : err.message);
         answering = ok;
         if (!ok)
             clock_sleep_ms(clock_system(), LOOK_MS);
@@ -131,7 +134,8 @@ static void fail(struct scaler *scaler, int index, const char *reason) {
     int pause = PAUSE_FIRST_MS << MIN(slot->failures, 6);
     slot->failures++;
     slot->not_before_ms = now_ms() + MIN(pause, PAUSE_MAX_MS);
-    log_write(NULL, LOG_ERROR, "worker %d %s; next try in %d s", index + 1, reason, MIN(pause, PAUSE_MAX_MS) / 1000);
+    log_write(NULL, LOG_ERROR, "worker %d %s; next try in %d s", index + 1, reason,
+              MIN(pause, PAUSE_MAX_MS) / 1000);
 }
 
 /* Each worker of several cards sees only its own, as cuda:0. */
@@ -140,7 +144,8 @@ static void start_worker(struct scaler *scaler, int index) {
     char unique[7]; /* a job that ends several workers is known by their different ids */
     random_text(unique, sizeof unique - 1);
     _cleanup_free_ char *log = log_path(scaler, index), *id = xasprintf("local-%d-%s", index + 1, unique);
-    _cleanup_free_ char *card = xasprintf("CUDA_VISIBLE_DEVICES=%d", options->gpus > 1 ? index % options->gpus : 0);
+    _cleanup_free_ char *card =
+        xasprintf("CUDA_VISIBLE_DEVICES=%d", options->gpus > 1 ? index % options->gpus : 0);
     size_t count = 0, at = 0;
     while (options->worker[count])
         count++;
@@ -177,8 +182,9 @@ static void worker_ended(struct scaler *scaler, int index, int status) {
     }
     _cleanup_free_ char *log = log_path(scaler, index), *line = last_line(log);
     _cleanup_free_ char *reason =
-        WIFSIGNALED(status) ? xasprintf("was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)))
-                            : xasprintf("ended with status %d: %s", WEXITSTATUS(status), line);
+        WIFSIGNALED(status)
+            ? xasprintf("was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)))
+            : xasprintf("ended with status %d: %s", WEXITSTATUS(status), line);
     fail(scaler, index, reason);
 }
 
@@ -228,15 +234,20 @@ static void sleep_until_something(struct scaler *scaler, int timeout_ms) {
     struct signalfd_siginfo info;
     if (waits[1].revents && read(scaler->watcher.wake, &count, sizeof count) < 0)
         log_write(NULL, LOG_WARN, "autoscaler: %s", strerror(errno));
-    if (waits[0].revents && read(scaler->options->signals, &info, sizeof info) == (ssize_t)sizeof info)
-        scaler->stopping += info.ssi_signo != SIGCHLD;
+    if (!waits[0].revents || read(scaler->options->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo != SIGCHLD)
+        scaler->stopping++;
+    else if (scaler->options->child_ended)
+        scaler->options->child_ended(scaler->options->context);
 }
 
 static void drain(struct scaler *scaler) {
     int64_t deadline = now_ms() + scaler->options->grace_ms;
     int living = reap(scaler);
     if (living)
-        log_write(NULL, LOG_INFO, "stopping: %d workers finish or give back their jobs (again to stop at once)", living);
+        log_write(NULL, LOG_INFO,
+                  "stopping: %d workers finish or give back their jobs (again to stop at once)", living);
     kill_workers(scaler, SIGTERM);
     while (reap(scaler) > 0) {
         if (scaler->stopping > 1 || now_ms() >= deadline)

@@ -13,6 +13,9 @@ struct local_scale_options {
     int grace_ms;    /* a stopping worker is killed after it */
     const char *log_directory; /* worker-<n>.log, made when missing */
     int signals; /* signalfd of SIGTERM, SIGINT and SIGCHLD, which are blocked in every thread */
+    /* Called when a child of this process that is no worker may have ended; NULL: not. */
+    void (*child_ended)(void *context);
+    void *context;
 };
 
 /* Starts workers as work comes, in the calling thread (they die with it), until SIGTERM or SIGINT; then

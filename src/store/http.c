@@ -119,8 +119,11 @@ static size_t on_header(char *line, size_t one, size_t length, void *context) {
     } else if ((value = header_value(line, length, "last-modified", &size))) {
         copy_text(text, sizeof text, value, size);
         response->modified_ms = (int64_t)curl_getdate(text, NULL) * 1000;
-    } else if ((value = header_value(line, length, "x-amz-bucket-region", &size)))
+    } else if ((value = header_value(line, length, "x-amz-bucket-region", &size))) {
         copy_text(response->region, sizeof response->region, value, size);
+    } else if ((value = header_value(line, length, WRITE_ID_HEADER, &size))) {
+        copy_text(response->write_id, sizeof response->write_id, value, size);
+    }
     return length;
 }
 

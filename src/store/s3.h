@@ -47,8 +47,7 @@ struct s3_call {
 
 struct s3_answer {
     struct http_response http;
-    char *code;        /* of an error's XML; NULL: none */
-    bool is_ambiguous; /* an earlier try got no clear answer and may have taken effect */
+    char *code; /* of an error's XML; NULL: none */
 };
 void s3_answer_clear(struct s3_answer *answer);
 #define _cleanup_s3_answer_ _cleanup_(s3_answer_clear)

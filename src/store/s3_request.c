@@ -228,7 +228,6 @@ bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer
             *err = failure;
             return error_wrap(err, "s3://%s/%s%s", s3->bucket, s3->prefix, call->key ? call->key : "");
         }
-        answer->is_ambiguous = true;
         if (call->sink && !*call->etag)
             memcpy(call->etag, answer->http.etag, sizeof call->etag);
         s3->base.retries++;

@@ -154,11 +154,12 @@ bool s3_writer_write(struct store_writer *base, const void *data, size_t length,
     return true;
 }
 
-/* A refusal after a try without an answer may be about our own write, which got through after all. */
+/* A refusal may be about our own write, which got through though its answer did not: we, or libcurl on a
+ * connection that the server closed, sent it again. */
 static bool settle(struct s3_writer *writer, const struct s3_answer *answer, const struct error *failure,
                    struct error *err) {
     bool refused = answer->http.status == 412 || answer->http.status == 404;
-    if (answer->is_ambiguous && refused && s3_wrote(store_of(writer), writer->base.key, writer->write_id))
+    if (refused && s3_wrote(store_of(writer), writer->base.key, writer->write_id))
         return true;
     *err = *failure;
     return false;

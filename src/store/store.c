@@ -204,8 +204,9 @@ bool store_writer_commit(struct store_writer *writer, enum store_flags flags, st
 }
 
 void store_writer_abort(struct store_writer *writer) {
-    free(steal(writer->key));
+    char *key = writer->key; /* is needed until the end */
     writer->store->operations->writer_free(writer);
+    free(key);
 }
 
 void store_totals_get(struct store *store, struct store_totals *out) {

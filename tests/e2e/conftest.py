@@ -33,6 +33,13 @@ def ffmpeg(*arguments):
     assert done.returncode == 0, done.stderr
 
 
+def times(path, kind="v"):
+    """Every frame's time in seconds."""
+    done = subprocess.run(["ffprobe", "-v", "error", "-select_streams", kind, "-show_entries", "frame=pts_time", "-of", "csv=p=0",
+                           str(path)], capture_output=True, text=True, check=True)
+    return [round(float(line.rstrip(",")), 4) for line in done.stdout.split()]
+
+
 def probe(path):
     """What ffprobe says of a file, frames counted."""
     done = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-show_format", "-of", "json", str(path)],
@@ -43,6 +50,10 @@ def probe(path):
 def stream(path, kind):
     """The first stream of that kind."""
     return next(s for s in probe(path)["streams"] if s["codec_type"] == kind)
+
+
+def frame_count(path):
+    return int(stream(path, "video")["nb_read_frames"])
 
 
 class Farm:
@@ -94,6 +105,15 @@ class Farm:
     def jobs(self, campaign):
         return self.json("trace", campaign)["jobs"]
 
+    def errors(self, campaign):
+        """{job id: error code} of the campaign's dead jobs."""
+        dead = json.loads(self.api("/v1/dead"))["items"]
+        return {job["id"]: job["error"] for job in dead if job["id"].startswith(campaign + "/")}
+
+    def reports(self, campaign, kind):
+        """The reports of the campaign's jobs of a kind, in order."""
+        return [job["report"] for job in json.loads(self.api(f"/v1/campaigns/{campaign}/jobs"))["items"] if job["kind"] == kind]
+
     def wait(self, campaign):
         """Waits for the campaign's end and answers it."""
         return wait_for(lambda: (c := self.campaign(campaign))["state"] != "running" and c, f"the end of {campaign}")
@@ -133,6 +153,14 @@ class Farm:
 def farm(tmp_path):
     """A farm that is up, and down again afterwards."""
     farm = Farm(tmp_path / "farm").start()
+    yield farm
+    farm.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_farm(tmp_path_factory):
+    """One farm for a file's tests that do not disturb each other."""
+    farm = Farm(tmp_path_factory.mktemp("shared") / "farm", "--cooldown", "60").start()
     yield farm
     farm.stop()
 

@@ -4,11 +4,7 @@ import os
 import signal
 import subprocess
 
-from conftest import BUILD, DEPS, ROOT, stream, wait_for
-
-
-def frames(path):
-    return int(stream(path, "video")["nb_read_frames"])
+from conftest import BUILD, DEPS, ROOT, frame_count, stream, wait_for
 
 
 def test_two_languages_from_files_to_files(farm, clips):
@@ -18,7 +14,7 @@ def test_two_languages_from_files_to_files(farm, clips):
         source, dubbed = stream(master, "video"), stream(video, "video")
         for tag in ("width", "height", "avg_frame_rate", "pix_fmt", "color_space", "color_range", "codec_name"):
             assert dubbed.get(tag) == source.get(tag), tag
-        assert frames(video) == frames(master)
+        assert frame_count(video) == frame_count(master)
         sound = stream(video, "audio")
         frame = 1 / 24
         assert abs(float(dubbed["start_time"]) - float(sound["start_time"])) < frame

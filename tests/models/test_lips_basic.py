@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import face
+import lips_basic
 import mel
 
 CONTRACT = json.loads((pathlib.Path(__file__).resolve().parents[2] / "models/lips-basic.json").read_text())["contract"]
@@ -33,8 +34,8 @@ def crop_matrix(landmarks):
     """Crop pixels to frame pixels, as the manifest's contract says."""
     rule = CONTRACT["crop"]
     upright = np.array([rule["aspect"], 1]) * SIZE
-    eyes, mouth = landmarks[[33, 133, 263, 362]].mean(0), landmarks[[61, 291]].mean(0)
-    matrix = face.similarity([np.array(rule["eyes"]) * upright, np.array(rule["mouth"]) * upright], [eyes, mouth])
+    points = [landmarks[[33, 133]].mean(0), landmarks[[362, 263]].mean(0), landmarks[1], landmarks[61], landmarks[291]]
+    matrix = face.similarity(np.array(rule["points"]) * upright, points)
     return matrix * [rule["aspect"], 1, 1]
 
 
@@ -86,6 +87,12 @@ def talking(run, model, media):
 @pytest.fixture(scope="module")
 def calm(run, model, media):
     return Clip(run, model, media / "franck.mp4", (360, 288), 20, 10)
+
+
+def test_manifest_and_network_agree_on_the_crop():
+    assert CONTRACT["crop"]["aspect"] == lips_basic.ASPECT
+    assert np.array_equal(CONTRACT["crop"]["points"], lips_basic.POINTS)
+    assert CONTRACT["mel_frame_of_video_frame"] == lips_basic.MEL_CENTRE
 
 
 def test_silence_closes_an_open_mouth(talking):

@@ -87,14 +87,13 @@ static void networks_close(struct networks *n) {
 }
 
 static bool networks_open(struct cli *cli, struct networks *n, struct error *err) {
-    struct models_options options = {0};
-    _cleanup_free_ char *graphs = NULL;
-    if (!read_models_options(cli, &options, &graphs, err) ||
-        !(n->zoo = zoo_open(options.manifests, options.directory, err)))
+    _cleanup_model_flags_ struct model_flags flags = {0};
+    if (!model_flags_read(cli, &flags, err) ||
+        !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
         return false;
-    zoo_set_cache(n->zoo, graphs);
-    return (n->detector = detector_open(n->zoo, "blazeface-128", &options.device, err)) &&
-           (n->mesh = mesh_open(n->zoo, "face-mesh", &options.device, err));
+    zoo_set_cache(n->zoo, flags.graphs);
+    return (n->detector = detector_open(n->zoo, "blazeface-128", &flags.options.device, err)) &&
+           (n->mesh = mesh_open(n->zoo, "face-mesh", &flags.options.device, err));
 }
 
 /* The largest face's mouth opening, NAN without one. */
