@@ -215,15 +215,13 @@ static bool parse(struct cli *cli, int argc, char **argv, struct error *err) {
     cli->arguments = xnew_array(char *, argc + 1);
     _cleanup_free_ char *doc = xasprintf("%s\v%s", cli->command->summary, cli->command->help);
     struct argp argp = {cli->options, take, cli->command->arguments, doc, NULL, NULL, NULL};
-    struct error reason = {0};
-    cli->err = &reason;
+    cli->err = err;
     cli->helped = is_given(argc, argv, "--help");
     if (cli->helped)
         argp_help(&argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, argv[0]);
     if (cli->helped || argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, cli) == 0)
         return true;
     usage_error(cli, "the command line is wrong%s", "");
-    *err = reason;
     return false;
 }
 

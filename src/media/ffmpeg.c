@@ -17,6 +17,8 @@ static const char containers[] =
     "h264,hevc,m4v,av1,obu,vc1,mjpeg,yuv4mpegpipe,gif,apng,rm,wtv,"
     "wav,w64,rf64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,dts,ape,tta,wv,opus,mp2,voc,latm,loas";
 
+const char *media_version(void) { return av_version_info(); }
+
 void *media_must(void *pointer) {
     if (!pointer) {
         fputs("out of memory\n", stderr);

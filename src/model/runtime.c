@@ -22,6 +22,8 @@ static const OrtApi *api;
 static OrtEnv *env;
 static struct error start_error;
 
+const char *session_runtime_version(void) { return OrtGetApiBase()->GetVersionString(); }
+
 bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what,
                     struct error *err) {
     if (!status)

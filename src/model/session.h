@@ -47,3 +47,5 @@ bool session_run(struct session *session, const struct tensor *inputs, struct te
  * free. */
 bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
                    struct error *err) must_check;
+/* ONNX Runtime's own version, such as "1.29.0". Static. */
+const char *session_runtime_version(void);

@@ -56,7 +56,7 @@ def test_files_are_uploaded_once_by_content(farm):
 
 def test_an_idempotency_key_makes_one_campaign(farm):
     assert farm.submit("--idempotency-key", "k1") == farm.submit("--idempotency-key", "k1")
-    error = farm.error(1, "api.conflict", "submit", "--video", "talk.mp4", "--dub", "te=hi.wav", "--idempotency-key", "k1")
+    error = farm.error(1, "api.conflict", "submit", "--video", "talk.mp4", "--dub", "mr=hi.wav", "--idempotency-key", "k1")
     assert error["message"]
 
 

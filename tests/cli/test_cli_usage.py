@@ -90,8 +90,8 @@ def test_settings_come_from_flags_then_environment_then_file_then_defaults(mela)
 
 
 def test_a_wrong_setting_is_named(mela):
-    (mela.folder / "farm.json").write_text('{"adress": "x"}')
-    assert "adress" in mela.error(2, "config.invalid", "list")["message"]
+    (mela.folder / "farm.json").write_text('{"colour": "x"}')
+    assert "colour" in mela.error(2, "config.invalid", "list")["message"]
     (mela.folder / "farm.json").write_text('{}')
     assert "MELA_WORKERS" in mela.error(2, "config.invalid", "up", MELA_WORKERS="many")["message"]
 

@@ -1,18 +1,16 @@
-#include <libavutil/avutil.h>
-#include <onnxruntime_c_api.h>
-
 #include "base/json.h"
 #include "cli/worker/commands.h"
+#include "media/video.h"
+#include "model/session.h"
 
 static bool run(struct cli *cli, struct error *err) {
-    const char *runtime = OrtGetApiBase()->GetVersionString();
+    const char *ffmpeg = media_version(), *runtime = session_runtime_version();
     if (cli_json(cli)) {
-        _cleanup_json_ json_t *version =
-            json_pack("{s:s,s:s,s:s,s:s}", "program", "mela-worker", "version", MELA_VERSION, "ffmpeg",
-                      av_version_info(), "onnxruntime", runtime);
+        _cleanup_json_ json_t *version = json_pack("{s:s,s:s,s:s,s:s}", "program", "mela-worker", "version",
+                                                   MELA_VERSION, "ffmpeg", ffmpeg, "onnxruntime", runtime);
         cli_print_json(version);
     } else {
-        printf("mela-worker %s, FFmpeg %s, ONNX Runtime %s\n", MELA_VERSION, av_version_info(), runtime);
+        printf("mela-worker %s, FFmpeg %s, ONNX Runtime %s\n", MELA_VERSION, ffmpeg, runtime);
     }
     return true;
 }
