@@ -277,11 +277,13 @@ static void test_events_tell_what_happened(void **state) {
     submit(queue, "film", CLASS_BATCH, "hi");
     struct claim claim = claim_one(queue, "w1");
     _cleanup_json_ json_t *progress = json_pack("{s:i}", "frames", 1);
-    for (int i = 0; i < 5; i++)
-        assert_ok(queue_heartbeat(queue, "w1", &claim, 60000, progress, &err), err);
+    assert_ok(queue_heartbeat(queue, "w1", &claim, 60000, progress, &err), err);
+    /* As if it had been told a moment ago, however slow this machine is. */
+    freeReplyObject(redis_fixture_command(*state, "HSET {mela}:job:film/plan told 9000000000000"));
+    assert_ok(queue_heartbeat(queue, "w1", &claim, 60000, progress, &err), err);
     _cleanup_json_ json_t *events = queue_events(queue, "film", "0", 0, 100, &err);
     assert_ok(events, err);
-    /* The campaign, the claim, and one of the five reports of progress. */
+    /* The campaign, the claim, and one of the two reports of progress. */
     assert_int_equal(json_array_size(events), 3);
     assert_string_equal(json_get_string(json_array_get(events, 0), "type", ""), "campaign");
     const json_t *leased = json_object_get(json_array_get(events, 1), "data");
