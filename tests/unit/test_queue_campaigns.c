@@ -142,7 +142,7 @@ static void test_a_finished_campaign_cannot_be_cancelled(void **state) {
 static void test_finished_campaigns_are_removed_whole(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
-    static const char languages[] = "as bn en gu hi kn ml mr or pa ta te";
+    static const char languages[] = "as bn en gu hi kn ml mr or pa ta ur";
     submit(queue, "film", CLASS_BATCH, languages);
     assert_int_equal(drain(queue, languages, 1), 1 + 1 + 12 + 12);
     submit_to_dubs(queue, "bad", CLASS_BATCH, "hi", 1);
