@@ -53,13 +53,33 @@ static bool parse_offset(const char *text, int *minutes) {
     return true;
 }
 
+/* strptime takes fewer digits, spaces and a second 61, and timegm the 30th of February: none is RFC 3339. */
+static bool is_date_time(const char *text) {
+    static const char shape[] = "0000-00-00T00:00:00";
+    for (size_t i = 0; shape[i]; i++)
+        if (shape[i] == '0' ? text[i] < '0' || text[i] > '9'
+                            : text[i] != shape[i] && !(i == 10 && text[i] == 't'))
+            return false;
+    return true;
+}
+
 bool clock_parse_iso(const char *text, int64_t *unix_ms) {
-    struct tm utc = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
-    if (!rest)
+    struct tm utc = {0}, normal;
+    if (!is_date_time(text) || sscanf(text, "%d-%d-%d%*c%d:%d:%d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
+                                      &utc.tm_hour, &utc.tm_min, &utc.tm_sec) != 6)
         return false;
+    utc.tm_year -= 1900;
+    utc.tm_mon--;
+    normal = utc;
+    time_t seconds = timegm(&normal);
+    if (normal.tm_mday != utc.tm_mday || normal.tm_mon != utc.tm_mon || normal.tm_hour != utc.tm_hour ||
+        normal.tm_min != utc.tm_min || normal.tm_sec != utc.tm_sec)
+        return false;
+    const char *rest = text + strlen("0000-00-00T00:00:00");
     int64_t ms = 0;
     if (*rest == '.') {
+        if (rest[1] < '0' || rest[1] > '9')
+            return false;
         int64_t unit = 100;
         for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
             ms += (*rest - '0') * unit;
@@ -67,6 +87,6 @@ bool clock_parse_iso(const char *text, int64_t *unix_ms) {
     int offset;
     if (!parse_offset(rest, &offset))
         return false;
-    *unix_ms = ((int64_t)timegm(&utc) - offset * 60) * 1000 + ms;
+    *unix_ms = ((int64_t)seconds - offset * 60) * 1000 + ms;
     return true;
 }

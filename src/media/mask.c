@@ -4,15 +4,20 @@
 #include "base/memory.h"
 #include "media/image.h"
 
-/* Squared distances of a row's pixels to one edge; `nearest` keeps the least so far. */
+/* Squared distances of a row's pixels to one edge; `nearest` keeps the least so far. Pixels further than
+ * `reach` from the edge's box are left out. */
 static void measure_row(float *restrict nearest, int first, int count, float y, struct point a,
-                        struct point b) {
+                        struct point b, float reach) {
+    if (y < fminf(a.y, b.y) - reach || y > fmaxf(a.y, b.y) + reach)
+        return;
+    int begin = (int)CLAMP(ceilf(fminf(a.x, b.x) - reach) - (float)first, 0, (float)count);
+    int end = (int)CLAMP(floorf(fmaxf(a.x, b.x) + reach) - (float)first + 1, 0, (float)count);
     float dx = b.x - a.x, dy = b.y - a.y, length = dx * dx + dy * dy;
-    float inverse = length > 0 ? 1 / length : 0, py = y - a.y;
-    for (int i = 0; i < count; i++) {
-        float px = (float)(first + i) - a.x, t = (px * dx + py * dy) * inverse;
-        t = t < 0 ? 0 : t;
-        t = t > 1 ? 1 : t;
+    float inverse = length > 0 ? 1 / length : 0, py = y - a.y, left = (float)first - a.x;
+    for (int i = begin; i < end; i++) {
+        float px = left + (float)i, t = (px * dx + py * dy) * inverse;
+        t = t > 0 ? t : 0;
+        t = t < 1 ? t : 1;
         float ex = px - t * dx, ey = py - t * dy, distance = ex * ex + ey * ey;
         nearest[i] = distance < nearest[i] ? distance : nearest[i];
     }
@@ -35,7 +40,7 @@ static void fill_row(const struct point *points, int n, int first, int count, fl
     for (int i = 0; i < n; i++) {
         struct point a = points[i], b = points[(i + 1) % n];
         cross_row(inside, first, count, y, a, b);
-        measure_row(row, first, count, y, a, b);
+        measure_row(row, first, count, y, a, b, feather);
     }
     float inverse = feather > 0 ? 1 / feather : INFINITY;
     for (int i = 0; i < count; i++) {

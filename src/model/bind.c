@@ -4,7 +4,8 @@
 
 #include "base/buffer.h"
 
-enum { FREE = -1 };
+/* A fixed batch or side beyond LARGEST is a mistake, and nothing is allocated for it. */
+enum { FREE = -1, LARGEST = 4096 };
 
 struct signature signature_of(const struct session *session) {
     return (struct signature){.inputs = session_input(session, 0),
@@ -30,11 +31,11 @@ static int64_t last(const struct tensor_shape *shape) {
     return shape->rank > 0 ? shape->dims[shape->rank - 1] : 0;
 }
 
-static int known(int64_t dim) { return dim > 0 ? (int)dim : 0; }
+static int known(int64_t dim) { return dim > 0 ? (int)MIN(dim, LARGEST + 1) : 0; }
 
 /* Elements of one batch item; 0 when a dimension is free. */
 static int64_t item_size(const struct tensor_shape *shape) {
-    int64_t size = 1;
+    int64_t size = 1; /* at most 4097 to the fifth power: it cannot overflow */
     for (int i = 1; i < shape->rank; i++)
         size *= known(shape->dims[i]);
     return size;
@@ -47,7 +48,7 @@ static bool bind_picture(const struct tensor_shape *shape, int channels, int ind
     out->batch = known(shape->dims[0]);
     out->height = known(shape->dims[2]);
     out->width = known(shape->dims[3]);
-    return true;
+    return out->batch <= LARGEST && out->height <= LARGEST && out->width <= LARGEST;
 }
 
 static bool is_mel(const struct tensor_shape *shape) {

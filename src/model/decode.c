@@ -21,6 +21,12 @@ static struct face blazeface_face(const float *box, float cx, float cy, float sc
     return face;
 }
 
+/* Corner of the cell of this number, counted row by row. */
+static struct point cell_corner(int number, int columns, float side) {
+    int column = number % columns, row = number / columns;
+    return (struct point){(float)column * side, (float)row * side};
+}
+
 int blazeface_decode(const float *boxes, const float *scores, int size, float threshold, struct face *out) {
     static const struct {
         int grid, per_cell;
@@ -31,10 +37,10 @@ int blazeface_decode(const float *boxes, const float *scores, int size, float th
         float cell = (float)size / (float)grid;
         for (int i = 0; i < anchors; i++, anchor++) {
             float score = 1 / (1 + expf(-CLAMP(scores[anchor], -100.0f, 100.0f)));
-            int at = i / levels[level].per_cell;
+            struct point corner = cell_corner(i / levels[level].per_cell, grid, cell);
             if (score >= threshold)
-                out[count++] = blazeface_face(boxes + 16 * anchor, ((float)(at % grid) + 0.5f) * cell,
-                                              ((float)(at / grid) + 0.5f) * cell, score);
+                out[count++] =
+                    blazeface_face(boxes + 16 * anchor, corner.x + cell / 2, corner.y + cell / 2, score);
         }
     }
     return count;
@@ -76,13 +82,11 @@ int retinaface_decode(const float *boxes, const float *scores, const float *land
     for (int level = 0; level < 3; level++) {
         int stride = 8 << level, columns = cells(width, stride), rows = cells(height, stride);
         for (int i = 0; i < 2 * columns * rows; i++, anchor++) {
-            if (scores[2 * anchor + 1] < threshold)
-                continue;
-            float prior = (float)(16 << (2 * level + i % 2));
-            out[count++] = retinaface_face(boxes + 4 * anchor, landmarks + 10 * anchor,
-                                           ((float)(i / 2 % columns) + 0.5f) * (float)stride,
-                                           ((float)(i / 2 / columns) + 0.5f) * (float)stride, prior,
-                                           scores[2 * anchor + 1]);
+            float prior = (float)(16 << (2 * level + i % 2)), half = (float)stride / 2;
+            struct point corner = cell_corner(i / 2, columns, (float)stride);
+            if (scores[2 * anchor + 1] >= threshold)
+                out[count++] = retinaface_face(boxes + 4 * anchor, landmarks + 10 * anchor, corner.x + half,
+                                               corner.y + half, prior, scores[2 * anchor + 1]);
         }
     }
     return count;
@@ -109,10 +113,12 @@ int scrfd_decode(const float *const outputs[9], int size, float threshold, struc
     for (int level = 0; level < 3; level++) {
         int stride = 8 << level, grid = size / stride, anchors = scrfd_anchors(size, level);
         const float *scores = outputs[level], *boxes = outputs[3 + level], *keypoints = outputs[6 + level];
-        for (int i = 0; i < anchors; i++)
+        for (int i = 0; i < anchors; i++) {
+            struct point corner = cell_corner(i / 2, grid, (float)stride);
             if (scores[i] >= threshold)
-                out[count++] = scrfd_face(boxes + 4 * i, keypoints + 10 * i, (float)(i / 2 % grid * stride),
-                                          (float)(i / 2 / grid * stride), (float)stride, scores[i]);
+                out[count++] = scrfd_face(boxes + 4 * i, keypoints + 10 * i, corner.x, corner.y,
+                                          (float)stride, scores[i]);
+        }
     }
     return count;
 }

@@ -54,7 +54,7 @@ bool device_parse(const char *text, struct device *out, struct error *err) {
         if (cuda_usable(&card, &why))
             device = card;
         else
-            log_write(NULL, LOG_INFO, "running on the CPU: %s", why.message);
+            log_write(NULL, LOG_DEBUG, "running on the CPU: %s", why.message);
     } else if (parse_cuda(text, &device)) {
         if (!cuda_usable(&device, err))
             return error_wrap(err, "device %s", text);

@@ -16,27 +16,25 @@ static struct tensor zeros(const struct tensor_shape *shape, int free_size) {
     return tensor;
 }
 
-/* Fills `outputs` with what comes out for inputs of zeros; *height is the picture's. */
+/* Fills `outputs` with what comes out for inputs of zeros. */
 static bool probe(struct session *session, const struct binding *binding, struct tensor_shape *outputs,
-                  int64_t *height, struct error *err) {
-    struct tensor inputs[SESSION_IO_MAX];
+                  struct error *err) {
+    struct tensor inputs[SESSION_IO_MAX] = {0};
     int size = binding->kind == NETWORK_ENHANCE ? FREE_ENHANCE_SIZE : FREE_DETECT_SIZE;
     for (int i = 0; i < session_input_count(session); i++)
         inputs[i] = zeros(session_input(session, i), size);
     bool done = session_probe(session, inputs, outputs, err);
-    *height = inputs[binding->picture].dims[2];
     for (int i = 0; i < session_input_count(session); i++)
         free(inputs[i].data);
     return done;
 }
 
-static bool describe_scale(const struct tensor_shape *output, int64_t height, json_t *contract,
-                           struct error *err) {
-    if (output->dims[2] % height != 0 || output->dims[2] != output->dims[3])
-        return error_set(err, ERR_MODEL_INVALID, "a picture of %lldx%lld becomes %lldx%lld: no whole scale",
-                         (long long)height, (long long)height, (long long)output->dims[3],
-                         (long long)output->dims[2]);
-    json_object_set_new(contract, "scale", json_integer(output->dims[2] / height));
+static bool describe_scale(const struct tensor_shape *output, json_t *contract, struct error *err) {
+    int64_t height = output->dims[2], width = output->dims[3];
+    if (height % FREE_ENHANCE_SIZE != 0 || height != width)
+        return error_set(err, ERR_MODEL_INVALID, "a picture of %dx%d becomes %lldx%lld: no whole scale",
+                         FREE_ENHANCE_SIZE, FREE_ENHANCE_SIZE, (long long)width, (long long)height);
+    json_object_set_new(contract, "scale", json_integer(height / FREE_ENHANCE_SIZE));
     return true;
 }
 
@@ -44,18 +42,17 @@ json_t *inspect_file(const char *role, const char *path, struct error *err) {
     struct device cpu = {.kind = DEVICE_CPU};
     struct binding binding;
     struct tensor_shape outputs[SESSION_IO_MAX];
-    int64_t height;
     _cleanup_session_ struct session *session = session_open(path, &cpu, NULL, err);
     if (!session)
         return NULL;
     struct signature signature = signature_of(session);
-    if (!bind_role(role, &signature, &binding, err) || !probe(session, &binding, outputs, &height, err))
+    if (!bind_role(role, &signature, &binding, err) || !probe(session, &binding, outputs, err))
         return NULL;
     signature.outputs = outputs;
     if (!bind_role(role, &signature, &binding, err))
         return NULL;
     _cleanup_json_ json_t *contract = json_object();
-    if (binding.kind == NETWORK_ENHANCE && !describe_scale(&outputs[0], height, contract, err))
+    if (binding.kind == NETWORK_ENHANCE && !describe_scale(&outputs[0], contract, err))
         return NULL;
     if (binding.kind == NETWORK_MESH) /* MediaPipe's own file ends before the sigmoid */
         json_object_set_new(contract, "presence", json_string("logit"));

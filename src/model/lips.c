@@ -13,7 +13,19 @@ struct lips {
     int size, batch;
     int run; /* frames a run: the batch, or what the file fixes */
     float *mels, *faces, *out;
+    struct template {
+        double aspect;          /* width over height of what is stretched into the square */
+        struct point points[5]; /* where the landmarks belong, in parts of the crop */
+    }
+    template;
 };
+
+/* Where the manifest says nothing: the crop of the networks exported by instant-high/wav2lip-onnx-HQ, which
+ * are fed the window of columns 62 to 194 and rows 65 to 241 of a face aligned to FFHQ's five points in 256 x
+ * 256. Like Wav2Lip's training boxes it is narrower than a square. */
+static const struct template wav2lip_template = {
+    0.75,
+    {{0.2613f, 0.3124f}, {0.7383f, 0.313f}, {0.5024f, 0.5228f}, {0.2927f, 0.6858f}, {0.7162f, 0.6851f}}};
 
 void lips_close(struct lips *lips) {
     if (lips->session)
@@ -27,21 +39,31 @@ void lips_close(struct lips *lips) {
 int lips_size(const struct lips *lips) { return lips->size; }
 int lips_batch(const struct lips *lips) { return lips->batch; }
 
-/* Wav2Lip was trained on boxes narrower than a square, stretched into one. This is the crop of the networks
- * exported by instant-high/wav2lip-onnx-HQ: the five points of an FFHQ face in a picture of 256, and the
- * window cut out of it. */
+static bool read_template(const json_t *contract, struct template *out, struct error *err) {
+    json_t *crop = json_object_get(contract, "crop");
+    double p[10];
+    *out = wav2lip_template;
+    if (!crop)
+        return true;
+    if (json_unpack(crop, "{sF s[[FF][FF][FF][FF][FF]]}", "aspect", &out->aspect, "points", p, p + 1, p + 2,
+                    p + 3, p + 4, p + 5, p + 6, p + 7, p + 8, p + 9) != 0 ||
+        out->aspect <= 0)
+        return error_set(err, ERR_MODEL_INVALID,
+                         "\"crop\" in its manifest must have an aspect and five points");
+    for (int i = 0; i < 5; i++)
+        out->points[i] = (struct point){(float)p[2 * i], (float)p[2 * i + 1]};
+    return true;
+}
+
 struct affine lips_crop(const struct lips *lips, const struct point landmarks[5]) {
-    static const struct point ffhq[5] = {{192.98138f / 2, 239.94708f / 2},
-                                         {318.90277f / 2, 240.1936f / 2},
-                                         {256.63416f / 2, 314.01935f / 2},
-                                         {201.26117f / 2, 371.41043f / 2},
-                                         {313.08905f / 2, 371.15118f / 2}};
-    enum { LEFT = 62, RIGHT = 194, TOP = 65, BOTTOM = 241 };
-    struct affine m = affine_similarity(ffhq, landmarks, 5);
-    double sx = (double)(RIGHT - LEFT) / lips->size, sy = (double)(BOTTOM - TOP) / lips->size;
-    double x = LEFT + 0.5 * sx - 0.5, y = TOP + 0.5 * sy - 0.5; /* centre of the crop's first pixel */
-    return (struct affine){m.a * sx, m.b * sy, m.a * x + m.b * y + m.c,
-                           m.d * sx, m.e * sy, m.d * x + m.e * y + m.f};
+    double aspect = lips->template.aspect, step = 1.0 / lips->size;
+    struct point upright[5]; /* in heights of the crop, before it is stretched */
+    for (int i = 0; i < 5; i++)
+        upright[i] = (struct point){lips->template.points[i].x * (float)aspect, lips->template.points[i].y};
+    struct affine m = affine_similarity(upright, landmarks, 5);
+    double x = aspect * step / 2, y = step / 2; /* centre of the crop's first pixel */
+    return (struct affine){m.a * aspect * step, m.b * step, m.a * x + m.b * y + m.c,
+                           m.d * aspect * step, m.e * step, m.d * x + m.e * y + m.f};
 }
 
 /* RGB into the network's six BGR planes: three with the lower half zero, three whole. */
@@ -78,6 +100,11 @@ struct lips *lips_open(const struct zoo *zoo, const char *name, const struct dev
     lips->session = network_open(zoo, name, "lips", device, &lips->binding, err);
     if (!lips->session)
         return NULL;
+    const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
+    if (!read_template(contract, &lips->template, err)) {
+        error_wrap(err, "%s", name);
+        return NULL;
+    }
     lips->size = lips->binding.width;
     lips->batch = batch;
     lips->run = lips->binding.batch ? lips->binding.batch : batch;

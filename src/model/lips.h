@@ -16,8 +16,10 @@ DEFINE_CLEANUP(struct lips *, lips_close)
 #define _cleanup_lips_ _cleanup_(lips_close_cleanup)
 int lips_size(const struct lips *lips);
 int lips_batch(const struct lips *lips);
-/* The similarity crop this network wants, from a face's landmarks in frame pixels (5 points: eyes' centres,
- * nose tip, mouth corners, right eye first): crop to frame for a crop of lips_size. */
+/* The crop this network wants, from a face's landmarks in frame pixels (5 points: eyes' centres, nose tip,
+ * mouth corners, right eye first): crop to frame for a crop of lips_size. It is the least-squares similarity
+ * to the points of the manifest's contract.crop (or of Wav2Lip's usual crop), stretched sideways by its
+ * aspect. */
 struct affine lips_crop(const struct lips *lips, const struct point landmarks[5]);
 /* n <= batch; a short batch is padded inside. `mels` [n][80][16]; `crops` [n][3][S][S] RGB; `out` likewise.
  */

@@ -74,8 +74,9 @@ static int core_count(void) {
 }
 
 static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index, struct error *err) {
+    static const char no_cuda[] = "this ONNX Runtime cannot use CUDA";
     OrtCUDAProviderOptionsV2 *cuda = NULL;
-    if (!runtime_passed(ort, ort->CreateCUDAProviderOptions(&cuda), ERR_MODEL_DEVICE, "CUDA provider", err))
+    if (!runtime_passed(ort, ort->CreateCUDAProviderOptions(&cuda), ERR_MODEL_DEVICE, no_cuda, err))
         return false;
     char card[16];
     snprintf(card, sizeof card, "%d", index);
@@ -84,9 +85,9 @@ static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index
     const char *keys[] = {"device_id", "cudnn_conv_algo_search", "arena_extend_strategy"};
     const char *values[] = {card, "EXHAUSTIVE", "kSameAsRequested"};
     bool done = runtime_passed(ort, ort->UpdateCUDAProviderOptions(cuda, keys, values, ARRAY_LENGTH(keys)),
-                               ERR_MODEL_DEVICE, "CUDA provider", err) &&
+                               ERR_MODEL_DEVICE, no_cuda, err) &&
                 runtime_passed(ort, ort->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda),
-                               ERR_MODEL_DEVICE, "the CUDA provider cannot be loaded", err);
+                               ERR_MODEL_DEVICE, no_cuda, err);
     ort->ReleaseCUDAProviderOptions(cuda);
     return done;
 }

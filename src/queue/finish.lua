@@ -1,5 +1,6 @@
 -- include: death
--- ARGV: job, worker, attempt, artifact or "", report, number of totals, (name, amount)..., (suffix, pool, waits, next)...
+-- ARGV: job, worker, attempt, artifact or "", report, number of totals, (name, amount)...,
+-- (suffix, pool, waits, next)...
 local job, refusal, was = fence(ARGV[1], ARGV[2], ARGV[3])
 -- The same finish again: its reply was lost.
 if was and was.state == 'done' then return 'ok' end
@@ -48,8 +49,7 @@ end
 local language = job_language(job.suffix)
 if language and not job.next then
     call('HSET', key, 'lang:' .. language, 'done')
-    emit(job.campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"done"}',
-        job.campaign, language))
+    emit_language(job.campaign, language, 'done')
 end
 settle(job.campaign)
 return 'ok'

@@ -1,5 +1,5 @@
 -- include: job
--- ARGV: job, worker, attempt, lease ms, progress (JSON object or ""), longest time the job may take, ms
+-- ARGV: job, worker, attempt, lease ms, progress (JSON object or ""), longest time of an attempt, ms
 local PROGRESS_EVENT_MS = 500
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
@@ -11,6 +11,7 @@ if progress == '' then return 'ok' end
 call('HSET', campaign_key(job.campaign) .. ':progress', job.suffix, progress)
 if now - (call('HGET', job.key, 'told') or 0) >= PROGRESS_EVENT_MS then
     call('HSET', job.key, 'told', now)
-    emit(job.campaign, 'progress', string.format('{"id":"%s","attempt":%d,"progress":%s}', job.id, job.attempt, progress))
+    emit(job.campaign, 'progress',
+        string.format('{"id":"%s","attempt":%d,"progress":%s}', job.id, job.attempt, progress))
 end
 return 'ok'

@@ -1,5 +1,6 @@
 -- include: index
--- ARGV: campaign, limit, suffix of the last job seen or "". Returns {suffix, ...}; false when there is no such campaign.
+-- ARGV: campaign, limit, suffix of the last job seen or "". Returns {suffix, ...};
+-- nil when there is no such campaign.
 local campaign, limit, after = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if call('EXISTS', campaign_key(campaign)) == 0 then return false end
 local out = {}

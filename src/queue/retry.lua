@@ -8,7 +8,7 @@ if job.state ~= 'dead' then return {'queue.state', 'it is ' .. job.state} end
 if campaign[1] == 'cancelled' then return {'queue.state', 'its campaign was cancelled'} end
 local ended_by = campaign[2]
 if ended_by and ended_by ~= job.suffix then
-    return {'queue.state', 'its campaign ended by ' .. job.campaign .. '/' .. ended_by .. ', which must be retried first'}
+    return {'queue.state', string.format('its campaign ended by %s/%s; retry that first', job.campaign, ended_by)}
 end
 
 local language = job_language(job.suffix)

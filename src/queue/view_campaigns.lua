@@ -8,7 +8,8 @@ for i, campaign in ipairs(ARGV) do
     for language in (all[1] or ''):gmatch('%S+') do
         local by = call('HGET', key, 'by:' .. language) or all[2]
         if by then
-            for _, value in ipairs({language, campaign .. '/' .. by, call('HGET', key .. ':errors', by) or ''}) do ends[#ends + 1] = value end
+            local error = call('HGET', key .. ':errors', by) or ''
+            for _, value in ipairs({language, campaign .. '/' .. by, error}) do ends[#ends + 1] = value end
         end
     end
     out[i] = {call('HGETALL', key), ends}

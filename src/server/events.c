@@ -53,13 +53,11 @@ static void stream_append_all(struct stream *stream, const json_t *events) {
     json_array_foreach(events, i, event) stream_append(stream, event);
 }
 
-static void server_pause(struct server *server, int64_t ms) {
+/* Sleeps for a slice, or until the server stops. */
+static void server_pause(struct server *server) {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += ms / 1000;
-    end.tv_nsec += ms % 1000 * 1000000;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
+    end.tv_sec += SLICE_MS / 1000;
     pthread_mutex_lock(&server->lock);
     while (!atomic_load(&server->stopping) &&
            pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
@@ -67,39 +65,38 @@ static void server_pause(struct server *server, int64_t ms) {
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Reads what is new, waiting for at most `wait_ms`. False when Redis is away: the stream goes on when it is
- * back. */
+/* Reads what is new, waiting for at most `wait_ms`. False when Redis is away. */
 static bool stream_read(struct stream *stream, int64_t wait_ms) {
     struct error err;
     _cleanup_json_ json_t *events =
         queue_events(stream->queue, stream->campaign, stream->last, (int)wait_ms, EVENTS_A_READ, &err);
     stream_append_all(stream, events);
-    if (!events)
-        server_pause(stream->server, wait_ms);
     return events != NULL;
 }
 
-/* Over is a stream whose campaign ended and whose last event was sent: what came before the end is read once
- * more. */
-static void stream_look(struct stream *stream) {
+/* A stream is over when its campaign ended and all was sent; what came just before the end is read once more.
+ * False when Redis is away. */
+static bool stream_look(struct stream *stream) {
     struct error err;
     _cleanup_json_ json_t *campaign = queue_campaign(stream->queue, stream->campaign, &err);
     if (!campaign && err.code != ERR_QUEUE_NOT_FOUND)
-        return;
-    stream->look = false;
-    if (campaign && !campaign_ended(campaign))
-        return;
-    _cleanup_json_ json_t *events =
-        queue_events(stream->queue, stream->campaign, stream->last, 0, EVENTS_A_READ, &err);
-    stream_append_all(stream, events);
-    stream->over = events && json_array_size(events) == 0;
-    stream->look = !stream->over;
+        return false;
+    bool ended = !campaign || campaign_ended(campaign);
+    if (ended && !stream_read(stream, 0))
+        return false;
+    stream->over = ended && stream->pending.length == 0;
+    stream->look = ended && !stream->over;
+    return true;
 }
 
+/* Finds something to send, or returns after a slice. While Redis is away the stream stays, and goes on later.
+ */
 static void stream_fill(struct stream *stream) {
-    bool read = stream_read(stream, MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
-    if (read && stream->pending.length == 0 && stream->look)
-        stream_look(stream);
+    bool there = stream_read(stream, stream->look ? 0 : MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
+    if (there && stream->pending.length == 0 && stream->look)
+        there = stream_look(stream);
+    if (!there)
+        server_pause(stream->server);
     int64_t now_ns = clock_monotonic_ns(clock_system());
     if (now_ns < stream->next_heartbeat_ns)
         return;

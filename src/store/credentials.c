@@ -164,7 +164,7 @@ static bool is_trusted(const char *url) {
                                         "http://[fd00:ec2::23]"};
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
         size_t length = strlen(hosts[i]);
-        if (strncmp(url, hosts[i], length) == 0 && (i == 0 || strchr(":/", url[length])))
+        if (strncmp(url, hosts[i], length) == 0 && (i == 0 || strchr(":/", url[length])) && !strchr(url, '@'))
             return true;
     }
     return false;

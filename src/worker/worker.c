@@ -227,7 +227,8 @@ static bool run(struct worker *worker, int signals, struct error *err) {
     pthread_create(&heart.thread, NULL, heart_thread, &heart);
     for (int i = 0; i < worker->slot_count; i++)
         pthread_create(&worker->slots[i].thread, NULL, slot_thread, &worker->slots[i]);
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready");
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready on %s",
+              worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
     struct signalfd_siginfo info;
     wait_for_end(worker, signals);
     ssize_t ignored =

@@ -47,6 +47,7 @@ class Farm:
     def __init__(self, folder):
         self.folder = folder
         self.store = folder / "store"
+        self.store_url = f"file://{self.store}"
         self.redis_url = f"unix://{folder}/redis.sock"
         self.redis = self.server = self._worker = None
         self.keys = {role: self.tool("key", self.keys_file, role, role) for role in ("viewer", "producer", "admin")}
@@ -69,10 +70,11 @@ class Farm:
         self.redis.terminate()
         self.redis.wait(TIMEOUT)
 
-    def start(self, upload_limit=0, idle_s=0):
+    def start(self, upload_limit=0, idle_s=0, before=(), environment=None):
+        """`before` are words that go before the command, as in `nice COMMAND`."""
         self.server = subprocess.Popen(
-            [TOOL, "serve", "127.0.0.1:0", self.redis_url, f"file://{self.store}", self.keys_file, str(upload_limit), str(idle_s)],
-            stdout=subprocess.PIPE, text=True)
+            [*before, TOOL, "serve", "127.0.0.1:0", self.redis_url, self.store_url, self.keys_file, str(upload_limit), str(idle_s)],
+            stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
         self.port = int(self.server.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -159,14 +161,20 @@ def folder():
 
 
 @pytest.fixture
-def farm(folder):
+def cold_farm(folder):
+    """A farm whose server is not started."""
     farm = Farm(folder)
     try:
         farm.start_redis()
-        farm.start()
         yield farm
     finally:
         farm.close()
+
+
+@pytest.fixture
+def farm(cold_farm):
+    cold_farm.start()
+    return cold_farm
 
 
 def assert_error(answer, status, code):

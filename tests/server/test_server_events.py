@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from conftest import TIMEOUT, Farm, assert_error
+from conftest import assert_error
 
 
 class Stream:
@@ -17,14 +17,13 @@ class Stream:
         self.answer = farm.get(f"/v1/campaigns/{campaign}/events", stream=True, **more)
         self.status = self.answer.status_code
         self.lines = self.answer.iter_lines(chunk_size=1, decode_unicode=True)
-        self.comments = []
 
     def __iter__(self):
         event = {}
         for line in self.lines:
             if line.startswith(":"):
-                self.comments.append(line)
-            elif line:
+                continue
+            if line:
                 name, _, value = line.partition(": ")
                 event[name] = value
             elif "data" in event:
@@ -75,20 +74,14 @@ def test_progress_is_an_event(farm):
     assert "12" in json.dumps(event["data"])
 
 
-def test_quiet_streams_are_kept_alive(folder):
-    farm = Farm(folder)
-    try:
-        farm.start_redis()
-        farm.start(idle_s=2)
-        campaign = farm.submitted()
-        stream = Stream(farm, campaign)
-        for line in stream.lines:
-            if line == ": heartbeat":
-                break
-        farm.run_campaign(campaign)
-        assert list(stream)[-1]["data"]["state"] == "done"
-    finally:
-        farm.close()
+def test_quiet_streams_are_kept_alive(cold_farm):
+    farm = cold_farm
+    farm.start(idle_s=2)
+    campaign = farm.submitted()
+    stream = Stream(farm, campaign)
+    assert any(line == ": heartbeat" for line in stream.lines)
+    farm.run_campaign(campaign)
+    assert list(stream)[-1]["data"]["state"] == "done"
 
 
 def test_a_stream_survives_a_restart_of_redis(farm):

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import pathlib
 import socket
+import subprocess
 import time
 
 import pytest
 
-from conftest import Farm, assert_error
+from conftest import assert_error
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -66,20 +68,47 @@ def test_an_aborted_upload_leaves_nothing(farm):
     assert farm.stored() == []
 
 
-def test_too_large_is_refused_by_its_announced_length(folder):
-    farm = Farm(folder)
-    try:
-        farm.start_redis()
-        farm.start(upload_limit=1000000)
-        head = (f"PUT /v1/files/{DIGEST} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {farm.keys['producer']}\r\n"
-                "Content-Length: 2000000000\r\n\r\n").encode()
-        answer = farm.raw(head, shutdown=True)
-        assert answer.startswith(b"HTTP/1.1 413 ") and b"Connection: close" in answer
-        # A client that sends before it listens still gets the answer.
-        assert_error(farm.ask("PUT", f"/v1/files/{DIGEST}", data=DATA), 413, "api.too_large")
-        assert farm.stored() == []
-    finally:
-        farm.close()
+def test_too_large_is_refused_by_its_announced_length(cold_farm):
+    farm = cold_farm
+    farm.start(upload_limit=1000000)
+    head = (f"PUT /v1/files/{DIGEST} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {farm.keys['producer']}\r\n"
+            "Content-Length: 2000000000\r\n\r\n").encode()
+    answer = farm.raw(head, shutdown=True)
+    assert answer.startswith(b"HTTP/1.1 413 ") and b"Connection: close" in answer
+    # A client that sends before it listens still gets the answer.
+    assert_error(farm.ask("PUT", f"/v1/files/{DIGEST}", data=DATA), 413, "api.too_large")
+    assert farm.stored() == []
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(cold_farm):
+    """The store lies on a file system of 1 MiB that only the server sees."""
+    farm = cold_farm
+    farm.store.mkdir()
+    mount = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
+    own_mounts = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, farm.store]
+    if subprocess.run([*own_mounts, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody mount a small file system")
+    farm.start(before=own_mounts)
+    assert_error(farm.ask("PUT", f"/v1/files/{DIGEST}", data=DATA), 507, "disk.full")
+    inside = pathlib.Path(f"/proc/{farm.server.pid}/root{farm.store}")
+    assert [path for path in inside.rglob("*") if path.is_file()] == []
+    farm.put(b"a small one")
+
+
+def test_a_store_that_is_away_is_503(cold_farm):
+    farm = cold_farm
+    farm.store_url = "s3://farm"
+    with socket.socket() as taken:  # bound but not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        farm.start(environment={"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+        for method, path in (("GET", "/readyz"), ("PUT", f"/v1/files/{DIGEST}")):
+            answer = farm.ask(method, path, data=b"x" if method == "PUT" else None)
+            assert_error(answer, 503, "store.unavailable")
+            assert int(answer.headers["Retry-After"]) > 0
+        spec = {"name": "a", "video": f"sha256:{DIGEST}", "dubs": [{"language": "hi", "audio": f"sha256:{DIGEST}"}]}
+        assert_error(farm.submit(spec), 503, "store.unavailable")
+    assert farm.get("/v1/campaigns").json()["items"] == []
 
 
 VIDEO = bytes(i * 7 % 251 for i in range(700000))

@@ -96,17 +96,10 @@ def test_spec_beyond_the_limit_is_refused_before_it_is_sent(farm):
     assert_error(farm.ask("POST", "/v1/campaigns", data=b" " * 3000000), 413, "api.too_large")
 
 
-def test_a_client_that_stalls_is_dropped(folder):
-    from conftest import Farm
-
-    farm = Farm(folder)
-    try:
-        farm.start_redis()
-        farm.start(idle_s=1)
-        key = farm.keys["admin"].encode()
-        assert farm.raw(b"GET /healthz HTTP/1.1\r\nHo") == b""
-        assert b"HTTP/1.1 2" not in farm.raw(
-            b"POST /v1/campaigns HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + key + b"\r\nContent-Length: 10\r\n\r\nab")
-        assert farm.get("/healthz", role=None).status_code == 200
-    finally:
-        farm.close()
+def test_a_client_that_stalls_is_dropped(cold_farm):
+    farm = cold_farm
+    farm.start(idle_s=1)
+    head = f"POST /v1/campaigns HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {farm.keys['admin']}\r\nContent-Length: 10\r\n\r\n"
+    assert farm.raw(b"GET /healthz HTTP/1.1\r\nHo") == b""
+    assert b"HTTP/1.1 2" not in farm.raw(head.encode() + b"ab")
+    assert farm.get("/healthz", role=None).status_code == 200

@@ -46,18 +46,19 @@ def test_any_key(tool, server, url, make_file, key):
     tool.fails("store.not_found", url, "get", key)
 
 
-def test_empty_object(tool, url, make_file, tmp_path):
+def test_empty_object(tool, url, make_file, tmp_path, shows):
     tool.ok(url, "put", "k", make_file(0))
     assert tool.ok(url, "get", "k").out == b""
     tool.ok(url, "get-file", "k", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b""
+    shows("a range of an empty object")
     assert tool.ok(url, "range", "k", 0, 10).out == b""
 
 
 def test_ranges(tool, url, make_file):
     path = make_file(1000)
     tool.ok(url, "put", "k", path)
-    for offset, length in [(0, 1), (0, 1000), (10, 20), (990, 100), (999, 1), (1000, 5), (5000, 5)]:
+    for offset, length in [(0, 2), (0, 1000), (10, 20), (990, 100), (999, 1), (1000, 5), (5000, 5)]:
         assert tool.ok(url, "range", "k", offset, length).out == path.read_bytes()[offset:offset + length]
 
 
@@ -93,7 +94,8 @@ def test_missing_bucket_is_named(tool, make_file):
     assert "s3://nowhere/k" in tool.fails("store.not_found", "s3://nowhere", "head", "k").error
 
 
-def test_list_order_is_that_of_the_folder_store(tool, url, make_file, tmp_path):
+def test_list_order_is_that_of_the_folder_store(tool, url, make_file, tmp_path, shows):
+    shows("the order of keys")
     path = make_file(1)
     for key in ["a0", "b/c/d", "a/b", "a.b", "a-b", "Z", "b/c!", "é"]:
         tool.ok(url, "put", key, path)
@@ -125,8 +127,7 @@ def test_multipart(server, proxy, harmed, tool, url, make_file, tmp_path):
         assert sorted(int(number[1]) for number in numbers if number) == [1, 2, 3, 4, 5]
         tool.ok(url, "get-file", command, tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == path.read_bytes()
-    _, size, _, etag = tool.ok(url, "head", "put").out.decode().split()
-    assert size == "41000000" and etag.endswith("-5")
+    assert tool.ok(url, "head", "put").out.decode().split()[1] == "41000000"
 
 
 def test_single_put_up_to_16_mib(proxy, harmed, url, make_file):
@@ -312,7 +313,7 @@ def test_signatures_are_good(guarded, make_file):
         tool.ok("s3://bucket/allowed", "put", key, small)
         assert tool.ok("s3://bucket/allowed", "get", key).out == small.read_bytes()
     tool.ok("s3://bucket/allowed", "put", "large", large)
-    assert "with space" in keys_of(tool.ok("s3://bucket/allowed", "list"))
+    assert "allowed/with space" in keys_of(tool.ok("s3://bucket", "list"))
 
 
 def test_denied(guarded, make_file):
@@ -329,4 +330,4 @@ def test_denied(guarded, make_file):
 def test_wrong_key_on_a_server_that_checks_them(server, url, make_file):
     if server.name == "moto_server":
         pytest.skip("moto_server is tested with access policies")
-    Tool(server.address, ("S3RVER", "wrong")).fails("store.denied", url, "put", "k", make_file(10))
+    Tool(server.address, ("NOBODY", "wrong")).fails("store.denied", url, "put", "k", make_file(10))

@@ -92,12 +92,22 @@ static void test_mesh_and_enhance(void **state) {
     assert_error(bind_role("paint", &mesh, &binding, &err), ERR_MODEL_INVALID, "\"paint\" is no role", err);
 }
 
+static void test_monstrous_shapes_are_refused(void **state) {
+    static const struct tensor_shape wide[] = {SHAPE(1, 3, 640, 4294967936)},
+                                     many[] = {SHAPE(1L << 40, 3, 640, 640)};
+    static const struct tensor_shape retina[] = {SHAPE(1, -1, 4), SHAPE(1, -1, 2), SHAPE(1, -1, 10)};
+    struct signature first = SIGNATURE(wide, retina), second = SIGNATURE(many, retina);
+    struct binding binding;
+    struct error err;
+    assert_error(bind_role("detect", &first, &binding, &err), ERR_MODEL_INVALID, "4294967936", err);
+    assert_error(bind_role("detect", &second, &binding, &err), ERR_MODEL_INVALID, "1099511627776", err);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lips_in_either_order),
-        cmocka_unit_test(test_what_is_no_lips_network),
-        cmocka_unit_test(test_detectors_are_told_apart),
-        cmocka_unit_test(test_mesh_and_enhance),
+        cmocka_unit_test(test_lips_in_either_order),         cmocka_unit_test(test_what_is_no_lips_network),
+        cmocka_unit_test(test_detectors_are_told_apart),     cmocka_unit_test(test_mesh_and_enhance),
+        cmocka_unit_test(test_monstrous_shapes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,24 +97,27 @@ static struct point place(double x, double y) { /* a face turned by 30 degrees, 
     return (struct point){(float)(c * x - s * y + 300), (float)(s * x + c * y + 200)};
 }
 
-/* The middle of two points, seen in the crop, against the contract's parts of it. */
-static void assert_place(const struct affine *to_crop, struct point a, struct point b, const char *what) {
+/* The template's points, placed as a face in the frame, must come back where the manifest wants them. */
+static void test_the_crop_puts_the_face_where_the_contract_says(void **state) {
     struct error err;
     _cleanup_zoo_ struct zoo *zoo = shipped_zoo();
+    _cleanup_lips_ struct lips *lips = lips_open(zoo, "lips-basic", &cpu, BATCH, &err);
+    assert_ok(lips, err);
     const json_t *contract = json_object_get(zoo_manifest(zoo, "lips-basic", &err), "contract");
-    const json_t *wanted = json_object_get(json_object_get(contract, "crop"), what);
-    struct point p = affine_apply(to_crop, (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2});
-    assert_float_equal((p.x + 0.5) / 96, json_number_value(json_array_get(wanted, 0)), 0.01);
-    assert_float_equal((p.y + 0.5) / 96, json_number_value(json_array_get(wanted, 1)), 0.01);
-}
-
-static void test_the_crop_puts_the_face_where_the_contract_says(void **state) {
-    _cleanup_lips_ struct lips *lips = open_shipped("lips-basic");
+    const json_t *points = json_object_get(json_object_get(contract, "crop"), "points");
+    /* FFHQ's points in 256 x 256; the crop is columns 62 to 194 and rows 65 to 241. */
     struct point landmarks[] = {place(96.49, 119.97), place(159.45, 120.1), place(128.32, 157.01),
                                 place(100.63, 185.71), place(156.54, 185.58)};
     struct affine crop = lips_crop(lips, landmarks), to_crop = affine_inverse(crop);
-    assert_place(&to_crop, landmarks[0], landmarks[1], "eyes");
-    assert_place(&to_crop, landmarks[3], landmarks[4], "mouth");
+    for (size_t i = 0; i < 5; i++) {
+        const json_t *wanted = json_array_get(points, i);
+        struct point p = affine_apply(&to_crop, landmarks[i]);
+        assert_float_equal((p.x + 0.5) / 96, json_number_value(json_array_get(wanted, 0)), 0.002);
+        assert_float_equal((p.y + 0.5) / 96, json_number_value(json_array_get(wanted, 1)), 0.002);
+    }
+    struct point corner = affine_apply(&crop, (struct point){-0.5f, -0.5f}), want = place(62, 65);
+    assert_float_equal(corner.x, want.x, 0.2);
+    assert_float_equal(corner.y, want.y, 0.2);
     assert_float_equal(hypot(crop.a, crop.d) / hypot(crop.b, crop.e), 0.75, 1e-4);
 }
 

@@ -65,13 +65,12 @@ static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) 
     static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC};
     if (!cli_value(cli, "video") || !cli_value(cli, "audio"))
         return error_set(err, ERR_USAGE, "say what to dub with --video FILE and --audio FILE");
-    struct models_options options = {0};
-    _cleanup_free_ char *graphs = NULL;
+    _cleanup_model_flags_ struct model_flags flags = {0};
     int64_t batch;
-    if (!read_models_options(cli, &options, &graphs, err) ||
+    if (!model_flags_read(cli, &flags, err) ||
         !cli_integer(cli, "batch", 0, 1, 1024, &batch, err))
         return false;
-    options.batch = (int)batch;
+    flags.options.batch = (int)batch;
     const char *temporary = getenv("TMPDIR");
     bench->directory = directory_make_temporary(temporary ? temporary : "/tmp", "mela-bench", err);
     if (!bench->directory)
@@ -80,7 +79,7 @@ static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) 
     _cleanup_free_ char *cache = xasprintf("%s/cache", bench->directory);
     return (bench->store = store_open(url, NULL, err)) &&
            (bench->cache = cache_open(cache, 1LL << 36, err)) &&
-           (bench->models = models_load(&options, pools, ARRAY_LENGTH(pools), err)) &&
+           (bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err)) &&
            make_campaign(cli, bench, err);
 }
 

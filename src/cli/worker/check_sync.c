@@ -8,7 +8,10 @@
 enum { LAG_MAX = 8 }; /* frames looked at either way */
 
 struct measures {
-    double *opening, *energy, *seconds; /* one a frame; opening NAN without a face */
+    double *opening, *energy; /* one a frame; opening NAN without a face */
+    struct span {
+        double start, end; /* seconds */
+    } *shown;
     size_t count, capacity;
     size_t faces;
 };
@@ -16,29 +19,29 @@ struct measures {
 static void measures_free(struct measures *measures) {
     free(measures->opening);
     free(measures->energy);
-    free(measures->seconds);
+    free(measures->shown);
 }
 
-static void add(struct measures *m, double opening, double seconds) {
+static void add(struct measures *m, double opening, struct span shown) {
     if (m->count == m->capacity) {
         m->capacity = MAX(m->capacity * 2, 1024);
         m->opening = xreallocarray(m->opening, m->capacity, sizeof *m->opening);
         m->energy = xreallocarray(m->energy, m->capacity, sizeof *m->energy);
-        m->seconds = xreallocarray(m->seconds, m->capacity, sizeof *m->seconds);
+        m->shown = xreallocarray(m->shown, m->capacity, sizeof *m->shown);
     }
     m->opening[m->count] = opening;
-    m->seconds[m->count++] = seconds;
+    m->shown[m->count++] = shown;
     m->faces += !isnan(opening);
 }
 
-/* Loudness heard while a frame is on the screen: the mean of the mel bands over 50 ms around its middle. */
-static double energy_at(const struct mel *mel, double seconds) {
+/* Root mean square of the sound heard while a frame is on the screen. */
+static double energy_at(const struct audio *audio, double start, double end) {
     double sum = 0;
-    int64_t middle = llround(seconds * MEL_PER_SECOND);
-    for (int64_t i = middle - 2; i <= middle + 2; i++)
-        for (int band = 0; band < MEL_BANDS; band++)
-            sum += i >= 0 && i < mel->frames ? mel->values[i * MEL_BANDS + band] : -4.0;
-    return sum / (5 * MEL_BANDS);
+    int64_t first = CLAMP(llround(start * AUDIO_RATE), 0, audio->count);
+    int64_t last = CLAMP(llround(end * AUDIO_RATE), first, audio->count);
+    for (int64_t i = first; i < last; i++)
+        sum += (double)audio->samples[i] * audio->samples[i];
+    return last > first ? sqrt(sum / (double)(last - first)) : 0;
 }
 
 /* Pearson's r of opening[i] against energy[i - lag]; NAN when either does not vary. */
@@ -87,14 +90,13 @@ static void networks_close(struct networks *n) {
 }
 
 static bool networks_open(struct cli *cli, struct networks *n, struct error *err) {
-    struct models_options options = {0};
-    _cleanup_free_ char *graphs = NULL;
-    if (!read_models_options(cli, &options, &graphs, err) ||
-        !(n->zoo = zoo_open(options.manifests, options.directory, err)))
+    _cleanup_model_flags_ struct model_flags flags = {0};
+    if (!model_flags_read(cli, &flags, err) ||
+        !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
         return false;
-    zoo_set_cache(n->zoo, graphs);
-    return (n->detector = detector_open(n->zoo, "blazeface-128", &options.device, err)) &&
-           (n->mesh = mesh_open(n->zoo, "face-mesh", &options.device, err));
+    zoo_set_cache(n->zoo, flags.graphs);
+    return (n->detector = detector_open(n->zoo, "blazeface-128", &flags.options.device, err)) &&
+           (n->mesh = mesh_open(n->zoo, "face-mesh", &flags.options.device, err));
 }
 
 /* The largest face's mouth opening, NAN without one. */
@@ -140,8 +142,8 @@ static bool measure_video(struct networks *n, const char *path, struct measures 
         double opening;
         if (!measure_frame(n, frame, &face, &following, &opening, err))
             return false;
-        double ticks = (double)frame->pts + (double)frame->duration / 2;
-        add(out, opening, ticks * info->time_base_num / info->time_base_den);
+        double tick = (double)info->time_base_num / info->time_base_den;
+        add(out, opening, (struct span){(double)frame->pts * tick, (double)(frame->pts + frame->duration) * tick});
     }
 }
 
@@ -180,15 +182,13 @@ static void print_text(const json_t *json) {
 static bool run(struct cli *cli, struct error *err) {
     const char *path = cli_argument(cli, 0), *audio_path = cli_value(cli, "audio");
     _cleanup_audio_ struct audio audio = {0};
-    _cleanup_mel_ struct mel mel = {0};
     _cleanup_(networks_close) struct networks networks = {0};
     _cleanup_(measures_free) struct measures measures = {0}, original = {0};
     if (!audio_read(audio_path ? audio_path : path, &audio, err) || !networks_open(cli, &networks, err) ||
         !measure_video(&networks, path, &measures, err))
         return false;
-    mel_make(&audio, &mel);
     for (size_t i = 0; i < measures.count; i++)
-        measures.energy[i] = energy_at(&mel, measures.seconds[i]);
+        measures.energy[i] = energy_at(&audio, measures.shown[i].start, measures.shown[i].end);
     if (cli_value(cli, "original") && !measure_video(&networks, cli_value(cli, "original"), &original, err))
         return false;
     _cleanup_json_ json_t *json = report(&measures, &original);

@@ -33,29 +33,33 @@ static bool read_numbers(struct cli *cli, struct worker_options *options, struct
     return true;
 }
 
-bool read_models_options(struct cli *cli, struct models_options *options, char **graphs, struct error *err) {
+bool model_flags_read(struct cli *cli, struct model_flags *flags, struct error *err) {
     const struct config *config = cli_config(cli, err);
     int64_t threads;
     if (!config || !cli_integer(cli, "threads", 0, 1, 1024, &threads, err) ||
-        !device_parse(config_get(config, "device"), &options->device, err))
+        !device_parse(config_get(config, "device"), &flags->options.device, err) ||
+        !(flags->directory = cli_models_directory(cli, err)) || !(flags->manifests = cli_manifests_directory(cli, err)))
         return false;
-    options->device.threads = (int)threads;
-    options->directory = config_get(config, "models");
-    options->manifests = config_get(config, "manifests");
-    if (!options->directory || !options->manifests)
-        return error_set(err, ERR_USAGE,
-                         "say where the models are with --models DIR and their manifests with "
-                         "--manifests DIR");
-    *graphs = xasprintf("%s/.optimized", options->directory);
-    options->cache_directory = *graphs;
+    flags->graphs = xasprintf("%s/.optimized", flags->directory);
+    flags->options.device.threads = (int)threads;
+    flags->options.directory = flags->directory;
+    flags->options.manifests = flags->manifests;
+    flags->options.cache_directory = flags->graphs;
     return true;
+}
+
+void model_flags_free(struct model_flags *flags) {
+    free(flags->directory);
+    free(flags->manifests);
+    free(flags->graphs);
 }
 
 static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
-    _cleanup_free_ char *data = cli_data_directory(cli, err), *graphs = NULL;
+    _cleanup_model_flags_ struct model_flags models = {0};
+    _cleanup_free_ char *data = cli_data_directory(cli, err);
     if (!data)
         return false;
     _cleanup_free_ char *work =
@@ -70,9 +74,10 @@ static bool run(struct cli *cli, struct error *err) {
     const char *wanted = cli_value(cli, "pools");
     if (!options.store_url)
         return error_set(err, ERR_USAGE, "say where the farm keeps its objects with --store URL");
-    return parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) &&
-           read_numbers(cli, &options, err) && read_models_options(cli, &options.models, &graphs, err) &&
-           worker_run(&options, err);
+    if (!parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) || !model_flags_read(cli, &models, err))
+        return false;
+    options.models = models.options;
+    return read_numbers(cli, &options, err) && worker_run(&options, err);
 }
 
 static const struct cli_option options[] = {

@@ -13,6 +13,11 @@ local function end_jobs(campaign, language, by)
     end)
 end
 
+local function emit_language(campaign, language, state)
+    emit(campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"%s"}',
+        campaign, language, state))
+end
+
 local function end_campaign(campaign, state)
     local key = campaign_key(campaign)
     call('HSET', key, 'state', state, 'finished', now)
@@ -57,8 +62,7 @@ local function die(job, error, ...)
     if language then
         call('HSET', key, 'lang:' .. language, 'failed', 'by:' .. language, job.suffix)
         end_jobs(job.campaign, language, job.suffix)
-        emit(job.campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"failed"}',
-            job.campaign, language))
+        emit_language(job.campaign, language, 'failed')
         local failed, of = languages_in(job.campaign, 'failed')
         all = failed == of
     end

@@ -1,6 +1,7 @@
 -- include: index
--- Jobs, their states and the one function that moves them. A job's record is the hash job:<id>; every field stays below
--- 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's hashes.
+-- Jobs, their states and the one function that moves them. A job's record is the hash job:<id>; every field stays
+-- below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's
+-- hashes.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
 local counters, woken, classes = {}, {}, {}
@@ -60,8 +61,8 @@ local function ready_key(job) return P .. 'ready:' .. job.pool .. ':' .. job.cam
 local function fair_key(job) return P .. 'fair:' .. job.pool .. ':' .. class_of(job.campaign) end
 local function delayed_key(job) return P .. 'delayed:' .. job.pool .. ':' .. class_of(job.campaign) end
 
--- Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs starts at the virtual time
--- of its pool and class, or where it left off if that is later.
+-- Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs starts at the virtual
+-- time of its pool and class, or where it left off if that is later.
 local function enter_ready(job)
     call('ZADD', ready_key(job), job.seq, job.suffix)
     woken[job.pool] = true

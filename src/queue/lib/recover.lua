@@ -14,8 +14,8 @@ local function expire(job)
     if not contains(by, job.worker) then by = (by == '' and '' or by .. ' ') .. job.worker end
     local _, workers = by:gsub('%S+', '')
     if workers >= CRASHED_WORKERS_MAX or crashes >= CRASHES_MAX then
-        die(job, cjson.encode({code = 'job.crashed', message = 'attempt ' .. job.attempt .. ' lost its worker; the workers lost were ' .. by}),
-            'crashes', crashes, 'crashed_by', by)
+        local message = 'attempt ' .. job.attempt .. ' lost its worker; the workers lost were ' .. by
+        die(job, cjson.encode({code = 'job.crashed', message = message}), 'crashes', crashes, 'crashed_by', by)
     else
         move(job, 'ready', 0, 'crashes', crashes, 'crashed_by', by)
         emit_job(job)

@@ -1,0 +1,183 @@
+/* Rings between threads, files and child processes. */
+#include "store_fixture.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "base/digest.h"
+#include "base/ring.h"
+
+enum { ITEMS = 20000, PRODUCERS = 3 };
+
+struct producer {
+    struct ring *ring;
+    char *first; /* pushes first[0] to first[ITEMS - 1], as addresses */
+    bool ok;
+};
+
+static void *produce(void *context) {
+    struct producer *producer = context;
+    producer->ok = true;
+    for (int i = 0; i < ITEMS; i++)
+        producer->ok &= ring_push(producer->ring, producer->first + i);
+    return NULL;
+}
+
+static void ring_between_threads(void **state) {
+    _cleanup_ring_ struct ring *ring = ring_new(4);
+    _cleanup_free_ char *all = xcalloc(PRODUCERS, ITEMS);
+    struct producer producers[PRODUCERS];
+    pthread_t threads[PRODUCERS];
+    char *last[PRODUCERS] = {0};
+    for (int i = 0; i < PRODUCERS; i++) {
+        producers[i] = (struct producer){ring, all + i * ITEMS, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
+    }
+    for (int i = 0; i < PRODUCERS * ITEMS; i++) {
+        char *item = ring_pop(ring);
+        assert_non_null(item);
+        char **before = &last[(item - all) / ITEMS];
+        assert_true(!*before || item == *before + 1); /* nothing lost, each producer's in order */
+        *before = item;
+    }
+    for (int i = 0; i < PRODUCERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(producers[i].ok);
+    }
+    ring_close(ring);
+    assert_null(ring_pop(ring));
+}
+
+static void ring_close_keeps_items(void **state) {
+    _cleanup_ring_ struct ring *ring = ring_new(2);
+    int a, b;
+    assert_true(ring_push(ring, &a) && ring_push(ring, &b));
+    ring_close(ring);
+    assert_false(ring_push(ring, &a));
+    assert_ptr_equal(ring_pop(ring), &a);
+    assert_ptr_equal(ring_pop(ring), &b);
+    assert_null(ring_pop(ring));
+}
+
+static void *pop_one(void *ring) { return ring_pop(ring); }
+
+static void *push_one(void *ring) { return ring_push(ring, ring) ? ring : NULL; }
+
+static void ring_abort_wakes_both_sides(void **state) {
+    _cleanup_ring_ struct ring *empty = ring_new(1), *full = ring_new(1);
+    int item;
+    assert_true(ring_push(full, &item));
+    pthread_t consumer, producer;
+    assert_int_equal(pthread_create(&consumer, NULL, pop_one, empty), 0);
+    assert_int_equal(pthread_create(&producer, NULL, push_one, full), 0);
+    ring_abort(empty);
+    ring_abort(full);
+    void *popped, *pushed;
+    pthread_join(consumer, &popped);
+    pthread_join(producer, &pushed);
+    assert_null(popped);
+    assert_null(pushed);
+    assert_null(ring_pop(full));
+    assert_ptr_equal(ring_drain(full), &item);
+    assert_null(ring_drain(full));
+}
+
+static void files(void **state) {
+    struct error err;
+    _cleanup_free_ char *path = xasprintf("%s/a/b/file", (char *)*state),
+                        *folder = xasprintf("%s/a/b", (char *)*state);
+    assert_code(file_write_atomic(path, "x", 1, 0600, &err), ERR_IO, err);
+    assert_ok(directory_make(folder, &err), err);
+    assert_ok(directory_make(folder, &err), err);
+    assert_ok(file_write_atomic(path, "first", 5, 0600, &err), err);
+    assert_ok(file_write_atomic(path, "second", 6, 0640, &err), err);
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0640);
+    _cleanup_buffer_ struct buffer out = {0};
+    assert_code(file_read(path, 5, &out, &err), ERR_STORE_TOO_LARGE, err);
+    buffer_clear(&out);
+    assert_ok(file_read(path, 6, &out, &err), err);
+    assert_string_equal(out.data, "second");
+    char hex[SHA256_HEX + 1];
+    int64_t bytes;
+    assert_ok(sha256_file(path, hex, &bytes, &err), err);
+    assert_int_equal(bytes, 6);
+    assert_string_equal(hex, "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4");
+    assert_code(file_read(folder, 10, &out, &err), ERR_IO, err);
+    assert_code(file_read("/nonexistent", 10, &out, &err), ERR_IO, err);
+    assert_code(directory_make(path, &err) && directory_make("/dev/null/x", &err), ERR_IO, err);
+}
+
+static void tree_remove_follows_no_links(void **state) {
+    struct error err;
+    _cleanup_free_ char *keep = xasprintf("%s/keep", (char *)*state),
+                        *tree = xasprintf("%s/tree/deep", (char *)*state);
+    _cleanup_free_ char *link = xasprintf("%s/link", tree), *top = xasprintf("%s/tree", (char *)*state);
+    assert_ok(directory_make(keep, &err) && directory_make(tree, &err), err);
+    assert_int_equal(symlink(keep, link), 0);
+    tree_remove(top);
+    tree_remove(top);
+    assert_int_equal(access(top, F_OK), -1);
+    assert_int_equal(access(keep, F_OK), 0);
+}
+
+static void child_runs(void **state) {
+    struct error err;
+    _cleanup_free_ char *log = xasprintf("%s/log", (char *)*state);
+    pid_t pid = child_start((const char *const[]){"sh", "-c", "echo out; echo err >&2; cat; exit 3", NULL},
+                            log, &err);
+    assert_ok(pid > 0, err);
+    int status = 0;
+    assert_true(child_wait(pid, -1, &status));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    _cleanup_buffer_ struct buffer out = {0};
+    assert_ok(file_read(log, 100, &out, &err), err);
+    assert_string_equal(out.data, "out\nerr\n");
+}
+
+static void child_that_does_not_start(void **state) {
+    struct error err;
+    assert_code(child_start((const char *const[]){"/nonexistent/program", NULL}, NULL, &err) > 0,
+                ERR_CHILD_FAILED, err);
+    assert_non_null(strstr(err.message, "/nonexistent/program"));
+    assert_code(child_start((const char *const[]){"true", NULL}, "/nonexistent/log", &err) > 0, ERR_IO, err);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left to reap */
+}
+
+static void child_stops(void **state) {
+    struct error err;
+    int status;
+    pid_t gentle = child_start((const char *const[]){"sleep", "60", NULL}, NULL, &err);
+    assert_ok(gentle > 0, err);
+    assert_false(child_wait(gentle, 0, &status));
+    status = child_stop(gentle, 10000);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    _cleanup_free_ char *script =
+        xasprintf("trap '' TERM; echo >&%d; exec %d>&-; while :; do sleep 1; done", ready[1], ready[1]);
+    pid_t deaf = child_start((const char *const[]){"sh", "-c", script, NULL}, NULL, &err);
+    assert_ok(deaf > 0, err);
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1); /* the trap is set */
+    status = child_stop(deaf, 50);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+#define in_directory(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ring_between_threads),        cmocka_unit_test(ring_close_keeps_items),
+        cmocka_unit_test(ring_abort_wakes_both_sides), in_directory(files),
+        in_directory(tree_remove_follows_no_links),    in_directory(child_runs),
+        cmocka_unit_test(child_that_does_not_start),   cmocka_unit_test(child_stops),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
