@@ -314,9 +314,10 @@ static bool fetch(struct client *client, const char *path, struct transfer *tran
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
     transfer->offset = ftello(transfer->file);
     answer_free(&transfer->answer);
+    /* Not CURLOPT_RESUME_FROM, which takes a whole object (200) for a failure. */
+    _cleanup_free_ char *range = xasprintf("Range: bytes=%lld-", (long long)transfer->offset);
+    add_header(&headers, transfer->offset > 0 ? range : NULL);
     prepare(client, "GET", path, &headers);
-    if (transfer->offset > 0)
-        curl_easy_setopt(client->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)transfer->offset);
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, save);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, transfer);
     watch_transfer(transfer);

@@ -167,8 +167,7 @@ static void check_store(struct doctor *doctor) {
     struct error err;
     const char *named = config_get(doctor->config, "store");
     _cleanup_free_ char *url = named ? xstrdup(named) : xasprintf("file://%s/store", doctor->data);
-    struct store_options options = {.endpoint = config_get(doctor->config, "s3_endpoint")};
-    _cleanup_store_ struct store *store = store_open(url, options.endpoint ? &options : NULL, &err);
+    _cleanup_store_ struct store *store = store_open(url, NULL, &err);
     if (store && try_store(store, &err))
         find(doctor, "store", VERDICT_OK, "", "%s writes, reads and creates conditionally", url);
     else
@@ -232,6 +231,7 @@ const struct command command_doctor = {
     .help = "Exit status 1 when something fails.\n\nExample:\n  mela doctor --store s3://studio/mela\n",
     .options =
         (const struct cli_option[]){{"store", "URL", "the store to try; default: the data directory's"},
+                                    {"s3-endpoint", "URL", "S3 server other than AWS"},
                                     {"models", "DIR", "folder with model weights"},
                                     {0}},
     .run = run,

@@ -41,6 +41,7 @@ const struct command command_serve = {
         (const struct cli_option[]){
             {"redis", "URL", "redis://[user:password@]host:port[/db] or unix:///path"},
             {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
+            {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
             {"keys", "FILE", "JSON file with the hashes of the API keys"},
             {"listen", "ADDRESS", "address and port, default 127.0.0.1:7420"},
             {"farm", "NAME", "namespace of the farm in Redis, default mela"},

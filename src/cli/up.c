@@ -218,6 +218,7 @@ const struct command command_up = {
         (const struct cli_option[]){
             {"store", "URL",
              "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
+            {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
             {"workers", "N",
              "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
             {"models", "DIR", "folder with model weights; default: models in the data directory"},

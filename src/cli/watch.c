@@ -357,7 +357,7 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
         return false;
     bool running = strcmp(state_of(&watch), "running") == 0;
     if (running && !watch.terminal && !cli_json(cli))
-        printf("%s: running, %zu languages\n", id, watch.row_count - 1);
+        printf("%s: running, %zu language%s\n", id, watch.row_count - 1, watch.row_count == 2 ? "" : "s");
     watch.current =
         false; /* events before the stream opens are missed: look again at its first sign of life */
     if (running && !listen(&watch, events, err))

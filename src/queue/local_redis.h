@@ -14,8 +14,8 @@ struct local_redis;
 struct local_redis *local_redis_start(const char *directory, struct error *err) must_check;
 /* "unix:///.../redis.sock". Borrowed. */
 const char *local_redis_url(const struct local_redis *redis);
-/* Starts the server again on its data if it has ended; for whoever learns that some child did. *restarted tells
- * whether it had. child.failed when it cannot be started; call again later. */
+/* Starts the server again on its data if it has ended; for whoever learns that some child did. *restarted
+ * tells whether it had. child.failed when it cannot be started; call again later. */
 bool local_redis_tend(struct local_redis *redis, bool *restarted, struct error *err) must_check;
 /* Saves and stops it. */
 void local_redis_stop(struct local_redis *redis);

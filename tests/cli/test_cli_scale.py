@@ -118,7 +118,6 @@ def test_a_redis_that_dies_is_started_again_with_its_data(make_farm):
     campaign = farm.submit()
     wait_for(lambda: workers_of(farm), "a worker")
     [redis] = redis_of(farm)
-    time.sleep(1.5)  # appendfsync everysec: what was acknowledged is on disk after a second
     os.kill(redis, signal.SIGKILL)
     wait_for(lambda: events(farm, "Redis had ended"), "another Redis")
     assert redis_of(farm) not in ([], [redis])

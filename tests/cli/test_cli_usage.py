@@ -146,3 +146,10 @@ def test_models_go_through_the_store(mela):
     (mela.folder / "here" / "face-mesh.onnx").unlink()
     done = mela("models", "pull", *common, "--models", "here")
     assert "[model.hash_mismatch]" in done.stderr and list((mela.folder / "here").iterdir()) == []
+
+
+def test_the_s3_endpoint_of_the_settings_reaches_the_store(mela):
+    (mela.folder / "farm.json").write_text('{"s3_endpoint": "http://127.0.0.1:1", "store": "s3://bucket"}')
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    found = {f["check"]: f for f in json.loads(mela("doctor", "--json", **keys).stdout)}
+    assert found["store"]["result"] == "fail" and "127.0.0.1" in found["store"]["message"]

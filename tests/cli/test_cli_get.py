@@ -1,0 +1,100 @@
+"""Fetching over lines that break: a small HTTP server plays the farm, since a real one cannot be made to fail on cue."""
+import http.server
+import json
+import threading
+
+import pytest
+
+VIDEO = bytes(range(256)) * 4000
+PART = ".c-hi-final.3.mp4.part"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self, status, body, **headers):
+        self.send_response(status)
+        for name, value in {"Content-Length": len(body), **headers}.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        return self.wfile
+
+    def do_GET(self):
+        farm = self.server
+        if self.path == "/v1/jobs/c/hi/join":
+            body = json.dumps({"state": "done", "artifact": "campaigns/c/hi/final.3.mp4"}).encode()
+            self.answer(200, body).write(body)
+        elif self.path == "/v1/campaigns/c/files/hi/final.mp4":
+            farm.ranges.append(self.headers["Range"])
+            self.send_video(farm)
+        else:
+            body = b"<html>an intermediary's page</html>"
+            self.answer(502, body).write(body)
+
+    def send_video(self, farm):
+        start = int((self.headers["Range"] or "bytes=0-").split("=")[1].rstrip("-"))
+        if not farm.gives_ranges:
+            start = 0
+        if start >= len(VIDEO):
+            self.answer(416, b"", Content_Range=f"bytes */{len(VIDEO)}")
+            return
+        rest = VIDEO[start:]
+        out = self.answer(206 if start else 200, rest,
+                          **({"Content_Range": f"bytes {start}-{len(VIDEO) - 1}/{len(VIDEO)}"} if start else {}))
+        out.write(rest[:farm.breaks_after])
+        if farm.breaks_after is not None:
+            self.close_connection = True
+
+
+@pytest.fixture
+def server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.ranges, server.gives_ranges, server.breaks_after = [], True, None
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def get(mela, server):
+    return lambda: mela("get", "c", "--language", "hi", "-o", "out", "--address", f"http://127.0.0.1:{server.server_port}")
+
+
+def check_fetched(mela, done):
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "out/c-hi.mp4\n"
+    assert (mela.folder / "out/c-hi.mp4").read_bytes() == VIDEO
+    assert [f.name for f in (mela.folder / "out").iterdir()] == ["c-hi.mp4"]
+
+
+def test_a_fetch_that_broke_is_continued(mela, server, get):
+    server.breaks_after = 100_000
+    done = get()
+    assert done.returncode == 3 and "[api.unreachable]" in done.stderr
+    assert [f.name for f in (mela.folder / "out").iterdir()] == [PART]
+    server.breaks_after = None
+    check_fetched(mela, get())
+    assert server.ranges == [None, "bytes=100000-"]
+
+
+def test_a_part_is_dropped_when_the_farm_sends_all(mela, server, get):
+    (mela.folder / "out").mkdir()
+    (mela.folder / "out" / PART).write_bytes(b"x" * 5000)
+    server.gives_ranges = False
+    check_fetched(mela, get())
+
+
+def test_a_part_of_full_length_is_fetched_anew(mela, server, get):
+    (mela.folder / "out").mkdir()
+    (mela.folder / "out" / PART).write_bytes(b"x" * len(VIDEO))
+    check_fetched(mela, get())
+    assert server.ranges == [f"bytes={len(VIDEO)}-", None]
+
+
+def test_an_answer_that_is_not_the_farms_is_told_by_its_status(mela, server):
+    error = mela.error(3, "api.unreachable", "list", "--address", f"http://127.0.0.1:{server.server_port}")
+    assert "502" in error["message"]
