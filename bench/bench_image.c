@@ -23,12 +23,8 @@ static void crop(struct scene *s) { image_crop(s->frame, &s->crop_to_frame, s->s
 static void blend(struct scene *s) { image_blend(s->frame, &s->crop_to_frame, s->size, s->rgb, s->mask); }
 static void letterbox(struct scene *s) { image_letterbox(s->frame, s->size, s->size, s->rgb, &s->to_frame); }
 static void swap(struct scene *s) { image_swap_rb(s->rgb, s->size, s->size); }
-static void shrink(struct scene *s) {
-    image_resize(s->rgb, s->size, s->size, s->other, s->size / 4, s->size / 4);
-}
-static void grow(struct scene *s) {
-    image_resize(s->other, s->size / 2, s->size / 2, s->rgb, s->size, s->size);
-}
+static void shrink(struct scene *s) { image_resize(s->rgb, s->size, s->size, s->other, s->size / 4, s->size / 4); }
+static void grow(struct scene *s) { image_resize(s->other, s->size / 2, s->size / 2, s->rgb, s->size, s->size); }
 
 /* The lower half of a face: 36 points, as many as the mesh's jaw and cheek line. */
 static void mask(struct scene *s) {
@@ -46,16 +42,15 @@ static int64_t now_ns(void) {
     return time.tv_sec * (int64_t)1000000000 + time.tv_nsec;
 }
 
-static void measure(const char *name, struct scene *scene, int format, int pixels,
-                    void (*run)(struct scene *scene)) {
+static void measure(const char *name, struct scene *scene, int format, int pixels, void (*run)(struct scene *scene)) {
     run(scene);
     int64_t start = now_ns(), took = 0;
     int calls = 0;
     for (; took < NANOSECONDS_EACH; took = now_ns() - start, calls++)
         run(scene);
     double each = (double)took / calls;
-    printf("{\"bench\":\"image.%s\",\"size\":%d,\"bits\":%d,\"ns_per_call\":%.0f,\"ns_per_pixel\":%.3f}\n",
-           name, scene->size, format == AV_PIX_FMT_YUV420P ? 8 : 10, each, each / pixels);
+    printf("{\"bench\":\"image.%s\",\"size\":%d,\"bits\":%d,\"ns_per_call\":%.0f,\"ns_per_pixel\":%.3f}\n", name,
+           scene->size, format == AV_PIX_FMT_YUV420P ? 8 : 10, each, each / pixels);
 }
 
 static struct frame *make_frame(int format) {
@@ -70,8 +65,7 @@ static struct frame *make_frame(int format) {
         abort();
     for (int plane = 0; plane < 3; plane++)
         for (int i = 0; i < frame->picture->linesize[plane] * (plane ? FRAME_HEIGHT / 2 : FRAME_HEIGHT); i++)
-            frame->picture->data[plane][i] =
-                format == AV_PIX_FMT_YUV420P ? (uint8_t)(i * 7) : (uint8_t)(i & 1 ? 1 : i);
+            frame->picture->data[plane][i] = format == AV_PIX_FMT_YUV420P ? (uint8_t)(i * 7) : (uint8_t)(i & 1 ? 1 : i);
     return frame;
 }
 

@@ -39,8 +39,7 @@ static OrtValue *read_input(char *argument, OrtAllocator *allocator) {
     }
     OrtValue *value;
     float *data;
-    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value),
-          argument);
+    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value), argument);
     check(ort->GetTensorMutableData(value, (void **)&data), argument);
     FILE *f = fopen(path, "rb");
     if (!f)

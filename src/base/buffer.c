@@ -21,9 +21,7 @@ void buffer_append(struct buffer *buffer, const void *data, size_t length) {
     buffer->data[buffer->length] = '\0';
 }
 
-void buffer_append_text(struct buffer *buffer, const char *text) {
-    buffer_append(buffer, text, strlen(text));
-}
+void buffer_append_text(struct buffer *buffer, const char *text) { buffer_append(buffer, text, strlen(text)); }
 
 void buffer_appendf(struct buffer *buffer, const char *format, ...) {
     va_list arguments, again;

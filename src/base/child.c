@@ -32,8 +32,7 @@ static _Noreturn void become(const char *const *argv, int output, pid_t parent, 
 }
 
 pid_t child_start(const char *const *argv, const char *log_path, struct error *err) {
-    _cleanup_close_ int output =
-        log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+    _cleanup_close_ int output = log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
     if (log_path && output < 0) {
         error_set_errno(err, ERR_IO, errno, "cannot write %s", log_path);
         return -1;

@@ -10,10 +10,10 @@
 #define printf_like(text, rest) __attribute__((format(printf, text, rest)))
 
 /* Defines static inline `function##_cleanup` that calls `function(*pointer)` when the pointer is not NULL. */
-#define DEFINE_CLEANUP(type, function)                                                                       \
-    static inline void function##_cleanup(type *pointer) {                                                   \
-        if (*pointer)                                                                                        \
-            function(*pointer);                                                                              \
+#define DEFINE_CLEANUP(type, function)                                                                                 \
+    static inline void function##_cleanup(type *pointer) {                                                             \
+        if (*pointer)                                                                                                  \
+            function(*pointer);                                                                                        \
     }
 
 static inline void cleanup_free_pointer(void *pointer) { free(*(void **)pointer); }
@@ -30,11 +30,11 @@ DEFINE_CLEANUP(FILE *, fclose)
 #define _cleanup_fclose_ _cleanup_(fclose_cleanup)
 
 /* Hands ownership over: returns the pointer's value and leaves NULL behind. */
-#define steal(pointer)                                                                                       \
-    ({                                                                                                       \
-        __typeof__(pointer) stolen_ = (pointer);                                                             \
-        (pointer) = NULL;                                                                                    \
-        stolen_;                                                                                             \
+#define steal(pointer)                                                                                                 \
+    ({                                                                                                                 \
+        __typeof__(pointer) stolen_ = (pointer);                                                                       \
+        (pointer) = NULL;                                                                                              \
+        stolen_;                                                                                                       \
     })
 
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))

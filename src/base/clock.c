@@ -46,8 +46,8 @@ static bool parse_offset(const char *text, int *minutes) {
     if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
         return true;
     int hour, minute, end = 0;
-    if ((text[0] != '+' && text[0] != '-') || sscanf(text + 1, "%2d:%2d%n", &hour, &minute, &end) != 2 ||
-        end != 5 || text[6] != '\0' || hour < 0 || hour > 23 || minute < 0 || minute > 59)
+    if ((text[0] != '+' && text[0] != '-') || sscanf(text + 1, "%2d:%2d%n", &hour, &minute, &end) != 2 || end != 5 ||
+        text[6] != '\0' || hour < 0 || hour > 23 || minute < 0 || minute > 59)
         return false;
     *minutes = (text[0] == '-' ? -1 : 1) * (hour * 60 + minute);
     return true;
@@ -57,8 +57,7 @@ static bool parse_offset(const char *text, int *minutes) {
 static bool is_date_time(const char *text) {
     static const char shape[] = "0000-00-00T00:00:00";
     for (size_t i = 0; shape[i]; i++)
-        if (shape[i] == '0' ? text[i] < '0' || text[i] > '9'
-                            : text[i] != shape[i] && !(i == 10 && text[i] == 't'))
+        if (shape[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != shape[i] && !(i == 10 && text[i] == 't'))
             return false;
     return true;
 }

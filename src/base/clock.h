@@ -15,12 +15,8 @@ struct clock {
 const struct clock *clock_system(void);
 
 static inline int64_t clock_wall_ms(const struct clock *clock) { return clock->wall_ms(clock->context); }
-static inline int64_t clock_monotonic_ns(const struct clock *clock) {
-    return clock->monotonic_ns(clock->context);
-}
-static inline void clock_sleep_ms(const struct clock *clock, int64_t ms) {
-    clock->sleep_ms(clock->context, ms);
-}
+static inline int64_t clock_monotonic_ns(const struct clock *clock) { return clock->monotonic_ns(clock->context); }
+static inline void clock_sleep_ms(const struct clock *clock, int64_t ms) { clock->sleep_ms(clock->context, ms); }
 
 /* "2026-11-08T12:30:00.000Z" for Unix milliseconds; `out` holds 32 bytes. */
 void clock_format_iso(int64_t unix_ms, char out[32]);

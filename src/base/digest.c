@@ -40,8 +40,7 @@ void sha256_of(const void *data, size_t length, unsigned char out[SHA256_BYTES])
     SHA256_Final(out, &context);
 }
 
-void hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
-                 unsigned char out[SHA256_BYTES]) {
+void hmac_sha256(const void *key, size_t key_length, const void *data, size_t length, unsigned char out[SHA256_BYTES]) {
     HMAC(EVP_sha256(), key, (int)key_length, data, length, out, NULL);
 }
 
@@ -76,6 +75,4 @@ bool sha256_file(const char *path, char hex[SHA256_HEX + 1], int64_t *bytes, str
     return true;
 }
 
-bool equal_constant_time(const void *a, const void *b, size_t length) {
-    return CRYPTO_memcmp(a, b, length) == 0;
-}
+bool equal_constant_time(const void *a, const void *b, size_t length) { return CRYPTO_memcmp(a, b, length) == 0; }

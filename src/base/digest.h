@@ -17,8 +17,7 @@ DEFINE_CLEANUP(struct sha256 *, sha256_free)
 #define _cleanup_sha256_ _cleanup_(sha256_free_cleanup)
 
 void sha256_of(const void *data, size_t length, unsigned char out[SHA256_BYTES]);
-void hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
-                 unsigned char out[SHA256_BYTES]);
+void hmac_sha256(const void *key, size_t key_length, const void *data, size_t length, unsigned char out[SHA256_BYTES]);
 /* 2 * length lower-case characters and a NUL. */
 void hex_encode(const void *data, size_t length, char *out);
 /* True for exactly 64 lower-case hex characters. */

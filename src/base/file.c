@@ -45,8 +45,8 @@ bool file_write_atomic(const char *path, const void *data, size_t length, int mo
     _cleanup_close_ int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
         return error_set_errno(err, ERR_IO, errno, "cannot create %s", temporary);
-    if (write_all(descriptor, data, length) && fchmod(descriptor, (mode_t)mode) == 0 &&
-        fsync(descriptor) == 0 && rename(temporary, path) == 0)
+    if (write_all(descriptor, data, length) && fchmod(descriptor, (mode_t)mode) == 0 && fsync(descriptor) == 0 &&
+        rename(temporary, path) == 0)
         return true;
     error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
     unlink(temporary);

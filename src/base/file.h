@@ -7,8 +7,7 @@
 /* Appends the file's bytes to `out`; fails with io, or store.too_large beyond `limit` bytes. */
 bool file_read(const char *path, size_t limit, struct buffer *out, struct error *err) must_check;
 /* Writes through a temporary name, fsync and rename: a reader sees the old file or the whole new one. */
-bool file_write_atomic(const char *path, const void *data, size_t length, int mode,
-                       struct error *err) must_check;
+bool file_write_atomic(const char *path, const void *data, size_t length, int mode, struct error *err) must_check;
 /* mkdir -p with mode 0755; an existing directory is success. */
 bool directory_make(const char *path, struct error *err) must_check;
 /* Removes a file or a whole tree, best effort, following no links. A missing path is success. */

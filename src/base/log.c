@@ -41,8 +41,8 @@ static void write_line(const struct log *log, enum log_level level, json_t *extr
     clock_format_iso(clock_wall_ms(clock_system()), time);
     _cleanup_buffer_ struct buffer out = {0};
     if (isatty(STDERR_FILENO)) {
-        buffer_appendf(&out, "%.12s %-5s %s%s%s", time + 11, level_names[level],
-                       log && log->job_id ? log->job_id : "", log && log->job_id ? ": " : "", message);
+        buffer_appendf(&out, "%.12s %-5s %s%s%s", time + 11, level_names[level], log && log->job_id ? log->job_id : "",
+                       log && log->job_id ? ": " : "", message);
         if (extra) {
             _cleanup_free_ char *text = json_line(extra);
             buffer_appendf(&out, " %s", text);

@@ -3,8 +3,7 @@
 #include "cli/commands.h"
 
 static bool run(struct cli *cli, struct error *err) {
-    _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), false),
-                        *path = xasprintf("/v1/campaigns/%s", id);
+    _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), false), *path = xasprintf("/v1/campaigns/%s", id);
     _cleanup_client_ struct client *client = client_open(cli, err);
     _cleanup_json_ json_t *answer = client ? client_request(client, "DELETE", path, NULL, NULL, err) : NULL;
     if (answer && cli_json(cli))

@@ -62,10 +62,10 @@ const char *cli_value(const struct cli *cli, const char *option);
 const char *cli_nth_value(const struct cli *cli, const char *option, int nth);
 /* The option's value as a whole number within [low, high]; `fallback` when not given. False with usage
  * otherwise. */
-bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high,
-                 int64_t *out, struct error *err) must_check;
-bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high,
-                double *out, struct error *err) must_check;
+bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high, int64_t *out,
+                 struct error *err) must_check;
+bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high, double *out,
+                struct error *err) must_check;
 int cli_argument_count(const struct cli *cli);
 /* NULL behind the last. Borrowed. */
 const char *cli_argument(const struct cli *cli, int index);

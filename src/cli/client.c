@@ -32,9 +32,8 @@ static bool is_default(const struct config *config, const char *name) {
     _cleanup_json_ json_t *all = config_describe(config);
     size_t i;
     json_t *setting;
-    json_array_foreach(all, i, setting) if (strcmp(json_get_string(setting, "name", ""), name) ==
-                                            0) return strcmp(json_get_string(setting, "source", "default"),
-                                                             "default") == 0;
+    json_array_foreach(all, i, setting) if (strcmp(json_get_string(setting, "name", ""), name) == 0) return strcmp(
+        json_get_string(setting, "source", "default"), "default") == 0;
     return true;
 }
 
@@ -54,8 +53,7 @@ static char *find_address(const struct config *config, const char *data) {
 }
 
 /* A farm may be read without a key only to be told so, hence NULL without an error when there is none. */
-static bool find_key(struct cli *cli, const struct config *config, const char *data, char **key,
-                     struct error *err) {
+static bool find_key(struct cli *cli, const struct config *config, const char *data, char **key, struct error *err) {
     const char *file = cli_value(cli, "key-file"), *given = config_get(config, "key");
     _cleanup_free_ char *local = xasprintf("%s/key", data);
     struct error none;
@@ -98,8 +96,8 @@ char *client_escape(const char *text, bool keep_slashes) {
     _cleanup_buffer_ struct buffer out = {0};
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                     strchr("-._~", c) || (keep_slashes && c == '/');
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._~", c) ||
+                     (keep_slashes && c == '/');
         buffer_appendf(&out, plain ? "%c" : "%%%02X", c);
     }
     return buffer_steal(&out);
@@ -128,8 +126,7 @@ static void add_header(struct curl_slist **headers, const char *header) {
 }
 
 /* Resets the handle for `method` on `path`. The URL, headers and error buffer outlive the transfer. */
-static void prepare(struct client *client, const char *method, const char *path,
-                    struct curl_slist **headers) {
+static void prepare(struct client *client, const char *method, const char *path, struct curl_slist **headers) {
     CURL *curl = client->curl;
     _cleanup_free_ char *url = xasprintf("%s%s", client->address, path);
     curl_easy_reset(curl);
@@ -148,8 +145,7 @@ static void prepare(struct client *client, const char *method, const char *path,
 }
 
 static bool unreachable(const struct client *client, CURLcode code, struct error *err) {
-    return error_set(err, ERR_API_UNREACHABLE,
-                     "the farm at %s does not answer (%s); is mela up or mela serve running?",
+    return error_set(err, ERR_API_UNREACHABLE, "the farm at %s does not answer (%s); is mela up or mela serve running?",
                      client->address, client->reason[0] ? client->reason : curl_easy_strerror(code));
 }
 
@@ -275,10 +271,9 @@ bool client_exists(struct client *client, const char *path, bool *exists, struct
     return *exists || answer.status == 404;
 }
 
-bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved,
-                   void *context, struct error *err) {
-    _cleanup_(transfer_free) struct transfer transfer = {
-        .curl = client->curl, .moved = moved, .context = context};
+bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
+                   struct error *err) {
+    _cleanup_(transfer_free) struct transfer transfer = {.curl = client->curl, .moved = moved, .context = context};
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
     _cleanup_fclose_ FILE *input = fopen(file, "rbe");
     struct stat info;
@@ -300,8 +295,7 @@ static size_t save(char *data, size_t size, size_t count, void *context) {
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 400)
         return collect(data, size, count, &transfer->answer);
-    if (status == 200 &&
-        transfer->offset > 0) { /* the object changed, or the farm gives no ranges: all anew */
+    if (status == 200 && transfer->offset > 0) { /* the object changed, or the farm gives no ranges: all anew */
         rewind(transfer->file);
         if (ftruncate(fileno(transfer->file), 0) != 0)
             return 0;
@@ -325,8 +319,7 @@ static bool fetch(struct client *client, const char *path, struct transfer *tran
 }
 
 /* A part that is as long as the object, or longer, has no rest to ask for: all anew. */
-static bool fetch_rest_or_all(struct client *client, const char *path, struct transfer *transfer,
-                              struct error *err) {
+static bool fetch_rest_or_all(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
     if (fetch(client, path, transfer, err))
         return true;
     if (transfer->answer.status != 416 || ftruncate(fileno(transfer->file), 0) != 0)
@@ -335,11 +328,10 @@ static bool fetch_rest_or_all(struct client *client, const char *path, struct tr
     return fetch(client, path, transfer, err);
 }
 
-bool client_download(struct client *client, const char *path, const char *part, const char *file,
-                     client_moved *moved, void *context, struct error *err) {
+bool client_download(struct client *client, const char *path, const char *part, const char *file, client_moved *moved,
+                     void *context, struct error *err) {
     _cleanup_fclose_ FILE *output = fopen(part, "abe");
-    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = moved,
-                                                         .context = context};
+    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = moved, .context = context};
     if (!output || fseeko(output, 0, SEEK_END) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
     if (!fetch_rest_or_all(client, path, &transfer, err))
@@ -365,8 +357,7 @@ static void dispatch(struct stream *stream) {
     struct error none;
     _cleanup_json_ json_t *data =
         stream->data.length ? json_parse(stream->data.data, stream->data.length, &none) : NULL;
-    if (data &&
-        !stream->listener->event(stream->type ? stream->type : "message", data, stream->listener->context))
+    if (data && !stream->listener->event(stream->type ? stream->type : "message", data, stream->listener->context))
         stream->ended = true;
     buffer_clear(&stream->data);
     free(steal(stream->type));
@@ -454,15 +445,13 @@ static void stream_free(struct stream *stream) {
     free(stream->last_id);
 }
 
-bool client_listen(struct client *client, const char *path, const struct client_listener *listener,
-                   struct error *err) {
+bool client_listen(struct client *client, const char *path, const struct client_listener *listener, struct error *err) {
     _cleanup_(stream_free) struct stream stream = {.client = client, .listener = listener};
     const struct clock *clock = clock_system();
     stream.heard_ns = clock_monotonic_ns(clock);
     for (;;) {
         struct error failure = {0};
-        bool closed =
-            connect_once(&stream, path, &failure); /* in order: all was said, or the farm is restarting */
+        bool closed = connect_once(&stream, path, &failure); /* in order: all was said, or the farm is restarting */
         bool lasting = !closed && stream.answer.status >= 400 && stream.answer.status < 500;
         bool patience = clock_monotonic_ns(clock) - stream.heard_ns < (int64_t)LISTEN_PATIENCE_MS * 1000000;
         if (!stream.ended && (lasting || (!closed && !patience))) {

@@ -31,14 +31,14 @@ char *client_escape(const char *text, bool keep_slashes);
 /* Moved so far and in all, in bytes (total 0: not known). */
 typedef void client_moved(int64_t moved, int64_t total, void *context);
 /* Puts a local file's bytes at a path. */
-bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved,
-                   void *context, struct error *err) must_check;
+bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
+                   struct error *err) must_check;
 /* Asks by HEAD whether there is something at the path. */
 bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) must_check;
 /* Fetches a path into a local file, which appears whole or not at all. `part` is where it grows; what an
  * interrupted run left there is continued, so its name must stand for this very object. */
-bool client_download(struct client *client, const char *path, const char *part, const char *file,
-                     client_moved *moved, void *context, struct error *err) must_check;
+bool client_download(struct client *client, const char *path, const char *part, const char *file, client_moved *moved,
+                     void *context, struct error *err) must_check;
 
 struct client_listener {
     /* One event; false ends the stream. `data` is borrowed. */

@@ -20,18 +20,16 @@ static void print_bash(const struct program *program) {
     printf("  esac\n  [ \"$COMP_CWORD\" = 1 ] && words='");
     for (const struct command *const *command = program->commands; *command; command++)
         printf(" %s", (*command)->name);
-    printf(
-        "'\n  case $word in\n"
-        "  -*) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\") ;;\n"
-        "  *) if [ \"$COMP_CWORD\" = 1 ]; then mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
-        "     else mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); fi ;;\n"
-        "  esac\n}\ncomplete -o filenames -F _mela mela\n");
+    printf("'\n  case $word in\n"
+           "  -*) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\") ;;\n"
+           "  *) if [ \"$COMP_CWORD\" = 1 ]; then mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+           "     else mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); fi ;;\n"
+           "  esac\n}\ncomplete -o filenames -F _mela mela\n");
 }
 
 static bool run(struct cli *cli, struct error *err) {
     if (strcmp(cli_argument(cli, 0), "bash") != 0)
-        return error_set(err, ERR_USAGE, "there is completion for bash only, not for \"%s\"",
-                         cli_argument(cli, 0));
+        return error_set(err, ERR_USAGE, "there is completion for bash only, not for \"%s\"", cli_argument(cli, 0));
     print_bash(cli_program(cli));
     return true;
 }

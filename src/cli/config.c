@@ -13,17 +13,15 @@ static bool run(struct cli *cli, struct error *err) {
     size_t i;
     json_t *setting;
     json_array_foreach(settings, i, setting)
-        printf("%-12s %-28s %-14s %s\n", json_get_string(setting, "name", ""),
-               json_get_string(setting, "value", "-"), json_get_string(setting, "source", ""),
-               json_get_string(setting, "help", ""));
+        printf("%-12s %-28s %-14s %s\n", json_get_string(setting, "name", ""), json_get_string(setting, "value", "-"),
+               json_get_string(setting, "source", ""), json_get_string(setting, "help", ""));
     return true;
 }
 
 const struct command command_config = {
     .name = "config",
     .summary = "print every setting and where its value comes from",
-    .help =
-        "A flag of the same name wins over the environment (MELA_<NAME>), that over farm.json, that over the "
-        "default. Secrets are not shown.\n\nExample:\n  MELA_WORKERS=4 mela config\n",
+    .help = "A flag of the same name wins over the environment (MELA_<NAME>), that over farm.json, that over the "
+            "default. Secrets are not shown.\n\nExample:\n  MELA_WORKERS=4 mela config\n",
     .run = run,
 };

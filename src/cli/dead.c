@@ -11,8 +11,7 @@ static void print_job(const json_t *job) {
     printf("%.16sZ  %s  (%lld attempts, %lld errors, %lld crashes)\n    %s [%s]\n", time,
            json_get_string(job, "id", ""), (long long)json_get_integer(job, "attempt", 0),
            (long long)json_get_integer(job, "errors", 0), (long long)json_get_integer(job, "crashes", 0),
-           json_get_string(error, "message", "no reason is known"),
-           json_get_string(error, "code", "internal"));
+           json_get_string(error, "message", "no reason is known"), json_get_string(error, "code", "internal"));
 }
 
 static bool run(struct cli *cli, struct error *err) {

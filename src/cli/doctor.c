@@ -28,19 +28,19 @@ struct doctor {
 };
 
 /* `advice`: what to do about it; "" when there is nothing to do. */
-static void find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice,
-                 const char *format, ...) printf_like(5, 6);
+static void find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice, const char *format,
+                 ...) printf_like(5, 6);
 
-static void find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice,
-                 const char *format, ...) {
+static void find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice, const char *format,
+                 ...) {
     char text[1200];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     doctor->failed |= verdict == VERDICT_FAIL;
-    json_array_append_new(doctor->findings, json_pack("{s:s,s:s,s:s,s:s}", "check", what, "result",
-                                                      verdicts[verdict], "message", text, "advice", advice));
+    json_array_append_new(doctor->findings, json_pack("{s:s,s:s,s:s,s:s}", "check", what, "result", verdicts[verdict],
+                                                      "message", text, "advice", advice));
     if (cli_json(doctor->cli))
         return;
     printf("%-5s %-14s %s\n", verdicts[verdict], what, text);
@@ -72,34 +72,31 @@ static char *output_of(struct doctor *doctor, const char *const *argv, struct er
 
 static void check_redis(struct doctor *doctor) {
     struct error err;
-    _cleanup_free_ char *version =
-        output_of(doctor, (const char *const[]){"redis-server", "--version", NULL}, &err);
+    _cleanup_free_ char *version = output_of(doctor, (const char *const[]){"redis-server", "--version", NULL}, &err);
     int major = 0, minor = 0;
     const char *number = version ? strstr(version, "v=") : NULL;
     if (!version)
-        find(doctor, "redis-server", VERDICT_FAIL, "install it (apt install redis-server); mela up needs it",
-             "%s", err.message);
+        find(doctor, "redis-server", VERDICT_FAIL, "install it (apt install redis-server); mela up needs it", "%s",
+             err.message);
     else if (!number || sscanf(number, "v=%d.%d", &major, &minor) != 2 || major * 100 + minor < 602)
-        find(doctor, "redis-server", VERDICT_FAIL, "install Redis 6.2 or newer", "%.*s",
-             (int)strcspn(version, "\n"), version);
+        find(doctor, "redis-server", VERDICT_FAIL, "install Redis 6.2 or newer", "%.*s", (int)strcspn(version, "\n"),
+             version);
     else
-        find(doctor, "redis-server", VERDICT_OK, "", "version %.*s", (int)strcspn(number + 2, " "),
-             number + 2);
+        find(doctor, "redis-server", VERDICT_OK, "", "version %.*s", (int)strcspn(number + 2, " "), number + 2);
 }
 
 static void check_worker(struct doctor *doctor) {
     struct error err;
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
-    _cleanup_free_ char *text =
-        output_of(doctor, (const char *const[]){program, "version", "--json", NULL}, &err);
+    _cleanup_free_ char *text = output_of(doctor, (const char *const[]){program, "version", "--json", NULL}, &err);
     _cleanup_json_ json_t *version = text ? json_parse(text, strlen(text), &err) : NULL;
     if (version)
         find(doctor, "mela-worker", VERDICT_OK, "", "version %s, FFmpeg %s, ONNX Runtime %s",
              json_get_string(version, "version", "?"), json_get_string(version, "ffmpeg", "?"),
              json_get_string(version, "onnxruntime", "?"));
     else
-        find(doctor, "mela-worker", VERDICT_FAIL,
-             "build or install it next to mela, or set MELA_WORKER to its path", "%s", err.message);
+        find(doctor, "mela-worker", VERDICT_FAIL, "build or install it next to mela, or set MELA_WORKER to its path",
+             "%s", err.message);
 }
 
 /* What a dub needs at least. */
@@ -121,15 +118,13 @@ static void check_models(struct doctor *doctor) {
         size_t i;
         json_t *model;
         json_array_foreach(models, i, model) present |=
-            json_get_bool(model, "present", false) &&
-            strcmp(json_get_string(model, "role", ""), needed[n]) == 0;
+            json_get_bool(model, "present", false) && strcmp(json_get_string(model, "role", ""), needed[n]) == 0;
         if (!present)
             buffer_appendf(&missing, " %s", needed[n]);
     }
     if (missing.length)
-        find(doctor, "models", VERDICT_FAIL,
-             "script/setup makes the free ones; mela models add takes your own", "no model in %s for:%s",
-             directory, missing.data);
+        find(doctor, "models", VERDICT_FAIL, "script/setup makes the free ones; mela models add takes your own",
+             "no model in %s for:%s", directory, missing.data);
     else
         find(doctor, "models", VERDICT_OK, "", "models to detect, mesh and lips are in %s", directory);
 }
@@ -155,10 +150,8 @@ static bool try_store(struct store *store, struct error *err) {
     bool done = store_put(store, key, "mela", 4, 0, err) && store_get(store, key, 16, &text, err);
     if (done && (text.length != 4 || memcmp(text.data, "mela", 4) != 0))
         done = error_set(err, ERR_STORE_UNAVAILABLE, "what was written does not come back");
-    if (done &&
-        (store_put(store, key, "twice", 5, STORE_IF_ABSENT, &again) || again.code != ERR_STORE_EXISTS))
-        done =
-            error_set(err, ERR_STORE_UNAVAILABLE, "it does not honour If-None-Match: * (conditional create)");
+    if (done && (store_put(store, key, "twice", 5, STORE_IF_ABSENT, &again) || again.code != ERR_STORE_EXISTS))
+        done = error_set(err, ERR_STORE_UNAVAILABLE, "it does not honour If-None-Match: * (conditional create)");
     struct error ignored;
     return store_delete(store, key, done ? err : &ignored) && done;
 }
@@ -171,8 +164,8 @@ static void check_store(struct doctor *doctor) {
     if (store && try_store(store, &err))
         find(doctor, "store", VERDICT_OK, "", "%s writes, reads and creates conditionally", url);
     else
-        find(doctor, "store", VERDICT_FAIL, "check --store, the credentials and the bucket's policy",
-             "%s: %s", url, err.message);
+        find(doctor, "store", VERDICT_FAIL, "check --store, the credentials and the bucket's policy", "%s: %s", url,
+             err.message);
 }
 
 static void check_farm(struct doctor *doctor) {
@@ -180,8 +173,7 @@ static void check_farm(struct doctor *doctor) {
     _cleanup_client_ struct client *client = client_open(doctor->cli, &err);
     _cleanup_json_ json_t *pools = client ? client_get(client, "/v1/pools", &err) : NULL;
     if (pools)
-        find(doctor, "farm", VERDICT_OK, "", "the API at %s answers and knows the key",
-             client_address(client));
+        find(doctor, "farm", VERDICT_OK, "", "the API at %s answers and knows the key", client_address(client));
     else if (err.code == ERR_API_UNREACHABLE)
         find(doctor, "farm", VERDICT_WARN, "mela up starts one on this machine", "%s", err.message);
     else
@@ -229,10 +221,9 @@ const struct command command_doctor = {
     .name = "doctor",
     .summary = "check what a farm needs on this machine, and say what to do",
     .help = "Exit status 1 when something fails.\n\nExample:\n  mela doctor --store s3://studio/mela\n",
-    .options =
-        (const struct cli_option[]){{"store", "URL", "the store to try; default: the data directory's"},
-                                    {"s3-endpoint", "URL", "S3 server other than AWS"},
-                                    {"models", "DIR", "folder with model weights"},
-                                    {0}},
+    .options = (const struct cli_option[]){{"store", "URL", "the store to try; default: the data directory's"},
+                                           {"s3-endpoint", "URL", "S3 server other than AWS"},
+                                           {"models", "DIR", "folder with model weights"},
+                                           {0}},
     .run = run,
 };

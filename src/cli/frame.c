@@ -24,9 +24,7 @@ struct cli {
     struct error *err; /* while parsing */
 };
 
-enum {
-    FIRST_KEY = 0x1000
-}; /* of options without a letter: above every character, below the keys of argp itself */
+enum { FIRST_KEY = 0x1000 }; /* of options without a letter: above every character, below the keys of argp itself */
 
 static const struct cli_option universal[] = {{"json", NULL, "results and errors as JSON"},
                                               {"help", NULL, "this text"}};
@@ -64,8 +62,8 @@ const char *cli_value(const struct cli *cli, const char *option) {
     return last;
 }
 
-bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high,
-                 int64_t *out, struct error *err) {
+bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, int64_t low, int64_t high, int64_t *out,
+                 struct error *err) {
     const char *text = cli_value(cli, option);
     char *end = NULL;
     errno = 0;
@@ -77,14 +75,13 @@ bool cli_integer(const struct cli *cli, const char *option, int64_t fallback, in
     return true;
 }
 
-bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high,
-                double *out, struct error *err) {
+bool cli_number(const struct cli *cli, const char *option, double fallback, double low, double high, double *out,
+                struct error *err) {
     const char *text = cli_value(cli, option);
     char *end = NULL;
     double number = text ? strtod(text, &end) : fallback;
     if (text && (!text[0] || *end || !(number >= low && number <= high)))
-        return error_set(err, ERR_USAGE, "--%s is \"%s\", not a number from %g to %g", option, text, low,
-                         high);
+        return error_set(err, ERR_USAGE, "--%s is \"%s\", not a number from %g to %g", option, text, low, high);
     *out = number;
     return true;
 }
@@ -151,8 +148,7 @@ int exit_status_of(enum error_code code) {
 static error_t usage_error(struct cli *cli, const char *format, const char *what) {
     _cleanup_free_ char *message = NULL;
     if (cli->err->code == ERR_NONE && asprintf(&message, format, what) >= 0)
-        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->program->name,
-                  cli->command->name);
+        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->program->name, cli->command->name);
     return EINVAL;
 }
 
@@ -288,8 +284,8 @@ static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
         return true;
     bool two = argc > 2 && argv[2][0] != '-';
     if (!cli->command)
-        return error_set(err, ERR_USAGE, "there is no command \"%s%s%s\"; see %s --help", argv[1],
-                         two ? " " : "", two ? argv[2] : "", cli->program->name);
+        return error_set(err, ERR_USAGE, "there is no command \"%s%s%s\"; see %s --help", argv[1], two ? " " : "",
+                         two ? argv[2] : "", cli->program->name);
     argv += words;
     argc -= words;
     if (cli->command->raw) {
@@ -307,9 +303,9 @@ static void print_error(const struct cli *cli, const struct error *err) {
     const char *code = error_name(err->code);
     if (cli->json) {
         json_t *message = json_string(err->message);
-        _cleanup_json_ json_t *error = json_pack(
-            "{s:{s:s,s:o,s:O*}}", "error", "code", code, "message",
-            message ? message : json_string("(a message that is not UTF-8)"), "details", cli->details);
+        _cleanup_json_ json_t *error =
+            json_pack("{s:{s:s,s:o,s:O*}}", "error", "code", code, "message",
+                      message ? message : json_string("(a message that is not UTF-8)"), "details", cli->details);
         _cleanup_free_ char *line = json_line(error);
         fprintf(stderr, "%s\n", line);
         return;
@@ -317,8 +313,8 @@ static void print_error(const struct cli *cli, const struct error *err) {
     fprintf(stderr, "%s: %s [%s]\n", cli->program->name, err->message, code);
     size_t i;
     json_t *detail;
-    json_array_foreach(cli->details, i, detail) fprintf(
-        stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
+    json_array_foreach(cli->details, i, detail)
+        fprintf(stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
 }
 
 static void cli_free(struct cli *cli) {

@@ -21,8 +21,8 @@ static char *part_name(struct client *client, const char *id, const char *langua
     return NULL;
 }
 
-static bool get_language(struct client *client, const char *id, const char *language, const char *folder,
-                         json_t *files, struct error *err) {
+static bool get_language(struct client *client, const char *id, const char *language, const char *folder, json_t *files,
+                         struct error *err) {
     _cleanup_free_ char *part = part_name(client, id, language, folder, err);
     if (!part)
         return false;
@@ -36,8 +36,7 @@ static bool get_language(struct client *client, const char *id, const char *lang
 }
 
 /* The languages that are done. */
-static bool get_all(struct client *client, const char *id, const char *folder, json_t *files,
-                    struct error *err) {
+static bool get_all(struct client *client, const char *id, const char *folder, json_t *files, struct error *err) {
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", id);
     _cleanup_json_ json_t *campaign = client_get(client, path, err);
     if (!campaign)
@@ -46,11 +45,10 @@ static bool get_all(struct client *client, const char *id, const char *folder, j
     json_t *language;
     json_array_foreach(json_object_get(campaign, "languages"), i,
                        language) if (strcmp(json_get_string(language, "state", ""), "done") == 0 &&
-                                     !get_language(client, id, json_get_string(language, "language", ""),
-                                                   folder, files, err)) return false;
+                                     !get_language(client, id, json_get_string(language, "language", ""), folder, files,
+                                                   err)) return false;
     return json_array_size(files) ||
-           error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them",
-                     id, id);
+           error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them", id, id);
 }
 
 static bool run(struct cli *cli, struct error *err) {
@@ -60,8 +58,8 @@ static bool run(struct cli *cli, struct error *err) {
     _cleanup_free_ char *escaped = language ? client_escape(language, false) : NULL;
     _cleanup_json_ json_t *files = json_array();
     _cleanup_client_ struct client *client = directory_make(folder, err) ? client_open(cli, err) : NULL;
-    if (!client || !(escaped ? get_language(client, id, escaped, folder, files, err)
-                             : get_all(client, id, folder, files, err)))
+    if (!client ||
+        !(escaped ? get_language(client, id, escaped, folder, files, err) : get_all(client, id, folder, files, err)))
         return false;
     size_t i;
     json_t *file;
@@ -83,9 +81,8 @@ const struct command command_get = {
             "not at all; an interrupted fetch is continued.\n\n"
             "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d "
             "--language hi\n",
-    .options =
-        (const struct cli_option[]){{"language", "LANG", "only this one"},
-                                    {"output", "DIR", "where to; made when missing; default: here", 'o'},
-                                    {0}},
+    .options = (const struct cli_option[]){{"language", "LANG", "only this one"},
+                                           {"output", "DIR", "where to; made when missing; default: here", 'o'},
+                                           {0}},
     .run = run,
 };

@@ -22,8 +22,7 @@ static bool run(struct cli *cli, struct error *err) {
     int64_t limit;
     _cleanup_client_ struct client *client =
         cli_integer(cli, "limit", LIST_DEFAULT, 1, 100000, &limit, err) ? client_open(cli, err) : NULL;
-    _cleanup_json_ json_t *campaigns =
-        client ? client_get_list(client, "/v1/campaigns", (size_t)limit, err) : NULL;
+    _cleanup_json_ json_t *campaigns = client ? client_get_list(client, "/v1/campaigns", (size_t)limit, err) : NULL;
     if (!campaigns)
         return false;
     if (cli_json(cli)) {
@@ -37,10 +36,9 @@ static bool run(struct cli *cli, struct error *err) {
     json_array_foreach(campaigns, i, campaign) {
         char submitted[32];
         clock_format_iso(json_get_integer(campaign, "submitted_ms", 0), submitted);
-        printf("%.16sZ  %-9s  %-6s  %4lld/%-4lld jobs  %s\n", submitted,
-               json_get_string(campaign, "state", ""), json_get_string(campaign, "class", ""),
-               (long long)jobs_in(campaign, "done"), (long long)jobs_in_all(campaign),
-               json_get_string(campaign, "id", ""));
+        printf("%.16sZ  %-9s  %-6s  %4lld/%-4lld jobs  %s\n", submitted, json_get_string(campaign, "state", ""),
+               json_get_string(campaign, "class", ""), (long long)jobs_in(campaign, "done"),
+               (long long)jobs_in_all(campaign), json_get_string(campaign, "id", ""));
     }
     return true;
 }

@@ -5,21 +5,18 @@
 
 static bool require(const struct config *config, const char *name, struct error *err) {
     return config_get(config, name) ||
-           error_set(err, ERR_USAGE, "--%s is missing; give it, or set it in farm.json or the environment",
-                     name);
+           error_set(err, ERR_USAGE, "--%s is missing; give it, or set it in farm.json or the environment", name);
 }
 
 static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
-    if (!config || !require(config, "redis", err) || !require(config, "store", err) ||
-        !require(config, "keys", err))
+    if (!config || !require(config, "redis", err) || !require(config, "store", err) || !require(config, "keys", err))
         return false;
     _cleanup_close_ int signals = service_signals(err);
-    struct server_options options = {
-        .address = config_get(config, "listen"),
-        .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
-        .store_url = config_get(config, "store"),
-        .keys_file = config_get(config, "keys")};
+    struct server_options options = {.address = config_get(config, "listen"),
+                                     .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
+                                     .store_url = config_get(config, "store"),
+                                     .keys_file = config_get(config, "keys")};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     if (!server)
         return false;

@@ -17,14 +17,13 @@ static void print_time(const char *label, const json_t *object, const char *memb
 static void print_error(const json_t *owner, const char *indent) {
     const json_t *error = json_object_get(owner, "error");
     if (json_is_object(error))
-        printf("%s%s [%s]\n", indent, json_get_string(error, "message", ""),
-               json_get_string(error, "code", ""));
+        printf("%s%s [%s]\n", indent, json_get_string(error, "message", ""), json_get_string(error, "code", ""));
 }
 
 static void print_campaign(const json_t *campaign) {
-    printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %s\n", "campaign", json_get_string(campaign, "id", ""),
-           "name", json_get_string(campaign, "name", ""), "class", json_get_string(campaign, "class", ""),
-           "state", json_get_string(campaign, "state", ""));
+    printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %s\n", "campaign", json_get_string(campaign, "id", ""), "name",
+           json_get_string(campaign, "name", ""), "class", json_get_string(campaign, "class", ""), "state",
+           json_get_string(campaign, "state", ""));
     print_time("submitted", campaign, "submitted_ms");
     print_time("deadline", campaign, "deadline_ms");
     print_time("finished", campaign, "finished_ms");
@@ -59,8 +58,7 @@ static json_t *fetch(struct cli *cli, struct client *client, bool is_job, struct
                                           : cli_flag(cli, "jobs") ? "/v1/campaigns/%s/jobs"
                                                                   : "/v1/campaigns/%s",
                                           id);
-    return cli_flag(cli, "jobs") && !is_job ? client_get_list(client, path, 0, err)
-                                            : client_get(client, path, err);
+    return cli_flag(cli, "jobs") && !is_job ? client_get_list(client, path, 0, err) : client_get(client, path, err);
 }
 
 static bool run(struct cli *cli, struct error *err) {

@@ -21,8 +21,8 @@ static bool add_dubs(const struct cli *cli, json_t *spec, struct error *err) {
         const char *equals = strchr(dub, '=');
         if (!equals || equals == dub || !equals[1])
             return error_set(err, ERR_USAGE, "--dub is \"%s\", not LANGUAGE=FILE such as hi=hi.wav", dub);
-        json_array_append_new(
-            dubs, json_pack("{s:s%,s:s}", "language", dub, (size_t)(equals - dub), "audio", equals + 1));
+        json_array_append_new(dubs,
+                              json_pack("{s:s%,s:s}", "language", dub, (size_t)(equals - dub), "audio", equals + 1));
     }
     return true;
 }
@@ -37,13 +37,11 @@ static bool add_speaker(const struct cli *cli, json_t *options, struct error *er
     if (strcmp(text, "largest") == 0)
         return json_object_set_new(options, "speaker", json_string(text)) == 0;
     if (sscanf(text, "%lf,%lf,%lf,%lf%n", &n[0], &n[1], &n[2], &n[3], &end) == 4 && end == (int)strlen(text))
-        return json_object_set_new(options, "speaker",
-                                   json_pack("{s:[f,f,f,f]}", "box", n[0], n[1], n[2], n[3])) == 0;
+        return json_object_set_new(options, "speaker", json_pack("{s:[f,f,f,f]}", "box", n[0], n[1], n[2], n[3])) == 0;
     if (sscanf(text, "%lf,%lf%n", &n[0], &n[1], &end) == 2 && end == (int)strlen(text))
         return json_object_set_new(options, "speaker", json_pack("{s:[f,f]}", "point", n[0], n[1])) == 0;
     return error_set(err, ERR_USAGE,
-                     "--speaker is \"%s\", not largest, X,Y or X,Y,WIDTH,HEIGHT (fractions of the picture)",
-                     text);
+                     "--speaker is \"%s\", not largest, X,Y or X,Y,WIDTH,HEIGHT (fractions of the picture)", text);
 }
 
 static bool add_options(const struct cli *cli, json_t *spec, struct error *err) {
@@ -98,8 +96,7 @@ static json_t *spec_from_file(const struct cli *cli, struct error *err) {
                                             "segment-seconds", "quality", "speaker"};
     for (size_t i = 0; i < ARRAY_LENGTH(described); i++)
         if (cli_flag(cli, described[i])) {
-            error_set(err, ERR_USAGE, "--%s and a spec file exclude each other; write it into the spec",
-                      described[i]);
+            error_set(err, ERR_USAGE, "--%s and a spec file exclude each other; write it into the spec", described[i]);
             return NULL;
         }
     _cleanup_buffer_ struct buffer text = {0};
@@ -198,11 +195,9 @@ const struct command command_submit = {
             {"deadline", "TIME", "such as 2026-11-08T18:00:00+05:30"},
             {"lips", "MODEL", "lips model, default lips-basic"},
             {"enhance", NULL, "sharpen the face"},
-            {"sync", "MODE",
-             "when speech and video differ in length: cut_off (default), loop, bounce or silence"},
+            {"sync", "MODE", "when speech and video differ in length: cut_off (default), loop, bounce or silence"},
             {"segment-seconds", "S", "length of the pieces that are dubbed in parallel, 1 to 60, default 10"},
-            {"speaker", "WHO",
-             "whose lips: largest (default), X,Y or X,Y,WIDTH,HEIGHT in fractions of the picture"},
+            {"speaker", "WHO", "whose lips: largest (default), X,Y or X,Y,WIDTH,HEIGHT in fractions of the picture"},
             {"quality", "CRF", "x264 quality, 0 (lossless) to 51, default 18"},
             {"idempotency-key", "KEY", "submitting twice with the same key makes one campaign"},
             {"watch", NULL, "follow the campaign to its end"},

@@ -59,8 +59,7 @@ void terminal_moved(int64_t moved, int64_t total, void *context) {
     terminal_bytes(&text, total);
     if (moved > 0 && now > line->started_ms) {
         buffer_append_text(&text, ", ");
-        terminal_duration(&text,
-                          (double)(total - moved) / (double)moved * (double)(now - line->started_ms) / 1000);
+        terminal_duration(&text, (double)(total - moved) / (double)moved * (double)(now - line->started_ms) / 1000);
         buffer_append_text(&text, " left");
     }
     fputs(text.data, stderr);

@@ -10,9 +10,8 @@ static const struct step {
     const char *name, *block;
     int colour;
 } steps[] = {
-    {"fetch", "░", 244}, {"decode", "▒", 39},  {"detect", "▂", 78},   {"landmark", "▄", 114},
-    {"mel", "▁", 178},   {"lips", "█", 203},   {"enhance", "▓", 170}, {"blend", "▆", 215},
-    {"encode", "▇", 75}, {"upload", "▐", 248},
+    {"fetch", "░", 244}, {"decode", "▒", 39},   {"detect", "▂", 78}, {"landmark", "▄", 114}, {"mel", "▁", 178},
+    {"lips", "█", 203},  {"enhance", "▓", 170}, {"blend", "▆", 215}, {"encode", "▇", 75},    {"upload", "▐", 248},
 };
 static const struct step other = {"other", "▚", 240};
 
@@ -100,12 +99,9 @@ static void put_span(struct buffer *out, int64_t ms) {
 
 static void print_job(const struct trace *trace, const json_t *job) {
     const char *id = json_get_string(job, "id", ""), *slash = strchr(id, '/'), *name = slash ? slash + 1 : id;
-    int64_t ready = json_get_integer(job, "ready_ms", trace->end_ms),
-            claimed = json_get_integer(job, "claimed_ms", 0);
-    int64_t finished = json_get_integer(job, "finished_ms", trace->end_ms),
-            start = claimed ? claimed : finished;
-    int from = column_of(trace, MIN(ready, start)), run = column_of(trace, start),
-        to = column_of(trace, finished);
+    int64_t ready = json_get_integer(job, "ready_ms", trace->end_ms), claimed = json_get_integer(job, "claimed_ms", 0);
+    int64_t finished = json_get_integer(job, "finished_ms", trace->end_ms), start = claimed ? claimed : finished;
+    int from = column_of(trace, MIN(ready, start)), run = column_of(trace, start), to = column_of(trace, finished);
     if (claimed && to == run) /* never nothing for work that was done */
         run = MIN(run, trace->width - 1), to = run + 1;
     _cleanup_buffer_ struct buffer out = {0};
@@ -133,8 +129,8 @@ static void print_axis(const struct trace *trace) {
 static void add_totals(json_t *totals, const json_t *steps_ms) {
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) json_object_set_new(
-        totals, name, json_real(json_get_number(totals, name, 0) + json_number_value(ms)));
+    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms)
+        json_object_set_new(totals, name, json_real(json_get_number(totals, name, 0) + json_number_value(ms)));
 }
 
 /* The legend and the sums in one: a line a step that took time. */

@@ -41,9 +41,8 @@ static void up_free(struct up *up) {
 
 static int count_gpus(const char *device) {
     glob_t found;
-    int count = strcmp(device, "auto") == 0 && glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0
-                    ? (int)found.gl_pathc
-                    : 0;
+    int count =
+        strcmp(device, "auto") == 0 && glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0 ? (int)found.gl_pathc : 0;
     if (count)
         globfree(&found);
     return count;
@@ -93,8 +92,7 @@ static bool take_lock(struct up *up, struct error *err) {
     _cleanup_buffer_ struct buffer address = {0};
     struct error none;
     bool known = file_read(up->address_file, 4096, &address, &none);
-    return error_set(err, ERR_USAGE,
-                     "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
+    return error_set(err, ERR_USAGE, "a farm is up on %s already%s%.*s; stop it, or take another folder with --data",
                      up->data, known ? ", at " : "", known ? (int)strcspn(address.data, "\n") : 0,
                      known ? address.data : "");
 }
@@ -127,13 +125,12 @@ static bool announce(const struct up *up, const struct server *server, struct er
         return false;
     if (cli_json(up->cli)) {
         _cleanup_json_ json_t *ready =
-            json_pack("{s:s,s:s,s:s,s:s,s:I}", "address", address, "data", up->data, "store", up->store_url,
-                      "key_file", up->key_file, "workers", (json_int_t)up->workers);
+            json_pack("{s:s,s:s,s:s,s:s,s:I}", "address", address, "data", up->data, "store", up->store_url, "key_file",
+                      up->key_file, "workers", (json_int_t)up->workers);
         _cleanup_free_ char *text = json_line(ready);
         printf("%s\n", text);
     } else {
-        printf("mela is up at %s (data %s, up to %d workers); Ctrl-C stops it\n", address, up->data,
-               (int)up->workers);
+        printf("mela is up at %s (data %s, up to %d workers); Ctrl-C stops it\n", address, up->data, (int)up->workers);
     }
     fflush(stdout);
     return true;
@@ -156,8 +153,7 @@ static bool scale(const struct up *up, struct local_redis *redis, const struct q
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
-    _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000),
-                        *grace = xasprintf("%d", GRACE_MS - 5000);
+    _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);
     /* clang-format off */
     const char *const worker[] = {
         program, "run", "--pools", "cpu,lipsync",
@@ -219,8 +215,7 @@ const struct command command_up = {
             {"store", "URL",
              "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
             {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
-            {"workers", "N",
-             "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
+            {"workers", "N", "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
             {"models", "DIR", "folder with model weights; default: models in the data directory"},
             {"manifests", "DIR", "folder with the model manifests that mela ships"},
             {"port", "N", "port of the API, default 7420; 0 takes a free one"},

@@ -53,9 +53,7 @@ static void watch_free(struct watch *watch) {
     json_decref(watch->campaign);
 }
 
-static const char *state_of(const struct watch *watch) {
-    return json_get_string(watch->campaign, "state", "running");
-}
+static const char *state_of(const struct watch *watch) { return json_get_string(watch->campaign, "state", "running"); }
 
 static void set_state(struct row *row, const char *state) {
     char *copy = xstrdup(state);
@@ -138,8 +136,7 @@ static void take_plan(struct watch *watch) {
 /* Reads everything anew: at first, after a broken connection, and when the plan has come. */
 static bool take_snapshot(struct watch *watch, struct error *err) {
     struct error none;
-    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id),
-                        *jobs_path = xasprintf("%s/jobs", path);
+    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id), *jobs_path = xasprintf("%s/jobs", path);
     _cleanup_free_ char *plan_path = xasprintf("%s/files/plan.json", path);
     json_t *campaign = client_get(watch->client, path, err);
     if (!campaign)
@@ -177,9 +174,7 @@ static void take_second(struct row *row) {
     row->seconds = MIN(row->seconds + 1, RATE_SECONDS);
 }
 
-static bool is_open(const struct row *row) {
-    return strcmp(row->state, "running") == 0 || row->state[0] == '\0';
-}
+static bool is_open(const struct row *row) { return strcmp(row->state, "running") == 0 || row->state[0] == '\0'; }
 
 static void describe(struct buffer *out, const struct row *row) {
     double rate = rate_of(row);
@@ -191,8 +186,8 @@ static void describe(struct buffer *out, const struct row *row) {
         buffer_append_text(out, "waiting for the plan");
         return;
     }
-    buffer_appendf(out, "%3d %%  %lld/%lld frames", (int)(100 * row->frames / row->of),
-                   (long long)row->frames, (long long)row->of);
+    buffer_appendf(out, "%3d %%  %lld/%lld frames", (int)(100 * row->frames / row->of), (long long)row->frames,
+                   (long long)row->of);
     if (rate > 0 && row->frames < row->of) {
         buffer_appendf(out, "  %.1f frames/s  ", rate);
         terminal_duration(out, (double)(row->of - row->frames) / rate);
@@ -269,8 +264,7 @@ static bool refresh(struct watch *watch) {
         watch->failed_snapshots = 0;
         return strcmp(state_of(watch), "running") == 0;
     }
-    bool lasting =
-        exit_status_of(err.code) != STATUS_UNREACHABLE || ++watch->failed_snapshots >= SNAPSHOT_TRIES;
+    bool lasting = exit_status_of(err.code) != STATUS_UNREACHABLE || ++watch->failed_snapshots >= SNAPSHOT_TRIES;
     if (lasting)
         watch->error = err;
     return !lasting;
@@ -328,8 +322,8 @@ static void print_end(const struct watch *watch) {
     json_array_foreach(json_object_get(watch->campaign, "languages"), i, language) {
         const json_t *error = json_object_get(language, "error");
         if (json_is_object(error))
-            printf("  %s: %s [%s]\n", json_get_string(language, "language", ""),
-                   json_get_string(error, "message", ""), json_get_string(error, "code", ""));
+            printf("  %s: %s [%s]\n", json_get_string(language, "language", ""), json_get_string(error, "message", ""),
+                   json_get_string(error, "code", ""));
     }
 }
 
@@ -346,8 +340,7 @@ static bool listen(struct watch *watch, struct client *events, struct error *err
 
 bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     _cleanup_(watch_free) struct watch watch = {.cli = cli, .id = id, .connected = true};
-    _cleanup_client_ struct client *requests = client_open(cli, err),
-                                   *events = requests ? client_open(cli, err) : NULL;
+    _cleanup_client_ struct client *requests = client_open(cli, err), *events = requests ? client_open(cli, err) : NULL;
     if (!events)
         return false;
     watch.client = requests;
@@ -358,8 +351,7 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     bool running = strcmp(state_of(&watch), "running") == 0;
     if (running && !watch.terminal && !cli_json(cli))
         printf("%s: running, %zu language%s\n", id, watch.row_count - 1, watch.row_count == 2 ? "" : "s");
-    watch.current =
-        false; /* events before the stream opens are missed: look again at its first sign of life */
+    watch.current = false; /* events before the stream opens are missed: look again at its first sign of life */
     if (running && !listen(&watch, events, err))
         return false;
     cli_set_status(cli, status_of(state_of(&watch)));

@@ -35,9 +35,8 @@ bool sync_mode_parse(const char *name, enum sync_mode *out) {
 
 bool campaign_id_is_valid(const char *id) {
     size_t length = strlen(id);
-    return length > 0 && length <= CAMPAIGN_ID_MAX &&
-           strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length && id[0] != '-' &&
-           id[length - 1] != '-';
+    return length > 0 && length <= CAMPAIGN_ID_MAX && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length &&
+           id[0] != '-' && id[length - 1] != '-';
 }
 
 /* The shape of a BCP 47 tag: a primary subtag of two or three letters, then subtags of two to eight (RFC
@@ -122,8 +121,8 @@ static void read_speaker(struct spec *spec, const json_t *options, struct speake
         return;
     if (json_object_size(value) == 1 && read_fractions(json_object_get(value, "point"), 2, n))
         *speaker = (struct speaker){SPEAKER_POINT, n[0], n[1], 0, 0};
-    else if (json_object_size(value) == 1 && read_fractions(json_object_get(value, "box"), 4, n) &&
-             n[2] > 0 && n[3] > 0)
+    else if (json_object_size(value) == 1 && read_fractions(json_object_get(value, "box"), 4, n) && n[2] > 0 &&
+             n[3] > 0)
         *speaker = (struct speaker){SPEAKER_BOX, n[0], n[1], n[2], n[3]};
     else
         spec_problem(spec, "$.options", "speaker",
@@ -132,8 +131,7 @@ static void read_speaker(struct spec *spec, const json_t *options, struct speake
 }
 
 static void read_options(struct spec *spec, const json_t *root, struct campaign_options *out) {
-    static const char *const known[] = {"lips",    "enhance", "sync", "segment_seconds",
-                                        "speaker", "quality", NULL};
+    static const char *const known[] = {"lips", "enhance", "sync", "segment_seconds", "speaker", "quality", NULL};
     *out = (struct campaign_options){.segment_seconds = 10, .quality = 18, .speaker = default_speaker()};
     const json_t *options = json_object_get(root, "options");
     if (options && !json_is_object(options))
@@ -141,8 +139,7 @@ static void read_options(struct spec *spec, const json_t *root, struct campaign_
     spec_unknown_members(spec, options, "$.options", known);
     const char *lips = spec_string(spec, options, "lips", "$.options", false, 1, 64);
     if (lips && strspn(lips, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(lips))
-        spec_problem(spec, "$.options", "lips",
-                     "is not a model's name (lower-case letters, digits, '-', '_', '.')");
+        spec_problem(spec, "$.options", "lips", "is not a model's name (lower-case letters, digits, '-', '_', '.')");
     out->lips = xstrdup(lips ? lips : "lips-basic");
     out->enhance = spec_bool(spec, options, "enhance", "$.options", false);
     const char *sync = spec_string(spec, options, "sync", "$.options", false, 1, 16);
@@ -167,8 +164,7 @@ static void check_duplicates(struct spec *spec, const struct campaign *campaign)
     qsort(sorted, count, sizeof *sorted, compare_languages);
     for (size_t i = 1; i < count; i++)
         if (compare_languages(&sorted[i - 1], &sorted[i]) == 0) {
-            _cleanup_free_ char *path =
-                xasprintf("$.dubs[%td]", MAX(sorted[i - 1], sorted[i]) - campaign->dubs);
+            _cleanup_free_ char *path = xasprintf("$.dubs[%td]", MAX(sorted[i - 1], sorted[i]) - campaign->dubs);
             spec_problem(spec, path, "language", "is there twice; every language can be dubbed once");
         }
 }
@@ -248,8 +244,8 @@ static json_t *speaker_to_json(const struct speaker *speaker) {
 json_t *campaign_to_json(const struct campaign *campaign) {
     json_t *dubs = json_array();
     for (size_t i = 0; i < campaign->dub_count; i++)
-        json_array_append_new(dubs, json_pack("{s:s,s:s}", "language", campaign->dubs[i].language, "audio",
-                                              campaign->dubs[i].audio));
+        json_array_append_new(
+            dubs, json_pack("{s:s,s:s}", "language", campaign->dubs[i].language, "audio", campaign->dubs[i].audio));
     const struct campaign_options *o = &campaign->options;
     json_t *options = json_pack("{s:s,s:b,s:s,s:f,s:o,s:i}", "lips", o->lips, "enhance", o->enhance, "sync",
                                 sync_mode_name(o->sync), "segment_seconds", o->segment_seconds, "speaker",

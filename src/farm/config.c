@@ -54,12 +54,10 @@ static bool read_file_member(struct config *config, const char *key, const json_
         return strcmp(key, "pools") == 0 ||
                error_set(err, ERR_CONFIG_INVALID, "%s: \"%s\" is not a setting; see mela config --help",
                          config->file_name, key);
-    _cleanup_free_ char *number =
-        json_is_integer(value) ? xasprintf("%lld", json_integer_value(value)) : NULL;
+    _cleanup_free_ char *number = json_is_integer(value) ? xasprintf("%lld", json_integer_value(value)) : NULL;
     const char *text = json_is_string(value) ? json_string_value(value) : number;
     if (!text)
-        return error_set(err, ERR_CONFIG_INVALID, "%s: \"%s\" is not a text or a whole number",
-                         config->file_name, key);
+        return error_set(err, ERR_CONFIG_INVALID, "%s: \"%s\" is not a text or a whole number", config->file_name, key);
     set_value(config, index, text, config->file_name);
     return true;
 }
@@ -69,13 +67,11 @@ static bool read_file(struct config *config, bool required, struct error *err) {
     if (!required && access(config->file_name, F_OK) != 0)
         return true;
     _cleanup_buffer_ struct buffer text = {0};
-    if (!file_read(config->file_name, 1 << 20, &text, err) ||
-        !(config->file = json_parse(text.data, text.length, err)))
+    if (!file_read(config->file_name, 1 << 20, &text, err) || !(config->file = json_parse(text.data, text.length, err)))
         return error_wrap(err, "settings file %s", config->file_name);
     const char *key;
     json_t *value;
-    json_object_foreach(config->file, key,
-                        value) if (!read_file_member(config, key, value, err)) return false;
+    json_object_foreach(config->file, key, value) if (!read_file_member(config, key, value, err)) return false;
     return true;
 }
 
@@ -130,16 +126,15 @@ const char *config_get(const struct config *config, const char *name) {
     return index < 0 ? NULL : config->values[index].text;
 }
 
-bool config_get_integer(const struct config *config, const char *name, int64_t low, int64_t high,
-                        int64_t *out, struct error *err) {
+bool config_get_integer(const struct config *config, const char *name, int64_t low, int64_t high, int64_t *out,
+                        struct error *err) {
     int index = find_setting(name);
     const char *text = index < 0 ? NULL : config->values[index].text;
     char *end = NULL;
     errno = 0;
     long long number = text ? strtoll(text, &end, 10) : 0;
     if (!text || !text[0] || *end || errno || number < low || number > high)
-        return error_set(err, ERR_CONFIG_INVALID,
-                         "%s is \"%s\" (from %s), not a whole number from %lld to %lld", name,
+        return error_set(err, ERR_CONFIG_INVALID, "%s is \"%s\" (from %s), not a whole number from %lld to %lld", name,
                          text ? text : "", text ? config->values[index].source : "nowhere", (long long)low,
                          (long long)high);
     *out = number;

@@ -21,13 +21,12 @@ DEFINE_CLEANUP(struct config *, config_free)
 #define _cleanup_config_ _cleanup_(config_free_cleanup)
 
 /* A flag's value, which wins over everything. False with config.invalid for an unknown name. */
-bool config_set_flag(struct config *config, const char *name, const char *value,
-                     struct error *err) must_check;
+bool config_set_flag(struct config *config, const char *name, const char *value, struct error *err) must_check;
 /* The value as text, NULL when it has none. Borrowed. */
 const char *config_get(const struct config *config, const char *name);
 /* The value as a whole number within [low, high]; config.invalid names the setting and where it came from. */
-bool config_get_integer(const struct config *config, const char *name, int64_t low, int64_t high,
-                        int64_t *out, struct error *err) must_check;
+bool config_get_integer(const struct config *config, const char *name, int64_t low, int64_t high, int64_t *out,
+                        struct error *err) must_check;
 /* A member of farm.json that is no single value (e.g. "pools"), or NULL. Borrowed. */
 const json_t *config_get_json(const struct config *config, const char *name);
 /* [{"name","value","source"}...] for `mela config`; secrets are shown as "(set)". New reference. */

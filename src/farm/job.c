@@ -4,11 +4,9 @@
 
 static const char *const kind_names[] = {"plan", "track", "dub", "join"};
 static const char *const pool_names[] = {"cpu", "lipsync"};
-static const char *const state_names[] = {"waiting", "ready", "delayed",  "leased",
-                                          "done",    "dead",  "cancelled"};
+static const char *const state_names[] = {"waiting", "ready", "delayed", "leased", "done", "dead", "cancelled"};
 static const enum pool kind_pools[] = {POOL_CPU, POOL_LIPSYNC, POOL_LIPSYNC, POOL_CPU};
-_Static_assert(ARRAY_LENGTH(kind_names) == KIND_COUNT && ARRAY_LENGTH(kind_pools) == KIND_COUNT,
-               "one a kind");
+_Static_assert(ARRAY_LENGTH(kind_names) == KIND_COUNT && ARRAY_LENGTH(kind_pools) == KIND_COUNT, "one a kind");
 _Static_assert(ARRAY_LENGTH(pool_names) == POOL_COUNT, "one a pool");
 _Static_assert(ARRAY_LENGTH(state_names) == JOB_STATE_COUNT, "one a state");
 
@@ -17,13 +15,13 @@ enum pool job_kind_pool(enum job_kind kind) { return kind_pools[kind]; }
 const char *pool_name(enum pool pool) { return pool_names[pool]; }
 const char *job_state_name(enum job_state state) { return state_names[state]; }
 
-#define DEFINE_PARSE(function, type, names)                                                                  \
-    bool function(const char *name, type *out) {                                                             \
-        int index;                                                                                           \
-        if (!names_find(names, ARRAY_LENGTH(names), name, &index))                                           \
-            return false;                                                                                    \
-        *out = (type)index;                                                                                  \
-        return true;                                                                                         \
+#define DEFINE_PARSE(function, type, names)                                                                            \
+    bool function(const char *name, type *out) {                                                                       \
+        int index;                                                                                                     \
+        if (!names_find(names, ARRAY_LENGTH(names), name, &index))                                                     \
+            return false;                                                                                              \
+        *out = (type)index;                                                                                            \
+        return true;                                                                                                   \
     }
 DEFINE_PARSE(job_kind_parse, enum job_kind, kind_names)
 DEFINE_PARSE(pool_parse, enum pool, pool_names)
@@ -31,8 +29,8 @@ DEFINE_PARSE(job_state_parse, enum job_state, state_names)
 
 void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]) {
     const char *separator = id->language[0] ? "/" : "";
-    int length = snprintf(out, JOB_ID_MAX + 1, "%s%s%s/%s", id->campaign, separator, id->language,
-                          kind_names[id->kind]);
+    int length =
+        snprintf(out, JOB_ID_MAX + 1, "%s%s%s/%s", id->campaign, separator, id->language, kind_names[id->kind]);
     if (id->kind == KIND_TRACK || id->kind == KIND_DUB)
         snprintf(out + length, (size_t)(JOB_ID_MAX + 1 - length), "/%04d", id->index);
 }

@@ -6,7 +6,8 @@
 
 char *layout_spec(const char *campaign);
 char *layout_plan(const char *campaign);
-/* A language's speech as the networks hear it: 16 kHz mono, signed 16 bit, little endian. Created once by the plan job. */
+/* A language's speech as the networks hear it: 16 kHz mono, signed 16 bit, little endian. Created once by the plan job.
+ */
 char *layout_speech(const char *campaign, const char *language);
 /* The artifact of one attempt at a job: .../track/0007.2.trk, .../hi/0007.1.mp4, .../hi/final.1.mp4. A plan's
  * is layout_plan whatever the attempt: it is created once and never overwritten. */

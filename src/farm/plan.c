@@ -46,16 +46,15 @@ static int64_t frame_end(const struct plan_input *in, int64_t i) {
 }
 
 /* When the n-th frame shown of an output begins, counted from the output's start. */
-static int64_t shown_at(const struct plan_input *in, const struct plan_segment *segment, bool reversed,
-                        int64_t n) {
+static int64_t shown_at(const struct plan_input *in, const struct plan_segment *segment, bool reversed, int64_t n) {
     if (!reversed)
         return in->pts[segment->first_frame + n] - segment->start_pts;
     return segment->end_pts - frame_end(in, segment->first_frame + segment->frames - 1 - n);
 }
 
 /* Adds one output that begins at `start`, cut where `end` is reached; answers when it ends. */
-static int64_t add_output(struct plan_language *language, const struct plan *plan,
-                          const struct plan_input *in, struct plan_output output, int64_t end) {
+static int64_t add_output(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
+                          struct plan_output output, int64_t end) {
     const struct plan_segment *segment = &plan->segments[output.segment];
     int64_t low = 1, high = segment->frames; /* frames that begin before `end`, at least one */
     while (low < high) {
@@ -75,9 +74,7 @@ static int64_t add_output(struct plan_language *language, const struct plan *pla
 static void lay_out(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
                     enum sync_mode sync) {
     int64_t speech = llround(language->speech_seconds * in->time_base_den / in->time_base_num);
-    int64_t end = sync == SYNC_SILENCE   ? in->end_pts
-                  : sync == SYNC_CUT_OFF ? MIN(speech, in->end_pts)
-                                         : speech;
+    int64_t end = sync == SYNC_SILENCE ? in->end_pts : sync == SYNC_CUT_OFF ? MIN(speech, in->end_pts) : speech;
     int count = (int)plan->segment_count;
     for (int k = 0; k == 0 || language->end_pts < end; k++) {
         bool reversed = sync == SYNC_BOUNCE && k / count % 2 == 1;
@@ -131,30 +128,28 @@ static json_t *language_to_json(const struct plan_language *language) {
     json_t *outputs = json_array();
     for (size_t i = 0; i < language->output_count; i++) {
         const struct plan_output *o = &language->outputs[i];
-        json_array_append_new(outputs, json_pack("[i,I,b,I]", o->segment, (json_int_t)o->frames, o->reversed,
-                                                 (json_int_t)o->start_pts));
+        json_array_append_new(
+            outputs, json_pack("[i,I,b,I]", o->segment, (json_int_t)o->frames, o->reversed, (json_int_t)o->start_pts));
     }
-    return json_pack("{s:s,s:f,s:I,s:o}", "language", language->language, "speech_seconds",
-                     language->speech_seconds, "end_pts", (json_int_t)language->end_pts, "outputs", outputs);
+    return json_pack("{s:s,s:f,s:I,s:o}", "language", language->language, "speech_seconds", language->speech_seconds,
+                     "end_pts", (json_int_t)language->end_pts, "outputs", outputs);
 }
 
 json_t *plan_to_json(const struct plan *plan) {
     json_t *segments = json_array(), *shots = json_array(), *languages = json_array();
     for (size_t i = 0; i < plan->segment_count; i++) {
         const struct plan_segment *s = &plan->segments[i];
-        json_array_append_new(segments,
-                              json_pack("[I,I,I,I]", (json_int_t)s->first_frame, (json_int_t)s->frames,
-                                        (json_int_t)s->start_pts, (json_int_t)s->end_pts));
+        json_array_append_new(segments, json_pack("[I,I,I,I]", (json_int_t)s->first_frame, (json_int_t)s->frames,
+                                                  (json_int_t)s->start_pts, (json_int_t)s->end_pts));
     }
     for (size_t i = 0; i < plan->shot_count; i++)
         json_array_append_new(shots, json_integer(plan->shots[i]));
     for (size_t i = 0; i < plan->language_count; i++)
         json_array_append_new(languages, language_to_json(&plan->languages[i]));
-    return json_pack("{s:i,s:[i,i],s:[i,i],s:[i,i],s:I,s:I,s:o,s:o,s:o,s:O?}", "version", 1, "size",
-                     plan->width, plan->height, "time_base", plan->time_base_num, plan->time_base_den, "rate",
-                     plan->rate_num, plan->rate_den, "frames", (json_int_t)plan->frame_count, "end_pts",
-                     (json_int_t)plan->end_pts, "segments", segments, "shots", shots, "languages", languages,
-                     "media", plan->media);
+    return json_pack("{s:i,s:[i,i],s:[i,i],s:[i,i],s:I,s:I,s:o,s:o,s:o,s:O?}", "version", 1, "size", plan->width,
+                     plan->height, "time_base", plan->time_base_num, plan->time_base_den, "rate", plan->rate_num,
+                     plan->rate_den, "frames", (json_int_t)plan->frame_count, "end_pts", (json_int_t)plan->end_pts,
+                     "segments", segments, "shots", shots, "languages", languages, "media", plan->media);
 }
 
 static bool segment_from_json(json_t *json, struct plan_segment *out) {
@@ -180,8 +175,8 @@ static bool language_from_json(json_t *json, size_t segment_count, struct plan_l
     const char *language;
     json_int_t end;
     json_t *outputs;
-    if (json_unpack(json, "{s:s,s:F,s:I,s:o}", "language", &language, "speech_seconds", &out->speech_seconds,
-                    "end_pts", &end, "outputs", &outputs) != 0)
+    if (json_unpack(json, "{s:s,s:F,s:I,s:o}", "language", &language, "speech_seconds", &out->speech_seconds, "end_pts",
+                    &end, "outputs", &outputs) != 0)
         return false;
     out->language = xstrdup(language);
     out->end_pts = end;
@@ -217,14 +212,12 @@ struct plan *plan_from_json(const json_t *json, struct error *err) {
     json_int_t frames, end;
     int version;
     bool read =
-        json_unpack((json_t *)(uintptr_t)json, "{s:i,s:[i,i],s:[i,i],s:[i,i],s:I,s:I,s:o,s:o,s:o,s?o}",
-                    "version", &version, "size", &plan->width, &plan->height, "time_base",
-                    &plan->time_base_num, &plan->time_base_den, "rate", &plan->rate_num, &plan->rate_den,
-                    "frames", &frames, "end_pts", &end, "segments", &segments, "shots", &shots, "languages",
-                    &languages, "media", &media) == 0;
+        json_unpack((json_t *)(uintptr_t)json, "{s:i,s:[i,i],s:[i,i],s:[i,i],s:I,s:I,s:o,s:o,s:o,s?o}", "version",
+                    &version, "size", &plan->width, &plan->height, "time_base", &plan->time_base_num,
+                    &plan->time_base_den, "rate", &plan->rate_num, &plan->rate_den, "frames", &frames, "end_pts", &end,
+                    "segments", &segments, "shots", &shots, "languages", &languages, "media", &media) == 0;
     if (!read || version != 1 || !lists_from_json(segments, shots, languages, plan)) {
-        error_set(err, ERR_INTERNAL,
-                  "the plan was not written by this version of mela; cancel and submit again");
+        error_set(err, ERR_INTERNAL, "the plan was not written by this version of mela; cancel and submit again");
         return NULL;
     }
     plan->frame_count = frames;
@@ -250,8 +243,7 @@ static bool segment_is_shown(const struct plan *plan, int segment) {
     return false;
 }
 
-static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct job_id id,
-                                const char *language) {
+static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct job_id id, const char *language) {
     *jobs = xreallocarray(*jobs, *count + 1, sizeof **jobs);
     struct job_spec *job = &(*jobs)[(*count)++];
     *job = (struct job_spec){0};
@@ -272,8 +264,7 @@ static size_t children_of_plan(const struct plan *plan, const struct job_id *don
     for (size_t i = 0; i < plan->language_count; i++) {
         id.kind = KIND_JOIN;
         id.index = 0;
-        add_job(jobs, &count, id, plan->languages[i].language)->waits_for =
-            (int)plan->languages[i].output_count;
+        add_job(jobs, &count, id, plan->languages[i].language)->waits_for = (int)plan->languages[i].output_count;
     }
     return count;
 }

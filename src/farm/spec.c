@@ -13,8 +13,7 @@ void spec_problem(struct spec *spec, const char *path, const char *key, const ch
     json_array_append_new(spec->problems, json_pack("{s:s,s:s}", "path", where, "message", message));
 }
 
-void spec_unknown_members(struct spec *spec, const json_t *object, const char *path,
-                          const char *const *known) {
+void spec_unknown_members(struct spec *spec, const json_t *object, const char *path, const char *const *known) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
@@ -33,8 +32,8 @@ static bool has_control_character(const char *text) {
     return false;
 }
 
-const char *spec_string(struct spec *spec, const json_t *object, const char *key, const char *path,
-                        bool required, size_t shortest, size_t longest) {
+const char *spec_string(struct spec *spec, const json_t *object, const char *key, const char *path, bool required,
+                        size_t shortest, size_t longest) {
     const json_t *value = json_object_get(object, key);
     if (!value) {
         if (required)
@@ -43,8 +42,7 @@ const char *spec_string(struct spec *spec, const json_t *object, const char *key
     }
     const char *text = json_string_value(value);
     size_t length = json_string_length(value);
-    if (text && length >= shortest && length <= longest && !has_control_character(text) &&
-        strlen(text) == length)
+    if (text && length >= shortest && length <= longest && !has_control_character(text) && strlen(text) == length)
         return text;
     _cleanup_free_ char *message =
         xasprintf("is not a text of %zu to %zu bytes without control characters", shortest, longest);
@@ -52,8 +50,8 @@ const char *spec_string(struct spec *spec, const json_t *object, const char *key
     return NULL;
 }
 
-double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low,
-                   double high, double fallback) {
+double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low, double high,
+                   double fallback) {
     const json_t *value = json_object_get(object, key);
     if (!value)
         return fallback;
@@ -77,8 +75,7 @@ bool spec_path_escapes(const char *key) {
         return true;
     for (const char *part = key;; part++) {
         size_t length = strcspn(part, "/");
-        if (length == 0 || (length == 1 && part[0] == '.') ||
-            (length == 2 && part[0] == '.' && part[1] == '.'))
+        if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
             return true;
         part += length;
         if (*part == '\0')

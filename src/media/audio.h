@@ -17,8 +17,7 @@ struct audio {
 bool audio_read(const char *path, struct audio *out, struct error *err) must_check;
 void audio_free(struct audio *audio);
 #define _cleanup_audio_ _cleanup_(audio_free)
-/* Decodes piece by piece, memory bounded: `take` gets up to a second at a time and returns false with *err to stop. *count:
- * samples in all. */
-bool audio_each(const char *path,
-                bool (*take)(const float *samples, int count, void *context, struct error *err), void *context,
-                int64_t *count, struct error *err) must_check;
+/* Decodes piece by piece, memory bounded: `take` gets up to a second at a time and returns false with *err to stop.
+ * *count: samples in all. */
+bool audio_each(const char *path, bool (*take)(const float *samples, int count, void *context, struct error *err),
+                void *context, int64_t *count, struct error *err) must_check;

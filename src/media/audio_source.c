@@ -45,8 +45,7 @@ void audio_source_free(struct audio_source *source) {
 int audio_source_channels(const struct audio_source *source) { return source->channels; }
 
 static bool corrupt(const struct audio_source *source, struct error *err, const char *what) {
-    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", source->path, source->seconds,
-                     what);
+    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", source->path, source->seconds, what);
 }
 
 static bool open_stream(struct audio_source *source, struct error *err) {
@@ -55,8 +54,7 @@ static bool open_stream(struct audio_source *source, struct error *err) {
         return false;
     int best = av_find_best_stream(source->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
     if (best < 0)
-        return error_set(err, ERR_MEDIA_NO_AUDIO, "%s has no audio stream; give a file with speech",
-                         source->path);
+        return error_set(err, ERR_MEDIA_NO_AUDIO, "%s has no audio stream; give a file with speech", source->path);
     source->stream = source->format->streams[best];
     for (unsigned i = 0; i < source->format->nb_streams; i++)
         if ((int)i != best)
@@ -88,9 +86,8 @@ static bool resample(struct audio_source *source, const AVFrame *frame, struct e
     uint8_t *planes[2] = {NULL};
     if (av_samples_alloc(planes, NULL, source->channels, MAX(room, 1), AV_SAMPLE_FMT_FLTP, 0) < 0)
         media_must(NULL);
-    int made =
-        swr_convert(source->resampler, planes, room, frame ? (const uint8_t **)frame->extended_data : NULL,
-                    frame ? frame->nb_samples : 0);
+    int made = swr_convert(source->resampler, planes, room, frame ? (const uint8_t **)frame->extended_data : NULL,
+                           frame ? frame->nb_samples : 0);
     if (made > 0 && av_audio_fifo_write(source->ready, (void **)planes, made) < made)
         media_must(NULL);
     av_freep(&planes[0]);
@@ -113,11 +110,9 @@ static bool check_complete(const struct audio_source *source, struct error *err)
     double missing = 0;
     if (strcmp(source->format->iformat->name, "wav") == 0)
         missing = seconds_cut_off(source);
-    else if (stream->duration > 0 &&
-             source->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
+    else if (stream->duration > 0 && source->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
         missing = (double)stream->duration * av_q2d(stream->time_base) - source->seconds;
-    return missing <= SHORTFALL_SECONDS ||
-           corrupt(source, err, "the file ends before the length that it announces");
+    return missing <= SHORTFALL_SECONDS || corrupt(source, err, "the file ends before the length that it announces");
 }
 
 static bool feed(struct audio_source *source, struct error *err) {
@@ -125,8 +120,7 @@ static bool feed(struct audio_source *source, struct error *err) {
     do {
         av_packet_unref(source->packet);
         status = av_read_frame(source->format, source->packet);
-    } while (status == AVERROR(EAGAIN) ||
-             (status >= 0 && source->packet->stream_index != source->stream->index));
+    } while (status == AVERROR(EAGAIN) || (status >= 0 && source->packet->stream_index != source->stream->index));
     if (status < 0 && status != AVERROR_EOF)
         return corrupt(source, err, av_err2str(status));
     source->drained = status == AVERROR_EOF;
@@ -181,8 +175,7 @@ struct audio_source *audio_source_open(const char *path, int rate, int channels,
     return steal(source);
 }
 
-bool audio_source_read(struct audio_source *source, float *const *planes, int wanted, int *got,
-                       struct error *err) {
+bool audio_source_read(struct audio_source *source, float *const *planes, int wanted, int *got, struct error *err) {
     while (!source->ended && av_audio_fifo_size(source->ready) < wanted)
         if (!advance(source, err))
             return false;

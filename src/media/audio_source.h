@@ -6,8 +6,7 @@
 struct audio_source;
 /* Decodes the best audio stream of `path` into planar float at `rate` with `channels` (1 or 2; 0: 1 for mono
  * sources, 2 for all others). media.no_audio and what media_open says. */
-struct audio_source *audio_source_open(const char *path, int rate, int channels,
-                                       struct error *err) must_check;
+struct audio_source *audio_source_open(const char *path, int rate, int channels, struct error *err) must_check;
 void audio_source_free(struct audio_source *source);
 DEFINE_CLEANUP(struct audio_source *, audio_source_free)
 #define _cleanup_audio_source_ _cleanup_(audio_source_free_cleanup)

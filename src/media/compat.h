@@ -25,11 +25,10 @@ static inline bool compat_frame_interlaced(const AVFrame *frame) {
 }
 
 /* Borrowed; NULL when the stream has no such side data of at least `size` bytes. */
-static inline const void *compat_stream_side_data(const AVStream *stream, enum AVPacketSideDataType type,
-                                                  size_t size) {
+static inline const void *compat_stream_side_data(const AVStream *stream, enum AVPacketSideDataType type, size_t size) {
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 100)
-    const AVPacketSideData *found = av_packet_side_data_get(stream->codecpar->coded_side_data,
-                                                            stream->codecpar->nb_coded_side_data, type);
+    const AVPacketSideData *found =
+        av_packet_side_data_get(stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, type);
     return found && found->size >= size ? found->data : NULL;
 #else
     size_t found = 0;
@@ -39,8 +38,8 @@ static inline const void *compat_stream_side_data(const AVStream *stream, enum A
 }
 
 /* Copies `size` bytes onto the stream; false when out of memory. */
-static inline bool compat_stream_set_side_data(AVStream *stream, enum AVPacketSideDataType type,
-                                               const void *data, size_t size) {
+static inline bool compat_stream_set_side_data(AVStream *stream, enum AVPacketSideDataType type, const void *data,
+                                               size_t size) {
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 100)
     AVPacketSideData *made = av_packet_side_data_new(&stream->codecpar->coded_side_data,
                                                      &stream->codecpar->nb_coded_side_data, type, size, 0);

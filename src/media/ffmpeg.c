@@ -52,8 +52,7 @@ static void quiet(void) { av_log_set_level(AV_LOG_QUIET); /* errors are returned
 static bool check_file(const char *path, struct error *err) {
     struct stat info;
     if (stat(path, &info) != 0)
-        return error_set_errno(err, errno == ENOENT ? ERR_MEDIA_NOT_FOUND : ERR_IO, errno, "cannot read %s",
-                               path);
+        return error_set_errno(err, errno == ENOENT ? ERR_MEDIA_NOT_FOUND : ERR_IO, errno, "cannot read %s", path);
     if (!S_ISREG(info.st_mode))
         return error_set(err, ERR_MEDIA_INVALID, "%s is not a file", path);
     if (info.st_size == 0)
@@ -65,8 +64,7 @@ static bool check_file(const char *path, struct error *err) {
 static bool looks_like_media(const char *path) {
     _cleanup_fclose_ FILE *file = fopen(path, "rbe");
     unsigned char start[4096 + AVPROBE_PADDING_SIZE] = {0};
-    AVProbeData probe = {
-        .filename = "", .buf = start, .buf_size = file ? (int)fread(start, 1, 4096, file) : 0};
+    AVProbeData probe = {.filename = "", .buf = start, .buf_size = file ? (int)fread(start, 1, 4096, file) : 0};
     int score = 0;
     const AVInputFormat *format = av_probe_input_format3(&probe, 1, &score);
     return format && score > AVPROBE_SCORE_EXTENSION;
@@ -106,8 +104,7 @@ AVCodecContext *media_decoder(const AVStream *stream, int threads, struct error 
     const char *name = avcodec_get_name(stream->codecpar->codec_id);
     const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
     if (!codec) {
-        error_set(err, ERR_MEDIA_UNSUPPORTED,
-                  "there is no decoder for the codec %s; convert the file to H.264", name);
+        error_set(err, ERR_MEDIA_UNSUPPORTED, "there is no decoder for the codec %s; convert the file to H.264", name);
         return NULL;
     }
     _cleanup_codec_ AVCodecContext *decoder = media_must(avcodec_alloc_context3(codec));

@@ -26,8 +26,7 @@ AVFrame *media_new_picture(enum AVPixelFormat format, int width, int height) __a
 
 /* Sets `code` with FFmpeg's words for `status` behind the message; ENOSPC becomes disk.full. Returns false.
  */
-bool media_error(struct error *err, enum error_code code, int status, const char *format, ...)
-    printf_like(4, 5);
+bool media_error(struct error *err, enum error_code code, int status, const char *format, ...) printf_like(4, 5);
 
 /* Opens a local file, never a URL or a playlist, and finds its streams. media.not_found, media.empty,
  * media.invalid, media.corrupt (it is a known container but cannot be read), io. */
@@ -38,8 +37,7 @@ AVCodecContext *media_decoder(const AVStream *stream, int threads, struct error 
 /* An MP4 file to be written: not yet opened for writing. */
 AVFormatContext *media_create(const char *path) __attribute__((returns_nonnull));
 /* Opens `path` and writes the header with `options` (used up). io, disk.full, media.encode. */
-bool media_begin(AVFormatContext *format, const char *path, AVDictionary **options,
-                 struct error *err) must_check;
+bool media_begin(AVFormatContext *format, const char *path, AVDictionary **options, struct error *err) must_check;
 /* Writes the trailer and closes the file; reports writes that failed late. */
 bool media_end(AVFormatContext *format, struct error *err) must_check;
 /* Closes whatever is open and frees; NULL is fine. */

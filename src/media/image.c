@@ -30,11 +30,11 @@ static int samples_a_side(const struct affine *map) {
 }
 
 /* One row of a plane seen through `map`, at u = first..., v; each result averages side x side samples. */
-static void map_row(const struct plane *plane, const struct affine *map, double u, double v, int side,
-                    int count, float *restrict out, float *restrict scratch) {
+static void map_row(const struct plane *plane, const struct affine *map, double u, double v, int side, int count,
+                    float *restrict out, float *restrict scratch) {
     if (side == 1) {
-        plane_sample_row(plane, map->a * u + map->b * v + map->c, map->d * u + map->e * v + map->f, map->a,
-                         map->d, count, out);
+        plane_sample_row(plane, map->a * u + map->b * v + map->c, map->d * u + map->e * v + map->f, map->a, map->d,
+                         count, out);
         return;
     }
     memset(out, 0, sizeof *out * (size_t)count);
@@ -117,12 +117,11 @@ static void add_row(const struct plane *plane, int line, float weight, float *re
 
 /* `width` x `height` results; result (i, j) lies at luma position map->a * i + map->c, map->e * j + map->f.
  */
-static void scale_plane(const struct plane *plane, const struct affine *map, int width, int height,
-                        float *out) {
+static void scale_plane(const struct plane *plane, const struct affine *map, int width, int height, float *out) {
     _cleanup_(taps_free) struct taps columns =
         make_taps(plane->width, width, map->a * plane->scale_x, (map->c - plane->offset_x) * plane->scale_x);
-    _cleanup_(taps_free) struct taps lines = make_taps(plane->height, height, map->e * plane->scale_y,
-                                                       (map->f - plane->offset_y) * plane->scale_y);
+    _cleanup_(taps_free) struct taps lines =
+        make_taps(plane->height, height, map->e * plane->scale_y, (map->f - plane->offset_y) * plane->scale_y);
     _cleanup_free_ float *sum = xnew_array(float, (size_t)plane->width);
     for (int j = 0; j < height; j++) {
         memset(sum, 0, sizeof *sum * (size_t)plane->width);
@@ -130,8 +129,7 @@ static void scale_plane(const struct plane *plane, const struct affine *map, int
             if (lines.weights[j * lines.most + k] > 0)
                 add_row(plane, lines.first[j] + k, lines.weights[j * lines.most + k], sum);
         for (int i = 0; i < width; i++) {
-            const float *from = sum + columns.first[i],
-                        *weights = columns.weights + (ptrdiff_t)i * columns.most;
+            const float *from = sum + columns.first[i], *weights = columns.weights + (ptrdiff_t)i * columns.most;
             float value = 0;
             for (int k = 0; k < columns.most; k++)
                 value += weights[k] * from[k];
@@ -146,8 +144,7 @@ static struct affine edges_meet(int from_width, int from_height, int width, int 
     return (struct affine){.a = a, .c = 0.5 * a - 0.5, .e = e, .f = 0.5 * e - 0.5};
 }
 
-void image_resize(const float *from, int from_width, int from_height, float *to, int to_width,
-                  int to_height) {
+void image_resize(const float *from, int from_width, int from_height, float *to, int to_width, int to_height) {
     struct affine map = edges_meet(from_width, from_height, to_width, to_height);
     for (int i = 0; i < 3; i++) {
         struct plane plane = {.data = from + (ptrdiff_t)i * from_width * from_height,
@@ -177,8 +174,7 @@ void image_letterbox(const struct frame *frame, int width, int height, float *rg
     for (int y = 0; y < inner_height; y++) {
         const float *row = scaled + (ptrdiff_t)y * inner_width;
         float *out = rgb + (ptrdiff_t)(top + y) * width + left;
-        pixels_to_rgb(&pixels, row, row + inner, row + 2 * inner, inner_width, out, out + area,
-                      out + 2 * area);
+        pixels_to_rgb(&pixels, row, row + inner, row + 2 * inner, inner_width, out, out + area, out + 2 * area);
     }
     map.c -= map.a * left;
     map.f -= map.e * top;
@@ -220,21 +216,21 @@ static bool weigh_row(struct blend *blend, int y, int *first, int *last) {
 }
 
 /* Rounds to the nearest sample value; where the weight is 0 the old value comes out bit for bit. */
-#define BLEND_ROW(type)                                                                                      \
-    static void blend_row_##type(type *restrict row, const float *restrict weight,                           \
-                                 const float *restrict value, int count, float highest) {                    \
-        for (int i = 0; i < count; i++) {                                                                    \
-            float mixed = (float)row[i] + weight[i] * (value[i] - (float)row[i]) + 0.5f;                     \
-            mixed = mixed > 0 ? mixed : 0;                                                                   \
-            mixed = mixed < highest ? mixed : highest;                                                       \
-            row[i] = weight[i] > 0 ? (type)(int)mixed : row[i];                                              \
-        }                                                                                                    \
+#define BLEND_ROW(type)                                                                                                \
+    static void blend_row_##type(type *restrict row, const float *restrict weight, const float *restrict value,        \
+                                 int count, float highest) {                                                           \
+        for (int i = 0; i < count; i++) {                                                                              \
+            float mixed = (float)row[i] + weight[i] * (value[i] - (float)row[i]) + 0.5f;                               \
+            mixed = mixed > 0 ? mixed : 0;                                                                             \
+            mixed = mixed < highest ? mixed : highest;                                                                 \
+            row[i] = weight[i] > 0 ? (type)(int)mixed : row[i];                                                        \
+        }                                                                                                              \
     }
 BLEND_ROW(uint8_t)
 BLEND_ROW(uint16_t)
 
-static void blend_plane_row(struct blend *blend, int plane, int y, int first, const float *weight,
-                            const float *value, int count) {
+static void blend_plane_row(struct blend *blend, int plane, int y, int first, const float *weight, const float *value,
+                            int count) {
     uint8_t *row = blend->picture->data[plane] + y * (ptrdiff_t)blend->picture->linesize[plane];
     float highest = (float)blend->pixels.highest;
     if (blend->pixels.planes[0].type == SAMPLE_8)
@@ -265,8 +261,7 @@ static void blend_luma(struct blend *blend, int y) {
 /* A chroma sample gets the mean mask of its luma pixels, and their mean colour as far as the mask shows it.
  */
 static void blend_chroma(struct blend *blend, int y, int lines) {
-    int shift = blend->pixels.shift_x, first = blend->left >> shift,
-        count = ((blend->right - 1) >> shift) - first + 1;
+    int shift = blend->pixels.shift_x, first = blend->left >> shift, count = ((blend->right - 1) >> shift) - first + 1;
     int width = blend->pixels.planes[0].width;
     for (int i = 0; i < count; i++) {
         int columns = MIN(1 << shift, width - ((first + i) << shift));
@@ -280,8 +275,7 @@ static void blend_chroma(struct blend *blend, int y, int lines) {
 }
 
 /* The frame's rows and columns that the crop covers, whole chroma samples; false when there are none. */
-static bool find_box(struct blend *blend, const struct affine *crop_to_frame, int size, int *top,
-                     int *bottom) {
+static bool find_box(struct blend *blend, const struct affine *crop_to_frame, int size, int *top, int *bottom) {
     float low = -0.5f, high = (float)size - 0.5f;
     struct point corners[] = {{low, low}, {high, low}, {low, high}, {high, high}};
     float left = INFINITY, right = -INFINITY, upper = INFINITY, lower = -INFINITY;

@@ -7,8 +7,7 @@ static const struct {
     const char *name;
     size_t offset;
 } integers[] = {
-#define INTEGER(member)                                                                                      \
-    { #member, offsetof(struct video_info, member) }
+#define INTEGER(member) {#member, offsetof(struct video_info, member)}
     INTEGER(width),         INTEGER(height),          INTEGER(rotation),        INTEGER(time_base_num),
     INTEGER(time_base_den), INTEGER(rate_num),        INTEGER(rate_den),        INTEGER(pixel_format),
     INTEGER(bit_depth),     INTEGER(color_range),     INTEGER(color_primaries), INTEGER(color_transfer),

@@ -86,8 +86,7 @@ static bool encode_sound(struct joiner *joiner, struct error *err) {
     frame->format = AV_SAMPLE_FMT_FLTP;
     frame->sample_rate = JOIN_RATE;
     frame->pts = joiner->samples_done;
-    if (av_channel_layout_copy(&frame->ch_layout, &joiner->encoder->ch_layout) < 0 ||
-        av_frame_get_buffer(frame, 0) < 0)
+    if (av_channel_layout_copy(&frame->ch_layout, &joiner->encoder->ch_layout) < 0 || av_frame_get_buffer(frame, 0) < 0)
         media_must(NULL);
     int got = 0;
     if (!audio_source_read(joiner->source, (float **)frame->extended_data, frame->nb_samples, &got, err))
@@ -121,14 +120,13 @@ static bool end_sound(struct joiner *joiner, struct error *err) {
 static bool check_same(const struct joiner *joiner, const AVCodecParameters *these, const char *segment,
                        struct error *err) {
     const AVCodecParameters *first = joiner->video->codecpar;
-    if (these->codec_id == first->codec_id && these->width == first->width &&
-        these->height == first->height && these->extradata_size == first->extradata_size &&
+    if (these->codec_id == first->codec_id && these->width == first->width && these->height == first->height &&
+        these->extradata_size == first->extradata_size &&
         memcmp(these->extradata, first->extradata, (size_t)first->extradata_size) == 0)
         return true;
-    return error_set(
-        err, ERR_MEDIA_ENCODE,
-        "segment %s was encoded with other settings than the first one; are all workers of one version?",
-        segment);
+    return error_set(err, ERR_MEDIA_ENCODE,
+                     "segment %s was encoded with other settings than the first one; are all workers of one version?",
+                     segment);
 }
 
 static AVFormatContext *open_segment(const char *path, struct error *err) {
@@ -164,8 +162,7 @@ static int64_t next_dts(struct joiner *joiner, int64_t pts) {
     joiner->due[i] = pts;
     int64_t early = joiner->delay - joiner->packets++;
     if (early > 0) { /* before the film begins: one average frame apart */
-        int64_t step =
-            info->rate_num > 0 ? (int64_t)info->time_base_den * info->rate_den / info->rate_num : 1;
+        int64_t step = info->rate_num > 0 ? (int64_t)info->time_base_den * info->rate_den / info->rate_num : 1;
         return -early * MAX(step, 1);
     }
     int64_t dts = joiner->due[0];
@@ -217,9 +214,8 @@ static bool find_last_pts(struct joiner *joiner, struct error *err) {
         pts = MAX(pts, joiner->packet->pts);
         av_packet_unref(joiner->packet);
     }
-    joiner->last_pts =
-        join->segment_start_pts[last] * join->info->time_base_num +
-        av_rescale_q(pts, segment->streams[0]->time_base, (AVRational){1, join->info->time_base_den});
+    joiner->last_pts = join->segment_start_pts[last] * join->info->time_base_num +
+                       av_rescale_q(pts, segment->streams[0]->time_base, (AVRational){1, join->info->time_base_den});
     return true;
 }
 

@@ -6,8 +6,8 @@
 
 /* Squared distances of a row's pixels to one edge; `nearest` keeps the least so far. Pixels further than
  * `reach` from the edge's box are left out. */
-static void measure_row(float *restrict nearest, int first, int count, float y, struct point a,
-                        struct point b, float reach) {
+static void measure_row(float *restrict nearest, int first, int count, float y, struct point a, struct point b,
+                        float reach) {
     if (y < fminf(a.y, b.y) - reach || y > fmaxf(a.y, b.y) + reach)
         return;
     int begin = (int)CLAMP(ceilf(fminf(a.x, b.x) - reach) - (float)first, 0, (float)count);
@@ -32,8 +32,8 @@ static void cross_row(int *restrict inside, int first, int count, float y, struc
         inside[i] ^= (float)(first + i) > x;
 }
 
-static void fill_row(const struct point *points, int n, int first, int count, float y, float feather,
-                     int *inside, float *row) {
+static void fill_row(const struct point *points, int n, int first, int count, float y, float feather, int *inside,
+                     float *row) {
     memset(inside, 0, sizeof *inside * (size_t)count);
     for (int i = 0; i < count; i++)
         row[i] = INFINITY;
@@ -58,14 +58,11 @@ void image_mask_polygon(const struct point *points, int n, int size, float feath
         top = fminf(top, points[i].y);
         bottom = fmaxf(bottom, points[i].y);
     }
-    int first = (int)CLAMP(ceilf(left), 0, (float)size),
-        last = (int)CLAMP(floorf(right), -1, (float)size - 1);
-    int first_row = (int)CLAMP(ceilf(top), 0, (float)size),
-        last_row = (int)CLAMP(floorf(bottom), -1, (float)size - 1);
+    int first = (int)CLAMP(ceilf(left), 0, (float)size), last = (int)CLAMP(floorf(right), -1, (float)size - 1);
+    int first_row = (int)CLAMP(ceilf(top), 0, (float)size), last_row = (int)CLAMP(floorf(bottom), -1, (float)size - 1);
     if (n < 3 || last < first)
         return;
     _cleanup_free_ int *inside = xnew_array(int, (size_t)(last - first + 1));
     for (int y = first_row; y <= last_row; y++)
-        fill_row(points, n, first, last - first + 1, (float)y, feather, inside,
-                 mask + (ptrdiff_t)y * size + first);
+        fill_row(points, n, first, last - first + 1, (float)y, feather, inside, mask + (ptrdiff_t)y * size + first);
 }

@@ -76,8 +76,8 @@ static struct complex_number multiply(struct complex_number a, struct complex_nu
 
 /* Transforms `n` values that lie `stride` apart in `in`; decimation in time with the smallest factor
  * (Cooley-Tukey). FFmpeg's av_tx knows this size only from 6.1 on. */
-static void transform(const struct plan *plan, const struct complex_number *in, struct complex_number *out,
-                      int n, int stride) {
+static void transform(const struct plan *plan, const struct complex_number *in, struct complex_number *out, int n,
+                      int stride) {
     if (n == 1) {
         *out = *in;
         return;
@@ -93,8 +93,7 @@ static void transform(const struct plan *plan, const struct complex_number *in, 
         for (int q = 0; q < radix; q++) {
             struct complex_number sum = terms[0];
             for (int r = 1; r < radix; r++) {
-                struct complex_number term =
-                    multiply(terms[r], plan->twiddle[r * q * part * step % FFT_SIZE]);
+                struct complex_number term = multiply(terms[r], plan->twiddle[r * q * part * step % FFT_SIZE]);
                 sum.re += term.re;
                 sum.im += term.im;
             }

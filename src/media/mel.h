@@ -17,4 +17,3 @@ void mel_free(struct mel *mel);
 /* The window for the video frame shown at `seconds`: MEL_WINDOW columns from floor(seconds * MEL_PER_SECOND),
  * as [MEL_BANDS][MEL_WINDOW] the way the network takes it. Past either end it is filled with silence (-4). */
 void mel_window(const struct mel *mel, double seconds, float out[MEL_BANDS * MEL_WINDOW]);
-

@@ -32,8 +32,7 @@ enum AVPixelFormat picture_nearest_format(enum AVPixelFormat format, bool transp
     if (!description || !sws_isSupportedInput(format))
         return AV_PIX_FMT_NONE;
     bool deep = description->comp[0].depth > 8;
-    bool yuv = description->nb_components >= 3 &&
-               !(description->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL));
+    bool yuv = description->nb_components >= 3 && !(description->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL));
     bool sideways = transpose && description->log2_chroma_w != description->log2_chroma_h;
     return yuv && !sideways ? planar_format(description->log2_chroma_w, description->log2_chroma_h, deep)
                             : planar_format(1, 1, deep);
@@ -71,26 +70,24 @@ static AVFrame *convert(const AVFrame *from, enum AVPixelFormat format, struct S
     if (av_frame_copy_props(to, from) < 0)
         media_must(NULL);
     convert_tags(from, to);
-    *scaler = media_must(
-        sws_getCachedContext(*scaler, from->width, from->height, from->format, to->width, to->height, format,
-                             SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL));
-    const int *matrix =
-        sws_getCoefficients(to->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
+    *scaler =
+        media_must(sws_getCachedContext(*scaler, from->width, from->height, from->format, to->width, to->height, format,
+                                        SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL));
+    const int *matrix = sws_getCoefficients(to->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
     bool full = from->color_range == AVCOL_RANGE_JPEG;
-    sws_setColorspaceDetails(*scaler, matrix, full || is_rgb(from), matrix,
-                             to->color_range == AVCOL_RANGE_JPEG, 0, 1 << 16, 1 << 16);
-    sws_scale(*scaler, (const uint8_t *const *)from->data, from->linesize, 0, from->height, to->data,
-              to->linesize);
+    sws_setColorspaceDetails(*scaler, matrix, full || is_rgb(from), matrix, to->color_range == AVCOL_RANGE_JPEG, 0,
+                             1 << 16, 1 << 16);
+    sws_scale(*scaler, (const uint8_t *const *)from->data, from->linesize, 0, from->height, to->data, to->linesize);
     return to;
 }
 
 /* to(x, y) = from[y * step_y + x * step_x], in samples. */
-#define COPY_TURNED(type)                                                                                    \
-    static void copy_turned_##type(const type *from, ptrdiff_t step_x, ptrdiff_t step_y, type *to,           \
-                                   ptrdiff_t stride, int width, int height) {                                \
-        for (int y = 0; y < height; y++)                                                                     \
-            for (int x = 0; x < width; x++)                                                                  \
-                to[y * stride + x] = from[y * step_y + x * step_x];                                          \
+#define COPY_TURNED(type)                                                                                              \
+    static void copy_turned_##type(const type *from, ptrdiff_t step_x, ptrdiff_t step_y, type *to, ptrdiff_t stride,   \
+                                   int width, int height) {                                                            \
+        for (int y = 0; y < height; y++)                                                                               \
+            for (int x = 0; x < width; x++)                                                                            \
+                to[y * stride + x] = from[y * step_y + x * step_x];                                                    \
     }
 COPY_TURNED(uint8_t)
 COPY_TURNED(uint16_t)
@@ -127,8 +124,8 @@ static enum AVChromaLocation turned_location(enum AVChromaLocation location, con
 
 static AVFrame *turn(const AVFrame *from, const struct upright *upright) {
     bool transpose = upright->transpose;
-    AVFrame *to = media_new_picture(from->format, transpose ? from->height : from->width,
-                                    transpose ? from->width : from->height);
+    AVFrame *to =
+        media_new_picture(from->format, transpose ? from->height : from->width, transpose ? from->width : from->height);
     if (av_frame_copy_props(to, from) < 0)
         media_must(NULL);
     const AVPixFmtDescriptor *description = av_pix_fmt_desc_get(from->format);

@@ -44,8 +44,7 @@ static void set_range(struct pixels *pixels, const AVFrame *picture, int depth) 
 /* Where the first chroma sample sits, in luma pixels; untagged video has it at the left (MPEG-2, H.264). */
 static void set_siting(struct plane *plane, const AVFrame *picture, int shift_x, int shift_y) {
     int location = picture->chroma_location;
-    bool middle =
-        location == AVCHROMA_LOC_CENTER || location == AVCHROMA_LOC_TOP || location == AVCHROMA_LOC_BOTTOM;
+    bool middle = location == AVCHROMA_LOC_CENTER || location == AVCHROMA_LOC_TOP || location == AVCHROMA_LOC_BOTTOM;
     bool top = location == AVCHROMA_LOC_TOPLEFT || location == AVCHROMA_LOC_TOP;
     bool bottom = location == AVCHROMA_LOC_BOTTOMLEFT || location == AVCHROMA_LOC_BOTTOM;
     plane->offset_x = shift_x && middle ? 0.5f : 0;
@@ -84,10 +83,9 @@ static inline float load(const void *row, int x, enum sample_type type) {
 
 /* Inlined once for each type and for rows inside and outside the plane, so that the loops hold no branches.
  */
-static inline __attribute__((always_inline)) void sample_row(const struct plane *plane, float x, float y,
-                                                             float dx, float dy, int count,
-                                                             float *restrict out, enum sample_type type,
-                                                             bool clamp) {
+static inline __attribute__((always_inline)) void sample_row(const struct plane *plane, float x, float y, float dx,
+                                                             float dy, int count, float *restrict out,
+                                                             enum sample_type type, bool clamp) {
     int right = plane->width - 1, bottom = plane->height - 1;
     for (int i = 0; i < count; i++) {
         float px = x + (float)i * dx, py = y + (float)i * dy;
@@ -112,12 +110,10 @@ static bool is_inside(const struct plane *plane, double x, double y) {
     return x >= 0.01 && y >= 0.01 && x <= plane->width - 1.01 && y <= plane->height - 1.01;
 }
 
-void plane_sample_row(const struct plane *plane, double x, double y, double dx, double dy, int count,
-                      float *out) {
+void plane_sample_row(const struct plane *plane, double x, double y, double dx, double dy, int count, float *out) {
     double px = (x - plane->offset_x) * plane->scale_x, py = (y - plane->offset_y) * plane->scale_y;
     double step_x = dx * plane->scale_x, step_y = dy * plane->scale_y;
-    bool clamp =
-        !is_inside(plane, px, py) || !is_inside(plane, px + (count - 1) * step_x, py + (count - 1) * step_y);
+    bool clamp = !is_inside(plane, px, py) || !is_inside(plane, px + (count - 1) * step_x, py + (count - 1) * step_y);
     float fx = (float)px, fy = (float)py, fdx = (float)step_x, fdy = (float)step_y;
     switch (plane->type * 2 + clamp) {
     case SAMPLE_8 * 2:
@@ -146,8 +142,7 @@ static inline float unit_clamp(float value) {
 }
 
 void pixels_to_rgb(const struct pixels *pixels, const float *restrict y, const float *restrict cb,
-                   const float *restrict cr, int count, float *restrict r, float *restrict g,
-                   float *restrict b) {
+                   const float *restrict cr, int count, float *restrict r, float *restrict g, float *restrict b) {
     float luma_scale = 1 / pixels->luma_range, chroma_scale = 1 / pixels->chroma_range;
     float luma_zero = pixels->luma_zero, chroma_zero = pixels->chroma_zero;
     float red = 2 * (1 - pixels->kr), blue = 2 * (1 - pixels->kb);
@@ -161,8 +156,7 @@ void pixels_to_rgb(const struct pixels *pixels, const float *restrict y, const f
     }
 }
 
-void pixels_from_rgb(const struct pixels *pixels, float *restrict r, float *restrict g, float *restrict b,
-                     int count) {
+void pixels_from_rgb(const struct pixels *pixels, float *restrict r, float *restrict g, float *restrict b, int count) {
     float kr = pixels->kr, kg = pixels->kg, kb = pixels->kb;
     float luma_zero = pixels->luma_zero, luma_range = pixels->luma_range, chroma_zero = pixels->chroma_zero;
     float blue = pixels->chroma_range / (2 * (1 - kb)), red = pixels->chroma_range / (2 * (1 - kr));

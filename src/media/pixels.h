@@ -29,10 +29,9 @@ struct pixels {
 
 struct pixels pixels_of(const struct frame *frame);
 /* `count` samples of a plane along x + i * dx, y + i * dy (luma pixels), bilinear, the border repeated. */
-void plane_sample_row(const struct plane *plane, double x, double y, double dx, double dy, int count,
-                      float *out);
+void plane_sample_row(const struct plane *plane, double x, double y, double dx, double dy, int count, float *out);
 /* Samples to RGB, clamped to 0 to 1. */
-void pixels_to_rgb(const struct pixels *pixels, const float *y, const float *cb, const float *cr, int count,
-                   float *r, float *g, float *b);
+void pixels_to_rgb(const struct pixels *pixels, const float *y, const float *cb, const float *cr, int count, float *r,
+                   float *g, float *b);
 /* RGB in place to sample values Y, Cb, Cr, not rounded. */
 void pixels_from_rgb(const struct pixels *pixels, float *r, float *g, float *b, int count);

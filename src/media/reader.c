@@ -59,8 +59,8 @@ static double seconds_of(const struct video_reader *reader, int64_t pts) {
 
 static bool corrupt(const struct video_reader *reader, struct error *err, const char *what) {
     int64_t end = reader->last_pts == AV_NOPTS_VALUE ? 0 : reader->last_pts + reader->step;
-    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", reader->path,
-                     seconds_of(reader, end), what);
+    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", reader->path, seconds_of(reader, end),
+                     what);
 }
 
 /* --- packets --- */
@@ -69,8 +69,8 @@ static void note_packet(struct video_reader *reader, const AVPacket *packet) {
     const AVStream *stream = reader->format->streams[packet->stream_index];
     int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
     if (time != AV_NOPTS_VALUE)
-        reader->furthest_us = MAX(reader->furthest_us,
-                                  av_rescale_q(time + packet->duration, stream->time_base, AV_TIME_BASE_Q));
+        reader->furthest_us =
+            MAX(reader->furthest_us, av_rescale_q(time + packet->duration, stream->time_base, AV_TIME_BASE_Q));
     if (stream == reader->stream && packet->dts != AV_NOPTS_VALUE)
         reader->last_dts = MAX(reader->last_dts, packet->dts);
 }
@@ -202,8 +202,8 @@ static bool decode(struct video_reader *reader, struct error *err) {
         return corrupt(reader, err, "a picture cannot be decoded");
     if (reader->info.width && !has_first_size(reader, picture))
         return error_set(err, ERR_MEDIA_UNSUPPORTED,
-                         "the picture of %s changes its size near %.3f s; convert it to one size",
-                         reader->path, seconds_of(reader, reader->last_pts));
+                         "the picture of %s changes its size near %.3f s; convert it to one size", reader->path,
+                         seconds_of(reader, reader->last_pts));
     stamp(reader, picture);
     reader->missing--;
     reader->ahead = steal(picture);
@@ -255,8 +255,7 @@ static void fill_info(struct video_reader *reader, const AVFrame *first) {
     info->pixel_format = first->format;
     info->bit_depth = av_pix_fmt_desc_get(first->format)->comp[0].depth;
     info->color_range = chosen_or(first->color_range, AVCOL_RANGE_UNSPECIFIED, parameters->color_range);
-    info->color_primaries =
-        chosen_or(first->color_primaries, AVCOL_PRI_UNSPECIFIED, parameters->color_primaries);
+    info->color_primaries = chosen_or(first->color_primaries, AVCOL_PRI_UNSPECIFIED, parameters->color_primaries);
     info->color_transfer = chosen_or(first->color_trc, AVCOL_TRC_UNSPECIFIED, parameters->color_trc);
     info->color_space = chosen_or(first->colorspace, AVCOL_SPC_UNSPECIFIED, parameters->color_space);
     info->chroma_location = first->chroma_location;
@@ -264,8 +263,8 @@ static void fill_info(struct video_reader *reader, const AVFrame *first) {
         aspect = av_inv_q(aspect);
     info->aspect_num = aspect.num;
     info->aspect_den = aspect.num > 0 ? aspect.den : 1;
-    info->interlaced = compat_frame_interlaced(first) || (parameters->field_order != AV_FIELD_UNKNOWN &&
-                                                          parameters->field_order != AV_FIELD_PROGRESSIVE);
+    info->interlaced = compat_frame_interlaced(first) ||
+                       (parameters->field_order != AV_FIELD_UNKNOWN && parameters->field_order != AV_FIELD_PROGRESSIVE);
     info->has_audio = has_audio(reader->format);
     snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(parameters->codec_id));
 }
@@ -273,11 +272,9 @@ static void fill_info(struct video_reader *reader, const AVFrame *first) {
 static bool choose_stream(struct video_reader *reader, struct error *err) {
     int best = av_find_best_stream(reader->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (best < 0 || reader->format->streams[best]->disposition & AV_DISPOSITION_ATTACHED_PIC)
-        return error_set(err, ERR_MEDIA_NO_VIDEO, "%s has no video stream; the master must be a film",
-                         reader->path);
+        return error_set(err, ERR_MEDIA_NO_VIDEO, "%s has no video stream; the master must be a film", reader->path);
     reader->stream = reader->format->streams[best];
-    const int32_t *matrix =
-        compat_stream_side_data(reader->stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof *matrix);
+    const int32_t *matrix = compat_stream_side_data(reader->stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof *matrix);
     reader->upright = upright_of(matrix, &reader->info.rotation);
     return true;
 }
@@ -293,16 +290,15 @@ static bool begin(struct video_reader *reader, struct error *err) {
         return false;
     reader->forgiving = false;
     if (!reader->ahead && reader->furthest_us > 0)
-        return error_set(err, ERR_MEDIA_CORRUPT,
-                         "%s is damaged at 0.000 s: none of its pictures can be decoded", reader->path);
+        return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at 0.000 s: none of its pictures can be decoded",
+                         reader->path);
     if (!reader->ahead)
         return error_set(err, ERR_MEDIA_EMPTY, "%s holds no frame that can be decoded", reader->path);
     int64_t start = reader->stream->start_time;
     bool is_capture = reader->format->iformat->flags & AVFMT_TS_DISCONT;
-    if (!is_capture && start != AV_NOPTS_VALUE &&
-        seconds_of(reader, reader->first_pts - start) > LEADING_SECONDS)
-        return error_set(err, ERR_MEDIA_CORRUPT,
-                         "%s is damaged at 0.000 s: its first pictures cannot be decoded", reader->path);
+    if (!is_capture && start != AV_NOPTS_VALUE && seconds_of(reader, reader->first_pts - start) > LEADING_SECONDS)
+        return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at 0.000 s: its first pictures cannot be decoded",
+                         reader->path);
     return true;
 }
 
@@ -318,8 +314,7 @@ static bool learn_format(struct video_reader *reader, struct error *err) {
     enum AVPixelFormat coded = reader->ahead->format;
     reader->info.pixel_format = picture_nearest_format(coded, reader->upright.transpose);
     if (reader->info.pixel_format == AV_PIX_FMT_NONE)
-        return error_set(err, ERR_MEDIA_UNSUPPORTED,
-                         "the pixel format %s of %s cannot be read; convert it to yuv420p",
+        return error_set(err, ERR_MEDIA_UNSUPPORTED, "the pixel format %s of %s cannot be read; convert it to yuv420p",
                          av_get_pix_fmt_name(coded), reader->path);
     _cleanup_picture_ AVFrame *first =
         picture_upright(reader->ahead, reader->info.pixel_format, &reader->upright, &reader->scaler);
@@ -347,8 +342,7 @@ static void forget(struct video_reader *reader) {
 }
 
 /* Decodes up to `pts` from the key frame at or before `from`; *found says whether that led there. */
-static bool seek_from(struct video_reader *reader, int64_t from, int64_t pts, bool *found,
-                      struct error *err) {
+static bool seek_from(struct video_reader *reader, int64_t from, int64_t pts, bool *found, struct error *err) {
     *found = false;
     int64_t at = from + reader->first_pts;
     if (avformat_seek_file(reader->format, reader->stream->index, INT64_MIN, at, at, 0) < 0)
@@ -383,8 +377,8 @@ static bool seek_by_counting(struct video_reader *reader, int64_t pts, int64_t f
     if (reader->ahead && reader->ahead->pts == pts)
         return true;
     return error_set(err, ERR_MEDIA_INVALID,
-                     "%s has no frame %lld at %.3f s; has the file changed since it was planned?",
-                     reader->path, (long long)frame, seconds_of(reader, pts));
+                     "%s has no frame %lld at %.3f s; has the file changed since it was planned?", reader->path,
+                     (long long)frame, seconds_of(reader, pts));
 }
 
 bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct error *err) {

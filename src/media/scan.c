@@ -97,16 +97,14 @@ static void find_shots(const float *scores, double ticks_a_second, struct video_
     out->shot_count = 1;
     for (int64_t i = 1; i < out->frame_count; i++) {
         int64_t length = out->pts[i] - out->pts[out->shots[out->shot_count - 1]];
-        if ((double)length < SHORTEST_SHOT_SECONDS * ticks_a_second ||
-            !stands_out(scores, out->frame_count, i))
+        if ((double)length < SHORTEST_SHOT_SECONDS * ticks_a_second || !stands_out(scores, out->frame_count, i))
             continue;
         out->shots = xreallocarray(out->shots, out->shot_count + 1, sizeof *out->shots);
         out->shots[out->shot_count++] = i;
     }
 }
 
-static void add_frame(struct video_scan *scan, struct scores *scores, const struct frame *frame,
-                      float score) {
+static void add_frame(struct video_scan *scan, struct scores *scores, const struct frame *frame, float score) {
     if (scan->frame_count == scores->capacity) {
         scores->capacity = 2 * scores->capacity + 1024;
         scores->values = xreallocarray(scores->values, (size_t)scores->capacity, sizeof *scores->values);
@@ -129,8 +127,7 @@ bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, vo
             return false;
         if (!frame)
             break;
-        struct thumbnail *now = &thumbnails[scan.frame_count % 2],
-                         *before = &thumbnails[(scan.frame_count + 1) % 2];
+        struct thumbnail *now = &thumbnails[scan.frame_count % 2], *before = &thumbnails[(scan.frame_count + 1) % 2];
         make_thumbnail(now, frame->picture);
         add_frame(&scan, &scores, frame, scan.frame_count ? difference(now, before) : 0);
         if (progress && !progress(scan.frame_count, context))

@@ -26,9 +26,8 @@ struct video_info {
 
 /* One decoded, upright frame. `pts` is in ticks of the video's time base, the first frame's being 0. */
 struct frame {
-    struct AVFrame
-        *picture;  /* owned; planar YUV of 8 or 10 bit (others are converted to the nearest such format) */
-    int64_t index; /* frame number in the master */
+    struct AVFrame *picture; /* owned; planar YUV of 8 or 10 bit (others are converted to the nearest such format) */
+    int64_t index;           /* frame number in the master */
     int64_t pts, duration;
 };
 void frame_free(struct frame *frame);

@@ -31,9 +31,7 @@ struct video_writer {
 };
 
 /* MP4 counts in 1/timescale, so a numerator is multiplied into the timestamps. */
-static AVRational file_time_base(const struct video_info *info) {
-    return (AVRational){1, info->time_base_den};
-}
+static AVRational file_time_base(const struct video_info *info) { return (AVRational){1, info->time_base_den}; }
 
 /* 4:2:0 and 4:2:2 need even sizes, and H.264 can only crop in steps of whole chroma samples. */
 static int coded_size(int size, int log2_chroma) { return FFALIGN(size, 1 << log2_chroma); }
@@ -64,8 +62,7 @@ static bool open_encoder(struct video_writer *writer, int quality, int threads, 
     AVCodecContext *encoder = writer->encoder = media_must(avcodec_alloc_context3(codec));
     set_picture_options(encoder, info);
     encoder->time_base = file_time_base(info);
-    encoder->framerate =
-        info->rate_num > 0 ? (AVRational){info->rate_num, info->rate_den} : (AVRational){25, 1};
+    encoder->framerate = info->rate_num > 0 ? (AVRational){info->rate_num, info->rate_den} : (AVRational){25, 1};
     encoder->gop_size = (int)ceil(GOP_SECONDS * av_q2d(encoder->framerate)) + 1;
     encoder->thread_count = threads;
     encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_CLOSED_GOP;
@@ -74,8 +71,7 @@ static bool open_encoder(struct video_writer *writer, int quality, int threads, 
     av_dict_set_int(&options, "crf", quality, 0);
     av_dict_set_int(&options, "forced-idr", 1, 0);
     int status = avcodec_open2(encoder, codec, &options);
-    return status >= 0 ||
-           media_error(err, ERR_MEDIA_ENCODE, status, "cannot encode %s as H.264", writer->path);
+    return status >= 0 || media_error(err, ERR_MEDIA_ENCODE, status, "cannot encode %s as H.264", writer->path);
 }
 
 static void open_stream(struct video_writer *writer) {
@@ -139,10 +135,8 @@ static bool begin(struct video_writer *writer, const AVFrame *first, struct erro
 }
 
 static void pad_plane(AVFrame *to, const AVFrame *from, int plane, int width, int height, int bytes) {
-    int to_width =
-        plane ? AV_CEIL_RSHIFT(to->width, av_pix_fmt_desc_get(to->format)->log2_chroma_w) : to->width;
-    int to_height =
-        plane ? AV_CEIL_RSHIFT(to->height, av_pix_fmt_desc_get(to->format)->log2_chroma_h) : to->height;
+    int to_width = plane ? AV_CEIL_RSHIFT(to->width, av_pix_fmt_desc_get(to->format)->log2_chroma_w) : to->width;
+    int to_height = plane ? AV_CEIL_RSHIFT(to->height, av_pix_fmt_desc_get(to->format)->log2_chroma_h) : to->height;
     for (int y = 0; y < to_height; y++) {
         const uint8_t *source = from->data[plane] + MIN(y, height - 1) * (ptrdiff_t)from->linesize[plane];
         uint8_t *row = to->data[plane] + y * (ptrdiff_t)to->linesize[plane];
@@ -159,8 +153,7 @@ static AVFrame *pad(const AVFrame *from, int width, int height) {
     if (av_frame_copy_props(to, from) < 0)
         media_must(NULL);
     for (int plane = 0; plane < 3; plane++)
-        pad_plane(to, from, plane,
-                  plane ? AV_CEIL_RSHIFT(from->width, description->log2_chroma_w) : from->width,
+        pad_plane(to, from, plane, plane ? AV_CEIL_RSHIFT(from->width, description->log2_chroma_w) : from->width,
                   plane ? AV_CEIL_RSHIFT(from->height, description->log2_chroma_h) : from->height,
                   description->comp[0].depth > 8 ? 2 : 1);
     return to;
@@ -204,8 +197,7 @@ static void remember(struct video_writer *writer, int64_t pts) {
 
 /* By time, so that GOPs stay short at a variable frame rate too. */
 static bool is_key(struct video_writer *writer, int64_t pts) {
-    if (writer->key_pts != AV_NOPTS_VALUE &&
-        pts - writer->key_pts < GOP_SECONDS * (int64_t)writer->info.time_base_den)
+    if (writer->key_pts != AV_NOPTS_VALUE && pts - writer->key_pts < GOP_SECONDS * (int64_t)writer->info.time_base_den)
         return false;
     writer->key_pts = pts;
     return true;
@@ -224,16 +216,12 @@ static AVFrame *prepare(struct video_writer *writer, const struct frame *frame) 
 static bool check_frame(const struct video_writer *writer, const struct frame *frame, struct error *err) {
     const AVFrame *picture = frame->picture;
     const struct video_info *info = &writer->info;
-    if (picture->width != info->width || picture->height != info->height ||
-        picture->format != info->pixel_format)
+    if (picture->width != info->width || picture->height != info->height || picture->format != info->pixel_format)
         return error_set(err, ERR_INTERNAL, "frame %lld is %dx%d %s, but the video is %dx%d %s",
-                         (long long)frame->index, picture->width, picture->height,
-                         av_get_pix_fmt_name(picture->format), info->width, info->height,
-                         av_get_pix_fmt_name(info->pixel_format));
-    if (writer->waiting_count &&
-        frame->pts * info->time_base_num <= writer->waiting[writer->waiting_count - 1].pts)
-        return error_set(err, ERR_INTERNAL, "the timestamp of frame %lld does not ascend",
-                         (long long)frame->index);
+                         (long long)frame->index, picture->width, picture->height, av_get_pix_fmt_name(picture->format),
+                         info->width, info->height, av_get_pix_fmt_name(info->pixel_format));
+    if (writer->waiting_count && frame->pts * info->time_base_num <= writer->waiting[writer->waiting_count - 1].pts)
+        return error_set(err, ERR_INTERNAL, "the timestamp of frame %lld does not ascend", (long long)frame->index);
     return true;
 }
 

@@ -24,12 +24,9 @@ static bool fits(const struct tensor_shape *shape, int rank, const int64_t *want
     return true;
 }
 
-#define FITS(shape, ...)                                                                                     \
-    fits((shape), (int)ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), (const int64_t[]){__VA_ARGS__})
+#define FITS(shape, ...) fits((shape), (int)ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), (const int64_t[]){__VA_ARGS__})
 
-static int64_t last(const struct tensor_shape *shape) {
-    return shape->rank > 0 ? shape->dims[shape->rank - 1] : 0;
-}
+static int64_t last(const struct tensor_shape *shape) { return shape->rank > 0 ? shape->dims[shape->rank - 1] : 0; }
 
 static int known(int64_t dim) { return dim > 0 ? (int)MIN(dim, LARGEST + 1) : 0; }
 
@@ -107,8 +104,7 @@ static bool bind_detect(const struct signature *s, struct binding *out) {
     if (bind_outputs(s, out, (const int64_t[]){16, 1}, 2)) {
         out->kind = NETWORK_BLAZEFACE;
         return out->width == out->height && (out->width == 128 || out->width == 256) &&
-               FITS(&s->outputs[out->outputs[0]], FREE, 896, 16) &&
-               FITS(&s->outputs[out->outputs[1]], FREE, 896, 1);
+               FITS(&s->outputs[out->outputs[0]], FREE, 896, 16) && FITS(&s->outputs[out->outputs[1]], FREE, 896, 1);
     }
     out->kind = NETWORK_RETINAFACE;
     if (bind_outputs(s, out, (const int64_t[]){4, 2, 10}, 3))
@@ -119,8 +115,7 @@ static bool bind_detect(const struct signature *s, struct binding *out) {
 
 static bool bind_mesh(const struct signature *s, struct binding *out) {
     out->kind = NETWORK_MESH;
-    if (s->input_count != 1 || s->output_count != 2 || !bind_picture(&s->inputs[0], 3, 0, out) ||
-        out->batch > 1)
+    if (s->input_count != 1 || s->output_count != 2 || !bind_picture(&s->inputs[0], 3, 0, out) || out->batch > 1)
         return false;
     int landmarks = item_size(&s->outputs[0]) == 468 * 3 ? 0 : 1;
     out->outputs[0] = landmarks;
@@ -131,17 +126,15 @@ static bool bind_mesh(const struct signature *s, struct binding *out) {
 
 static bool bind_enhance(const struct signature *s, struct binding *out) {
     out->kind = NETWORK_ENHANCE;
-    return s->input_count == 1 && s->output_count == 1 && bind_picture(&s->inputs[0], 3, 0, out) &&
-           out->batch <= 1 && out->width == 0 && out->height == 0 &&
-           FITS(&s->outputs[0], FREE, 3, FREE, FREE);
+    return s->input_count == 1 && s->output_count == 1 && bind_picture(&s->inputs[0], 3, 0, out) && out->batch <= 1 &&
+           out->width == 0 && out->height == 0 && FITS(&s->outputs[0], FREE, 3, FREE, FREE);
 }
 
 static const struct {
     const char *role, *wanted;
     bool (*bind)(const struct signature *, struct binding *);
 } roles[] = {
-    {"lips",
-     "inputs [B,1,80,16] (mel) and [B,6,S,S] (faces) with S 96, 256, 288 or 384, and an output [B,3,S,S]",
+    {"lips", "inputs [B,1,80,16] (mel) and [B,6,S,S] (faces) with S 96, 256, 288 or 384, and an output [B,3,S,S]",
      bind_lips},
     {"detect",
      "an input [1,3,H,W] and the outputs of BlazeFace ([1,896,16] and [1,896,1], H=W=128 or 256), of "
@@ -177,15 +170,14 @@ bool bind_role(const char *role, const struct signature *signature, struct bindi
         append_shapes(&found, signature->inputs, signature->input_count);
         buffer_append_text(&found, "; outputs");
         append_shapes(&found, signature->outputs, signature->output_count);
-        return error_set(err, ERR_MODEL_INVALID,
-                         "this network does not fit the role %s, which wants %s; found %s", role,
-                         roles[i].wanted, found.data);
+        return error_set(err, ERR_MODEL_INVALID, "this network does not fit the role %s, which wants %s; found %s",
+                         role, roles[i].wanted, found.data);
     }
     return error_set(err, ERR_MODEL_INVALID, "\"%s\" is no role: use lips, detect, mesh or enhance", role);
 }
 
-struct session *network_open(const struct zoo *zoo, const char *name, const char *role,
-                             const struct device *device, struct binding *binding, struct error *err) {
+struct session *network_open(const struct zoo *zoo, const char *name, const char *role, const struct device *device,
+                             struct binding *binding, struct error *err) {
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (!manifest)
         return NULL;

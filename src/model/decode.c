@@ -8,9 +8,7 @@ static struct face box_face(float left, float top, float right, float bottom, fl
     return (struct face){.x = left, .y = top, .width = right - left, .height = bottom - top, .score = score};
 }
 
-static struct point middle(struct point a, struct point b) {
-    return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2};
-}
+static struct point middle(struct point a, struct point b) { return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2}; }
 
 static struct face blazeface_face(const float *box, float cx, float cy, float score) {
     float x = cx + box[0], y = cy + box[1], w = box[2] / 2, h = box[3] / 2;
@@ -39,8 +37,7 @@ int blazeface_decode(const float *boxes, const float *scores, int size, float th
             float score = 1 / (1 + expf(-CLAMP(scores[anchor], -100.0f, 100.0f)));
             struct point corner = cell_corner(i / levels[level].per_cell, grid, cell);
             if (score >= threshold)
-                out[count++] =
-                    blazeface_face(boxes + 16 * anchor, corner.x + cell / 2, corner.y + cell / 2, score);
+                out[count++] = blazeface_face(boxes + 16 * anchor, corner.x + cell / 2, corner.y + cell / 2, score);
         }
     }
     return count;
@@ -61,8 +58,7 @@ static struct face retinaface_face(const float *box, const float *landmarks, flo
     struct face face = box_face(x - w, y - h, x + w, y + h, score);
     struct point points[5];
     for (int i = 0; i < 5; i++)
-        points[i] = (struct point){cx + landmarks[2 * i] * centre * prior,
-                                   cy + landmarks[2 * i + 1] * centre * prior};
+        points[i] = (struct point){cx + landmarks[2 * i] * centre * prior, cy + landmarks[2 * i + 1] * centre * prior};
     set_points(&face, points);
     return face;
 }
@@ -92,8 +88,7 @@ int retinaface_decode(const float *boxes, const float *scores, const float *land
     return count;
 }
 
-static struct face scrfd_face(const float *box, const float *keypoints, float x, float y, float stride,
-                              float score) {
+static struct face scrfd_face(const float *box, const float *keypoints, float x, float y, float stride, float score) {
     struct face face =
         box_face(x - box[0] * stride, y - box[1] * stride, x + box[2] * stride, y + box[3] * stride, score);
     struct point points[5];
@@ -116,8 +111,8 @@ int scrfd_decode(const float *const outputs[9], int size, float threshold, struc
         for (int i = 0; i < anchors; i++) {
             struct point corner = cell_corner(i / 2, grid, (float)stride);
             if (scores[i] >= threshold)
-                out[count++] = scrfd_face(boxes + 4 * i, keypoints + 10 * i, corner.x, corner.y,
-                                          (float)stride, scores[i]);
+                out[count++] =
+                    scrfd_face(boxes + 4 * i, keypoints + 10 * i, corner.x, corner.y, (float)stride, scores[i]);
         }
     }
     return count;
@@ -149,14 +144,13 @@ static void add_weighted(struct face *sum, const struct face *face) {
 
 static struct face weighted_mean(const struct face *sum, float score) {
     float s = 1 / sum->score;
-    return (struct face){
-        .x = s * sum->x,
-        .y = s * sum->y,
-        .width = s * sum->width,
-        .height = s * sum->height,
-        .score = score,
-        .eyes = {{s * sum->eyes[0].x, s * sum->eyes[0].y}, {s * sum->eyes[1].x, s * sum->eyes[1].y}},
-        .mouth = {s * sum->mouth.x, s * sum->mouth.y}};
+    return (struct face){.x = s * sum->x,
+                         .y = s * sum->y,
+                         .width = s * sum->width,
+                         .height = s * sum->height,
+                         .score = score,
+                         .eyes = {{s * sum->eyes[0].x, s * sum->eyes[0].y}, {s * sum->eyes[1].x, s * sum->eyes[1].y}},
+                         .mouth = {s * sum->mouth.x, s * sum->mouth.y}};
 }
 
 static int suppress(struct face *faces, int count, float overlap, bool merge) {
@@ -179,9 +173,5 @@ static int suppress(struct face *faces, int count, float overlap, bool merge) {
     return kept;
 }
 
-int faces_suppress(struct face *faces, int count, float overlap) {
-    return suppress(faces, count, overlap, false);
-}
-int faces_merge(struct face *faces, int count, float overlap) {
-    return suppress(faces, count, overlap, true);
-}
+int faces_suppress(struct face *faces, int count, float overlap) { return suppress(faces, count, overlap, false); }
+int faces_merge(struct face *faces, int count, float overlap) { return suppress(faces, count, overlap, true); }

@@ -114,8 +114,7 @@ struct detector *detector_open(const struct zoo *zoo, const char *name, const st
 static int decode(struct detector *d) {
     float **o = d->outputs;
     if (d->binding.kind == NETWORK_BLAZEFACE)
-        return faces_merge(d->candidates, blazeface_decode(o[0], o[1], d->width, d->threshold, d->candidates),
-                           0.3f);
+        return faces_merge(d->candidates, blazeface_decode(o[0], o[1], d->width, d->threshold, d->candidates), 0.3f);
     int count = d->binding.kind == NETWORK_RETINAFACE
                     ? retinaface_decode(o[0], o[1], o[2], d->width, d->height, d->threshold, d->candidates)
                     : scrfd_decode((const float *const *)o, d->width, d->threshold, d->candidates);

@@ -20,5 +20,5 @@ void detector_close(struct detector *detector);
 DEFINE_CLEANUP(struct detector *, detector_close)
 #define _cleanup_detector_ _cleanup_(detector_close_cleanup)
 /* Faces of one frame, best score first, at most `max`; *count may be 0. */
-bool detector_run(struct detector *detector, const struct frame *frame, struct face *faces, int max,
-                  int *count, struct error *err) must_check;
+bool detector_run(struct detector *detector, const struct frame *frame, struct face *faces, int max, int *count,
+                  struct error *err) must_check;

@@ -10,16 +10,14 @@
 static bool card_count(int *count, struct error *err) {
     void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!driver)
-        return error_set(err, ERR_MODEL_DEVICE,
-                         "no NVIDIA driver is installed (libcuda.so.1 cannot be loaded)");
+        return error_set(err, ERR_MODEL_DEVICE, "no NVIDIA driver is installed (libcuda.so.1 cannot be loaded)");
     int (*init)(unsigned) = (int (*)(unsigned))dlsym(driver, "cuInit");
     int (*get_count)(int *) = (int (*)(int *))dlsym(driver, "cuDeviceGetCount");
     int status = init && get_count ? init(0) : -1;
     if (status == 0)
         status = get_count(count);
     /* The driver stays loaded: unloading it after cuInit is not supported. */
-    return status == 0 ||
-           error_set(err, ERR_MODEL_DEVICE, "the NVIDIA driver does not start (error %d)", status);
+    return status == 0 || error_set(err, ERR_MODEL_DEVICE, "the NVIDIA driver does not start (error %d)", status);
 }
 
 static bool cuda_usable(const struct device *device, struct error *err) {
@@ -27,8 +25,7 @@ static bool cuda_usable(const struct device *device, struct error *err) {
     if (!card_count(&count, err))
         return false;
     if (device->index >= count)
-        return error_set(err, ERR_MODEL_DEVICE, "there is no card %d, the driver shows %d", device->index,
-                         count);
+        return error_set(err, ERR_MODEL_DEVICE, "there is no card %d, the driver shows %d", device->index, count);
     const OrtApi *ort = runtime_api(NULL, err);
     OrtSessionOptions *options = ort ? runtime_options(ort, device, err) : NULL;
     if (!options)

@@ -9,8 +9,7 @@ struct enhance {
     int scale;
 };
 
-struct enhance *enhance_open(const struct zoo *zoo, const char *name, const struct device *device,
-                             struct error *err) {
+struct enhance *enhance_open(const struct zoo *zoo, const char *name, const struct device *device, struct error *err) {
     _cleanup_enhance_ struct enhance *enhance = xnew(struct enhance);
     enhance->session = network_open(zoo, name, "enhance", device, &enhance->binding, err);
     if (!enhance->session)

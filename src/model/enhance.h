@@ -12,5 +12,4 @@ DEFINE_CLEANUP(struct enhance *, enhance_close)
 #define _cleanup_enhance_ _cleanup_(enhance_close_cleanup)
 int enhance_scale(const struct enhance *enhance);
 /* `rgb` [3][size][size] in, [3][size*scale][size*scale] out. */
-bool enhance_run(struct enhance *enhance, int size, const float *rgb, float *out,
-                 struct error *err) must_check;
+bool enhance_run(struct enhance *enhance, int size, const float *rgb, float *out, struct error *err) must_check;

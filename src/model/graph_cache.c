@@ -43,8 +43,7 @@ static bool is_whole(const char *path) {
     char hex[SHA256_HEX + 1];
     struct error ignored;
     const char *name = strrchr(path, '/') + 1;
-    return sha256_file(path, hex, NULL, &ignored) && strlen(name) > 33 &&
-           strncmp(name + 33, hex, SHA256_HEX) == 0;
+    return sha256_file(path, hex, NULL, &ignored) && strlen(name) > 33 && strncmp(name + 33, hex, SHA256_HEX) == 0;
 }
 
 char *graph_cache_find(const char *directory, const char *key) {

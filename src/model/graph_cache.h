@@ -6,11 +6,9 @@
 
 /* Names the graph that this ONNX Runtime makes of the file at `path` on this kind of device and CPU: 32 hex
  * digits. */
-bool graph_cache_key(const char *path, const struct device *device, char key[33],
-                     struct error *err) must_check;
+bool graph_cache_key(const char *path, const struct device *device, char key[33], struct error *err) must_check;
 /* Path of the whole, undamaged graph; NULL when there is none. A damaged one is removed. Caller frees. */
 char *graph_cache_find(const char *directory, const char *key);
 /* Puts the graph that was written to `temporary` in place (the file is gone afterwards, whatever happens);
  * one that is there already stays. */
-bool graph_cache_publish(const char *directory, const char *key, const char *temporary,
-                         struct error *err) must_check;
+bool graph_cache_publish(const char *directory, const char *key, const char *temporary, struct error *err) must_check;

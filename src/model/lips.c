@@ -24,8 +24,7 @@ struct lips {
  * are fed the window of columns 62 to 194 and rows 65 to 241 of a face aligned to FFHQ's five points in 256 x
  * 256. Like Wav2Lip's training boxes it is narrower than a square. */
 static const struct template wav2lip_template = {
-    0.75,
-    {{0.2613f, 0.3124f}, {0.7383f, 0.313f}, {0.5024f, 0.5228f}, {0.2927f, 0.6858f}, {0.7162f, 0.6851f}}};
+    0.75, {{0.2613f, 0.3124f}, {0.7383f, 0.313f}, {0.5024f, 0.5228f}, {0.2927f, 0.6858f}, {0.7162f, 0.6851f}}};
 
 void lips_close(struct lips *lips) {
     if (lips->session)
@@ -45,11 +44,10 @@ static bool read_template(const json_t *contract, struct template *out, struct e
     *out = wav2lip_template;
     if (!crop)
         return true;
-    if (json_unpack(crop, "{sF s[[FF][FF][FF][FF][FF]]}", "aspect", &out->aspect, "points", p, p + 1, p + 2,
-                    p + 3, p + 4, p + 5, p + 6, p + 7, p + 8, p + 9) != 0 ||
+    if (json_unpack(crop, "{sF s[[FF][FF][FF][FF][FF]]}", "aspect", &out->aspect, "points", p, p + 1, p + 2, p + 3,
+                    p + 4, p + 5, p + 6, p + 7, p + 8, p + 9) != 0 ||
         out->aspect <= 0)
-        return error_set(err, ERR_MODEL_INVALID,
-                         "\"crop\" in its manifest must have an aspect and five points");
+        return error_set(err, ERR_MODEL_INVALID, "\"crop\" in its manifest must have an aspect and five points");
     for (int i = 0; i < 5; i++)
         out->points[i] = (struct point){(float)p[2 * i], (float)p[2 * i + 1]};
     return true;
@@ -120,8 +118,7 @@ struct lips *lips_open(const struct zoo *zoo, const char *name, const struct dev
     return steal(lips);
 }
 
-bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, float *out,
-              struct error *err) {
+bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, float *out, struct error *err) {
     size_t plane = (size_t)lips->size * (size_t)lips->size;
     for (int start = 0; start < n; start += lips->run) {
         /* What is past the end keeps the values of the run before: any finite ones will do. */

@@ -24,8 +24,7 @@ void mesh_close(struct mesh *mesh) {
 /* A square of 1.5 times the box's longer side around its middle, turned so that the eyes are level
  * (MediaPipe, modules/face_landmark/face_detection_front_detection_to_roi.pbtxt and
  * face_landmark_landmarks_to_roi.pbtxt). */
-static struct affine region(struct point low, struct point high, struct point right_eye,
-                            struct point left_eye) {
+static struct affine region(struct point low, struct point high, struct point right_eye, struct point left_eye) {
     double angle = atan2(left_eye.y - right_eye.y, left_eye.x - right_eye.x);
     double scale = 1.5 * fmax(high.x - low.x, high.y - low.y) / CROP;
     double c = scale * cos(angle), s = scale * sin(angle), middle = (CROP - 1) / 2.0;
@@ -34,9 +33,8 @@ static struct affine region(struct point low, struct point high, struct point ri
 }
 
 struct affine mesh_region_of_face(const struct face *face) {
-    return region((struct point){face->x, face->y},
-                  (struct point){face->x + face->width, face->y + face->height}, face->eyes[0],
-                  face->eyes[1]);
+    return region((struct point){face->x, face->y}, (struct point){face->x + face->width, face->y + face->height},
+                  face->eyes[0], face->eyes[1]);
 }
 
 struct affine mesh_region_of_landmarks(const struct mesh_face *before) {
@@ -66,8 +64,7 @@ static bool run_network(struct mesh *mesh, float *presence, struct error *err) {
     return session_run(mesh->session, &input, outputs, err);
 }
 
-struct mesh *mesh_open(const struct zoo *zoo, const char *name, const struct device *device,
-                       struct error *err) {
+struct mesh *mesh_open(const struct zoo *zoo, const char *name, const struct device *device, struct error *err) {
     _cleanup_mesh_ struct mesh *mesh = xnew(struct mesh);
     mesh->session = network_open(zoo, name, "mesh", device, &mesh->binding, err);
     if (!mesh->session)
@@ -91,8 +88,8 @@ bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine 
     out->presence = mesh->logit ? 1 / (1 + expf(-presence)) : presence;
     /* The network counts from the edge of the crop, an affine from the centre of its first pixel. */
     for (int i = 0; i < MESH_POINTS; i++)
-        out->points[i] = affine_apply(
-            where, (struct point){mesh->landmarks[3 * i] - 0.5f, mesh->landmarks[3 * i + 1] - 0.5f});
+        out->points[i] =
+            affine_apply(where, (struct point){mesh->landmarks[3 * i] - 0.5f, mesh->landmarks[3 * i + 1] - 0.5f});
     return true;
 }
 

@@ -19,7 +19,7 @@ DEFINE_CLEANUP(struct mesh *, mesh_close)
 /* Where to look: from a detection, or from the landmarks of the frame before (tracking). */
 struct affine mesh_region_of_face(const struct face *face);
 struct affine mesh_region_of_landmarks(const struct mesh_face *before);
-bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine *region,
-              struct mesh_face *out, struct error *err) must_check;
+bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine *region, struct mesh_face *out,
+              struct error *err) must_check;
 /* Inner lips' distance (13-14) over the face's height (10-152): how open the mouth is. */
 double mesh_mouth_opening(const struct mesh_face *face);

@@ -24,8 +24,7 @@ static struct error start_error;
 
 const char *session_runtime_version(void) { return OrtGetApiBase()->GetVersionString(); }
 
-bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what,
-                    struct error *err) {
+bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what, struct error *err) {
     if (!status)
         return true;
     error_set(err, code, "%s: %s", what, ort->GetErrorMessage(status));
@@ -38,22 +37,20 @@ bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, 
 
 /* What the runtime calls an error it also returns as one: whoever gets it decides whether it is worth a line.
  */
-static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category,
-                                     const char *id, const char *place, const char *message) {
+static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category, const char *id,
+                                     const char *place, const char *message) {
     log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
 
 static void start(void) {
     api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
     if (!api) {
-        error_set(&start_error, ERR_MODEL_RUN,
-                  "ONNX Runtime %s is too old, interface %d is needed: run script/setup",
+        error_set(&start_error, ERR_MODEL_RUN, "ONNX Runtime %s is too old, interface %d is needed: run script/setup",
                   OrtGetApiBase()->GetVersionString(), ORT_API_VERSION);
         return;
     }
     LEAKS_HERE;
-    OrtStatus *status =
-        api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
+    OrtStatus *status = api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
     NO_LEAKS_AGAIN;
     if (!runtime_passed(api, status, ERR_MODEL_RUN, "ONNX Runtime does not start", &start_error))
         api = NULL;
@@ -86,8 +83,8 @@ static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index
     const char *values[] = {card, "EXHAUSTIVE", "kSameAsRequested"};
     bool done = runtime_passed(ort, ort->UpdateCUDAProviderOptions(cuda, keys, values, ARRAY_LENGTH(keys)),
                                ERR_MODEL_DEVICE, no_cuda, err) &&
-                runtime_passed(ort, ort->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda),
-                               ERR_MODEL_DEVICE, no_cuda, err);
+                runtime_passed(ort, ort->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda), ERR_MODEL_DEVICE,
+                               no_cuda, err);
     ort->ReleaseCUDAProviderOptions(cuda);
     return done;
 }
@@ -99,13 +96,12 @@ OrtSessionOptions *runtime_options(const OrtApi *ort, const struct device *devic
     bool cuda = device->kind == DEVICE_CUDA;
     int threads = cuda ? 1 : device->threads > 0 ? device->threads : core_count();
     /* Threads that spin between runs take the cores that decoding and encoding need. */
-    bool done =
-        runtime_passed(ort, ort->SetIntraOpNumThreads(options, threads), ERR_MODEL_RUN, "threads", err) &&
-        runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
-                       ERR_MODEL_RUN, "spinning", err) &&
-        runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.set_denormal_as_zero", "1"),
-                       ERR_MODEL_RUN, "denormals", err) &&
-        (!cuda || append_cuda(ort, options, device->index, err));
+    bool done = runtime_passed(ort, ort->SetIntraOpNumThreads(options, threads), ERR_MODEL_RUN, "threads", err) &&
+                runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
+                               ERR_MODEL_RUN, "spinning", err) &&
+                runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.set_denormal_as_zero", "1"),
+                               ERR_MODEL_RUN, "denormals", err) &&
+                (!cuda || append_cuda(ort, options, device->index, err));
     if (done)
         return options;
     ort->ReleaseSessionOptions(options);

@@ -12,5 +12,4 @@ const OrtApi *runtime_api(const OrtEnv **environment, struct error *err) must_ch
 bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what,
                     struct error *err) must_check;
 /* Session options for `device`; NULL with model.device or model.run. Caller releases through the API. */
-OrtSessionOptions *runtime_options(const OrtApi *ort, const struct device *device,
-                                   struct error *err) must_check;
+OrtSessionOptions *runtime_options(const OrtApi *ort, const struct device *device, struct error *err) must_check;

@@ -17,8 +17,8 @@ struct session {
 enum optimise { OPTIMISE, AS_IS };
 
 /* Loads `path`; with `save_to` the optimised graph is written there. */
-static OrtSession *load(const char *path, const struct device *device, enum optimise optimise,
-                        const char *save_to, struct error *err) {
+static OrtSession *load(const char *path, const struct device *device, enum optimise optimise, const char *save_to,
+                        struct error *err) {
     const OrtEnv *env;
     const OrtApi *ort = runtime_api(&env, err);
     OrtSessionOptions *options = ort ? runtime_options(ort, device, err) : NULL;
@@ -26,16 +26,12 @@ static OrtSession *load(const char *path, const struct device *device, enum opti
         return NULL;
     OrtSession *network = NULL;
     GraphOptimizationLevel level = optimise == OPTIMISE ? ORT_ENABLE_ALL : ORT_DISABLE_ALL;
-    bool done =
-        runtime_passed(ort, ort->SetSessionGraphOptimizationLevel(options, level), ERR_MODEL_RUN, path, err);
-    if (done &&
-        save_to) /* only errors: it would warn that the graph is for this hardware; the cache key says so */
-        done =
-            runtime_passed(ort, ort->SetOptimizedModelFilePath(options, save_to), ERR_MODEL_RUN, path, err) &&
-            runtime_passed(ort, ort->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_ERROR),
-                           ERR_MODEL_RUN, path, err);
-    if (done &&
-        !runtime_passed(ort, ort->CreateSession(env, path, options, &network), ERR_MODEL_INVALID, path, err))
+    bool done = runtime_passed(ort, ort->SetSessionGraphOptimizationLevel(options, level), ERR_MODEL_RUN, path, err);
+    if (done && save_to) /* only errors: it would warn that the graph is for this hardware; the cache key says so */
+        done = runtime_passed(ort, ort->SetOptimizedModelFilePath(options, save_to), ERR_MODEL_RUN, path, err) &&
+               runtime_passed(ort, ort->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_ERROR), ERR_MODEL_RUN,
+                              path, err);
+    if (done && !runtime_passed(ort, ort->CreateSession(env, path, options, &network), ERR_MODEL_INVALID, path, err))
         network = NULL;
     ort->ReleaseSessionOptions(options);
     return network;
@@ -43,8 +39,8 @@ static OrtSession *load(const char *path, const struct device *device, enum opti
 
 /* Optimises and leaves the result in the cache. A cache that cannot be written (full, read-only) is no reason
  * to fail. */
-static OrtSession *load_and_cache(const char *path, const struct device *device, const char *directory,
-                                  const char *key, struct error *err) {
+static OrtSession *load_and_cache(const char *path, const struct device *device, const char *directory, const char *key,
+                                  struct error *err) {
     struct error why = {0};
     _cleanup_free_ char *scratch =
         directory_make(directory, &why) ? directory_make_temporary(directory, "optimise", &why) : NULL;
@@ -81,23 +77,19 @@ static OrtSession *load_cached(const char *path, const struct device *device, co
     return load_and_cache(path, device, directory, key, err);
 }
 
-static bool describe_tensor(const OrtApi *ort, const OrtTypeInfo *type, struct tensor_shape *out,
-                            struct error *err) {
+static bool describe_tensor(const OrtApi *ort, const OrtTypeInfo *type, struct tensor_shape *out, struct error *err) {
     const OrtTensorTypeAndShapeInfo *info = NULL;
     ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
     size_t rank = 0;
     if (!runtime_passed(ort, ort->CastTypeInfoToTensorInfo(type, &info), ERR_MODEL_INVALID, out->name, err) ||
-        (info &&
-         (!runtime_passed(ort, ort->GetTensorElementType(info, &element), ERR_MODEL_INVALID, out->name,
-                          err) ||
-          !runtime_passed(ort, ort->GetDimensionsCount(info, &rank), ERR_MODEL_INVALID, out->name, err))))
+        (info && (!runtime_passed(ort, ort->GetTensorElementType(info, &element), ERR_MODEL_INVALID, out->name, err) ||
+                  !runtime_passed(ort, ort->GetDimensionsCount(info, &rank), ERR_MODEL_INVALID, out->name, err))))
         return false;
     if (element != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
-        return error_set(err, ERR_MODEL_INVALID, "%s is no float32 tensor; export the model in float32",
-                         out->name);
+        return error_set(err, ERR_MODEL_INVALID, "%s is no float32 tensor; export the model in float32", out->name);
     if (rank > TENSOR_RANK_MAX)
-        return error_set(err, ERR_MODEL_INVALID, "%s has %zu dimensions, at most %d are handled", out->name,
-                         rank, TENSOR_RANK_MAX);
+        return error_set(err, ERR_MODEL_INVALID, "%s has %zu dimensions, at most %d are handled", out->name, rank,
+                         TENSOR_RANK_MAX);
     out->rank = (int)rank;
     return runtime_passed(ort, ort->GetDimensions(info, out->dims, rank), ERR_MODEL_INVALID, out->name, err);
 }
@@ -111,22 +103,20 @@ static bool describe_name(const OrtApi *ort, OrtAllocator *allocator, char *name
            error_set(err, ERR_MODEL_INVALID, "the tensor name %.40s... is too long", out->name);
 }
 
-static bool describe(struct session *session, bool input, int index, struct tensor_shape *out,
-                     struct error *err) {
+static bool describe(struct session *session, bool input, int index, struct tensor_shape *out, struct error *err) {
     const OrtApi *ort = session->ort;
     OrtAllocator *allocator = NULL;
     char *name = NULL;
-    if (!runtime_passed(ort, ort->GetAllocatorWithDefaultOptions(&allocator), ERR_MODEL_RUN, "allocator",
-                        err) ||
+    if (!runtime_passed(ort, ort->GetAllocatorWithDefaultOptions(&allocator), ERR_MODEL_RUN, "allocator", err) ||
         !runtime_passed(ort,
-                        (input ? ort->SessionGetInputName : ort->SessionGetOutputName)(
-                            session->network, (size_t)index, allocator, &name),
+                        (input ? ort->SessionGetInputName : ort->SessionGetOutputName)(session->network, (size_t)index,
+                                                                                       allocator, &name),
                         ERR_MODEL_INVALID, "name", err) ||
         !describe_name(ort, allocator, name, out, err))
         return false;
     OrtTypeInfo *type = NULL;
-    OrtStatus *status = (input ? ort->SessionGetInputTypeInfo
-                               : ort->SessionGetOutputTypeInfo)(session->network, (size_t)index, &type);
+    OrtStatus *status =
+        (input ? ort->SessionGetInputTypeInfo : ort->SessionGetOutputTypeInfo)(session->network, (size_t)index, &type);
     if (!runtime_passed(ort, status, ERR_MODEL_INVALID, out->name, err))
         return false;
     bool done = describe_tensor(ort, type, out, err);
@@ -137,14 +127,12 @@ static bool describe(struct session *session, bool input, int index, struct tens
 static bool describe_all(struct session *session, struct error *err) {
     const OrtApi *ort = session->ort;
     size_t inputs, outputs;
-    if (!runtime_passed(ort, ort->SessionGetInputCount(session->network, &inputs), ERR_MODEL_INVALID,
-                        "inputs", err) ||
-        !runtime_passed(ort, ort->SessionGetOutputCount(session->network, &outputs), ERR_MODEL_INVALID,
-                        "outputs", err))
+    if (!runtime_passed(ort, ort->SessionGetInputCount(session->network, &inputs), ERR_MODEL_INVALID, "inputs", err) ||
+        !runtime_passed(ort, ort->SessionGetOutputCount(session->network, &outputs), ERR_MODEL_INVALID, "outputs", err))
         return false;
     if (inputs > SESSION_IO_MAX || outputs > SESSION_IO_MAX)
-        return error_set(err, ERR_MODEL_INVALID, "%zu inputs and %zu outputs, at most %d are handled", inputs,
-                         outputs, SESSION_IO_MAX);
+        return error_set(err, ERR_MODEL_INVALID, "%zu inputs and %zu outputs, at most %d are handled", inputs, outputs,
+                         SESSION_IO_MAX);
     session->input_count = (int)inputs;
     session->output_count = (int)outputs;
     for (int i = 0; i < session->input_count; i++)
@@ -166,12 +154,12 @@ struct session *session_open(const char *path, const struct device *device, cons
     session->ort = runtime_api(NULL, err);
     if (!session->ort)
         return NULL;
-    session->network = cache_directory ? load_cached(path, device, cache_directory, err)
-                                       : load(path, device, OPTIMISE, NULL, err);
-    if (!session->network || !runtime_passed(session->ort,
-                                             session->ort->CreateCpuMemoryInfo(
-                                                 OrtArenaAllocator, OrtMemTypeDefault, &session->memory),
-                                             ERR_MODEL_RUN, path, err))
+    session->network =
+        cache_directory ? load_cached(path, device, cache_directory, err) : load(path, device, OPTIMISE, NULL, err);
+    if (!session->network ||
+        !runtime_passed(session->ort,
+                        session->ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &session->memory),
+                        ERR_MODEL_RUN, path, err))
         return NULL;
     if (!describe_all(session, err)) {
         error_wrap(err, "%s", path);
@@ -190,27 +178,23 @@ void session_close(struct session *session) {
 
 int session_input_count(const struct session *session) { return session->input_count; }
 int session_output_count(const struct session *session) { return session->output_count; }
-const struct tensor_shape *session_input(const struct session *session, int index) {
-    return &session->inputs[index];
-}
-const struct tensor_shape *session_output(const struct session *session, int index) {
-    return &session->outputs[index];
-}
+const struct tensor_shape *session_input(const struct session *session, int index) { return &session->inputs[index]; }
+const struct tensor_shape *session_output(const struct session *session, int index) { return &session->outputs[index]; }
 
 static bool wrap_tensor(const struct session *session, const struct tensor *tensor, OrtValue **value,
                         struct error *err) {
     size_t count = 1;
     for (int i = 0; i < tensor->rank; i++)
         count *= (size_t)tensor->dims[i];
-    OrtStatus *status = session->ort->CreateTensorWithDataAsOrtValue(
-        session->memory, tensor->data, count * sizeof(float), tensor->dims, (size_t)tensor->rank,
-        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, value);
+    OrtStatus *status =
+        session->ort->CreateTensorWithDataAsOrtValue(session->memory, tensor->data, count * sizeof(float), tensor->dims,
+                                                     (size_t)tensor->rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, value);
     return runtime_passed(session->ort, status, ERR_MODEL_RUN, "tensor", err);
 }
 
 /* Wraps the caller's memory in values: no copy is made. */
-static bool wrap_tensors(const struct session *session, const struct tensor *tensors, int count,
-                         OrtValue **values, struct error *err) {
+static bool wrap_tensors(const struct session *session, const struct tensor *tensors, int count, OrtValue **values,
+                         struct error *err) {
     for (int i = 0; i < count; i++)
         if (!wrap_tensor(session, &tensors[i], &values[i], err))
             return false;
@@ -235,24 +219,20 @@ static bool run(struct session *session, const struct tensor *inputs, OrtValue *
     bool done = wrap_tensors(session, inputs, session->input_count, in, err) &&
                 runtime_passed(ort,
                                ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
-                                        (size_t)session->input_count, output_names,
-                                        (size_t)session->output_count, out),
+                                        (size_t)session->input_count, output_names, (size_t)session->output_count, out),
                                ERR_MODEL_RUN, "inference failed", err);
     release_values(ort, in);
     return done;
 }
 
-bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
-                 struct error *err) {
+bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs, struct error *err) {
     OrtValue *out[SESSION_IO_MAX] = {0};
-    bool done =
-        wrap_tensors(session, outputs, session->output_count, out, err) && run(session, inputs, out, err);
+    bool done = wrap_tensors(session, outputs, session->output_count, out, err) && run(session, inputs, out, err);
     release_values(session->ort, out);
     return done;
 }
 
-static bool describe_value(const OrtApi *ort, const OrtValue *value, struct tensor_shape *out,
-                           struct error *err) {
+static bool describe_value(const OrtApi *ort, const OrtValue *value, struct tensor_shape *out, struct error *err) {
     OrtTypeInfo *type = NULL;
     if (!runtime_passed(ort, ort->GetTypeInfo(value, &type), ERR_MODEL_RUN, out->name, err))
         return false;

@@ -123,15 +123,14 @@ char *zoo_file(const struct zoo *zoo, const char *name, struct error *err) {
     _cleanup_free_ char *path = path_of(zoo, manifest);
     struct stat info;
     if (stat(path, &info) != 0) {
-        error_set(err, ERR_MODEL_NOT_FOUND,
-                  "the weights of %s are not in %s: mela models pull %s brings them", name, zoo->directory,
-                  name);
+        error_set(err, ERR_MODEL_NOT_FOUND, "the weights of %s are not in %s: mela models pull %s brings them", name,
+                  zoo->directory, name);
         return NULL;
     }
     int64_t bytes = json_get_integer(manifest, "bytes", info.st_size);
     if (info.st_size != bytes) {
-        error_set(err, ERR_MODEL_HASH_MISMATCH, "%s has %lld bytes, its manifest says %lld: pull %s again",
-                  path, (long long)info.st_size, (long long)bytes, name);
+        error_set(err, ERR_MODEL_HASH_MISMATCH, "%s has %lld bytes, its manifest says %lld: pull %s again", path,
+                  (long long)info.st_size, (long long)bytes, name);
         return NULL;
     }
     return steal(path);
@@ -144,17 +143,15 @@ bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) {
         return false;
     const char *wanted = json_get_string(json_object_get(zoo->models, name), "sha256", "");
     return strcmp(hex, wanted) == 0 ||
-           error_set(err, ERR_MODEL_HASH_MISMATCH,
-                     "%s has sha256 %.12s..., its manifest says %.12s...: pull %s again", path, hex, wanted,
-                     name);
+           error_set(err, ERR_MODEL_HASH_MISMATCH, "%s has sha256 %.12s..., its manifest says %.12s...: pull %s again",
+                     path, hex, wanted, name);
 }
 
 /* Copies through a temporary name; *temporary is the caller's to rename or unlink and free. */
 static bool copy_in(const struct zoo *zoo, const char *path, char **temporary, struct error *err) {
     _cleanup_fclose_ FILE *from = fopen(path, "rbe");
     if (!from)
-        return error_set_errno(err, errno == ENOENT ? ERR_MODEL_NOT_FOUND : ERR_IO, errno, "cannot read %s",
-                               path);
+        return error_set_errno(err, errno == ENOENT ? ERR_MODEL_NOT_FOUND : ERR_IO, errno, "cannot read %s", path);
     if (!directory_make(zoo->directory, err))
         return false;
     _cleanup_free_ char *name = xasprintf("%s/.adding.XXXXXX", zoo->directory);
@@ -180,14 +177,13 @@ static void unlink_and_free(char **path) {
     free(*path);
 }
 
-static json_t *manifest_of(const char *name, const char *role, const char *sha256, int64_t bytes,
-                           json_t *contract) {
+static json_t *manifest_of(const char *name, const char *role, const char *sha256, int64_t bytes, json_t *contract) {
     /* Weights twice (as read, and packed for the CPU) and room for activations. */
     int64_t memory_mb = 2 * (bytes >> 20) + 256;
     _cleanup_free_ char *file = xasprintf("%s.onnx", name);
-    return json_pack("{ss ss ss ss sI ss ss sI sO}", "name", name, "role", role, "file", file, "sha256",
-                     sha256, "bytes", (json_int_t)bytes, "licence", "unknown", "source",
-                     "added with mela models add", "memory_mb", (json_int_t)memory_mb, "contract", contract);
+    return json_pack("{ss ss ss ss sI ss ss sI sO}", "name", name, "role", role, "file", file, "sha256", sha256,
+                     "bytes", (json_int_t)bytes, "licence", "unknown", "source", "added with mela models add",
+                     "memory_mb", (json_int_t)memory_mb, "contract", contract);
 }
 
 static bool publish(struct zoo *zoo, const char *temporary, json_t *manifest, struct error *err) {
@@ -205,8 +201,7 @@ static bool publish(struct zoo *zoo, const char *temporary, json_t *manifest, st
 
 bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name, struct error *err) {
     if (!is_name(name))
-        return error_set(err, ERR_MODEL_INVALID, "\"%s\" is no model name: use 1 to 64 of a-z 0-9 . _ -",
-                         name);
+        return error_set(err, ERR_MODEL_INVALID, "\"%s\" is no model name: use 1 to 64 of a-z 0-9 . _ -", name);
     if (json_object_get(zoo->models, name))
         return error_set(err, ERR_MODEL_INVALID, "the zoo has a model %s already: choose another name", name);
     _cleanup_(unlink_and_free) char *temporary = NULL;

@@ -27,5 +27,4 @@ bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) must_
 /* Inspects a user's file, binds its shapes to the role ("lips", "detect", "mesh", "enhance"), copies it into
  * the zoo and writes its manifest. `name`: 1 to 64 of a-z 0-9 . _ - with a letter or digit first, not in the
  * zoo yet. model.invalid tells shapes found and wanted. */
-bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name,
-             struct error *err) must_check;
+bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name, struct error *err) must_check;

@@ -48,8 +48,7 @@ static char *socket_path(const char *directory, struct error *err) {
         return NULL;
     }
     /* /tmp is everybody's: another user may have been there first. */
-    if (lstat(parent, &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid() ||
-        (info.st_mode & 077)) {
+    if (lstat(parent, &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077)) {
         error_set(err, ERR_IO, "%s is not a private directory of this user; remove it", parent);
         return NULL;
     }
@@ -85,8 +84,7 @@ static bool stop_leftover(const struct local_redis *redis, struct error *err) {
         clock_sleep_ms(clock_system(), 100);
     }
     return error_set(err, ERR_CHILD_FAILED,
-                     "another redis-server still serves %s and does not stop; end it and try again",
-                     redis->socket);
+                     "another redis-server still serves %s and does not stop; end it and try again", redis->socket);
 }
 
 /* Held as long as the server is ours, so that a second farm on the same directory cannot take it for a
@@ -97,8 +95,8 @@ static bool lock_directory(struct local_redis *redis, struct error *err) {
     if (redis->lock < 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
     return flock(redis->lock, LOCK_EX | LOCK_NB) == 0 ||
-           error_set(err, ERR_CHILD_FAILED,
-                     "another farm is running on %s; stop it or choose another directory", redis->directory);
+           error_set(err, ERR_CHILD_FAILED, "another farm is running on %s; stop it or choose another directory",
+                     redis->directory);
 }
 
 /* The last line of the server's log; caller frees. */
@@ -121,13 +119,12 @@ static bool wait_until_ready(struct local_redis *redis, struct error *err) {
         if (child_wait(redis->pid, 0, &status)) {
             redis->pid = 0;
             _cleanup_free_ char *line = last_log_line(redis->log);
-            return error_set(err, ERR_CHILD_FAILED, "redis-server ended while starting: %s (see %s)", line,
-                             redis->log);
+            return error_set(err, ERR_CHILD_FAILED, "redis-server ended while starting: %s (see %s)", line, redis->log);
         }
         clock_sleep_ms(clock_system(), 10);
     }
-    return error_set(err, ERR_CHILD_FAILED, "redis-server did not answer within %d s; see %s",
-                     START_MS / 1000, redis->log);
+    return error_set(err, ERR_CHILD_FAILED, "redis-server did not answer within %d s; see %s", START_MS / 1000,
+                     redis->log);
 }
 
 static bool launch(struct local_redis *redis, struct error *err) {

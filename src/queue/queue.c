@@ -11,8 +11,7 @@
 
 /* ---- opening ---- */
 
-static redisReply *simple_command(struct queue *queue, const char *const *words, size_t count,
-                                  struct error *err) {
+static redisReply *simple_command(struct queue *queue, const char *const *words, size_t count, struct error *err) {
     _cleanup_command_ struct command command = {0};
     for (size_t i = 0; i < count; i++)
         command_add(&command, words[i]);
@@ -29,17 +28,14 @@ static bool check_server(struct queue *queue, struct error *err) {
     _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"INFO", "everything"}, 2, err);
     if (!reply)
         return false;
-    const char *version = strstr(reply->str, "redis_version:"),
-               *policy = strstr(reply->str, "maxmemory_policy:");
+    const char *version = strstr(reply->str, "redis_version:"), *policy = strstr(reply->str, "maxmemory_policy:");
     int major = 0, minor = 0;
     if (version && sscanf(version, "redis_version:%d.%d", &major, &minor) == 2 &&
         (major < 6 || (major == 6 && minor < 2)))
-        return error_set(err, ERR_QUEUE_CONFIG, "Redis is version %d.%d; mela needs 6.2 or later", major,
-                         minor);
+        return error_set(err, ERR_QUEUE_CONFIG, "Redis is version %d.%d; mela needs 6.2 or later", major, minor);
     if (policy && strncmp(policy, "maxmemory_policy:noeviction", 27) != 0)
-        return error_set(
-            err, ERR_QUEUE_CONFIG,
-            "Redis may throw jobs away when its memory is full; set maxmemory-policy to noeviction");
+        return error_set(err, ERR_QUEUE_CONFIG,
+                         "Redis may throw jobs away when its memory is full; set maxmemory-policy to noeviction");
     return true;
 }
 
@@ -55,8 +51,7 @@ struct queue *queue_open(const struct queue_options *options, struct error *err)
     _cleanup_queue_ struct queue *queue = xnew(struct queue);
     const char *farm = options->farm ? options->farm : "mela";
     if (!campaign_id_is_valid(farm)) {
-        error_set(err, ERR_QUEUE_CONFIG,
-                  "the farm's name \"%s\" is not lower-case letters, digits and dashes", farm);
+        error_set(err, ERR_QUEUE_CONFIG, "the farm's name \"%s\" is not lower-case letters, digits and dashes", farm);
         return NULL;
     }
     queue->prefix = xasprintf("{%s}:", farm);
@@ -85,8 +80,7 @@ static bool status_error(const char *status, const char *what, struct error *err
     enum error_code code = error_from_name(status);
     switch (code) {
     case ERR_QUEUE_STALE:
-        return error_set(err, code, "%s: the lease is lost; another worker has the job or it has ended",
-                         what);
+        return error_set(err, code, "%s: the lease is lost; another worker has the job or it has ended", what);
     case ERR_JOB_TIMEOUT:
         return error_set(err, code, "%s ran past the longest time its kind may take", what);
     case ERR_CANCELLED:
@@ -117,16 +111,15 @@ bool queue_check_job_id(const char *id, struct job_id *parsed, struct error *err
 }
 
 bool queue_check_campaign_id(const char *id, struct error *err) {
-    return campaign_id_is_valid(id) ||
-           error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no campaign id", id);
+    return campaign_id_is_valid(id) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no campaign id", id);
 }
 
 const char *queue_job_suffix(const char *job_id) { return strchr(job_id, '/') + 1; }
 
 /* ---- campaigns ---- */
 
-bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256,
-                  bool *created, struct error *err) {
+bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
+                  struct error *err) {
     _cleanup_buffer_ struct buffer languages = {0};
     for (size_t i = 0; i < campaign->dub_count; i++)
         buffer_appendf(&languages, "%s%s", i ? " " : "", campaign->dubs[i].language);
@@ -174,8 +167,8 @@ static bool check_worker(const char *worker, struct error *err) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
     size_t length = strlen(worker);
     return (length > 0 && length <= QUEUE_WORKER_MAX && strspn(worker, allowed) == length) ||
-           error_set(err, ERR_USAGE, "\"%.100s\" is no worker id: 1 to %d of letters, digits and ._:-",
-                     worker, QUEUE_WORKER_MAX);
+           error_set(err, ERR_USAGE, "\"%.100s\" is no worker id: 1 to %d of letters, digits and ._:-", worker,
+                     QUEUE_WORKER_MAX);
 }
 
 /* Reads {id, attempt, class} from a claim's reply. */
@@ -188,8 +181,8 @@ static bool read_claim(struct redisReply *const *values, struct claim *claim, st
            error_set(err, ERR_INTERNAL, "%s has the unknown class \"%s\"", claim->job_id, values[2]->str);
 }
 
-bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims,
-                 size_t capacity, size_t *count, struct error *err) {
+bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims, size_t capacity,
+                 size_t *count, struct error *err) {
     *count = 0;
     if (!check_worker(options->worker, err))
         return false;
@@ -232,8 +225,7 @@ static redisReply *take_marker(struct queue *queue, const struct claim_options *
 
 /* The wait is cut at the next due time, and at the length of a lease: a lease made later cannot run out
  * before that (docs/queue.md, waking). */
-bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
-                struct error *err) {
+bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready, struct error *err) {
     *ready = false;
     while (wait_ms > 0) {
         int64_t due = next_due(queue, options, err);
@@ -269,8 +261,7 @@ static const struct {
 };
 
 /* The arguments that every fenced script begins with. */
-static bool fenced(struct command *arguments, const char *worker, const struct claim *claim,
-                   struct error *err) {
+static bool fenced(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
     command_add(arguments, worker);
     command_add_integer(arguments, claim->attempt);
@@ -312,16 +303,14 @@ static void add_totals(struct command *arguments, const json_t *report) {
     arguments->count += totals.count;
 }
 
-static bool add_children(struct command *arguments, const struct claim *claim,
-                         const struct job_result *result, struct error *err) {
+static bool add_children(struct command *arguments, const struct claim *claim, const struct job_result *result,
+                         struct error *err) {
     for (size_t i = 0; i < result->child_count; i++) {
         const struct job_spec *child = &result->children[i];
         struct job_id id, next;
         if (!job_id_parse(child->id, &id) || strcmp(id.campaign, claim->job.campaign) != 0 ||
-            (child->next[0] &&
-             (!job_id_parse(child->next, &next) || strcmp(next.campaign, id.campaign) != 0)))
-            return error_set(err, ERR_INTERNAL, "%s cannot bring \"%s\" into being", claim->job_id,
-                             child->id);
+            (child->next[0] && (!job_id_parse(child->next, &next) || strcmp(next.campaign, id.campaign) != 0)))
+            return error_set(err, ERR_INTERNAL, "%s cannot bring \"%s\" into being", claim->job_id, child->id);
         command_add(arguments, queue_job_suffix(child->id));
         command_add(arguments, pool_name(job_kind_pool(id.kind)));
         command_add_integer(arguments, child->waits_for);
@@ -330,8 +319,8 @@ static bool add_children(struct command *arguments, const struct claim *claim,
     return true;
 }
 
-bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim,
-                  const struct job_result *result, struct error *err) {
+bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
+                  struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *report = result->report ? json_line(result->report) : xstrdup("{}");
     if (!fenced(&arguments, worker, claim, err))
@@ -343,13 +332,12 @@ bool queue_finish(struct queue *queue, const char *worker, const struct claim *c
            queue_status_script(queue, &script_finish, &arguments, true, claim->job_id, err);
 }
 
-bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim,
-                const struct error *failure, struct error *err) {
+bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,
+                struct error *err) {
     _cleanup_json_ json_t *error =
         json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", failure->message);
     if (!error) /* the message was cut inside a character, or is not UTF-8 */
-        error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message",
-                          error_meaning(failure->code));
+        error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", error_meaning(failure->code));
     _cleanup_free_ char *text = json_line(error);
     _cleanup_command_ struct command arguments = {0};
     if (!fenced(&arguments, worker, claim, err))
@@ -368,15 +356,13 @@ bool queue_release(struct queue *queue, const char *worker, const struct claim *
            queue_status_script(queue, &script_release, &arguments, false, claim->job_id, err);
 }
 
-bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms,
-                       struct error *err) {
+bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *text = json_line(info);
     command_add(&arguments, worker);
     command_add(&arguments, text);
     command_add_integer(&arguments, ttl_ms);
-    return check_worker(worker, err) &&
-           queue_status_script(queue, &script_beat, &arguments, true, worker, err);
+    return check_worker(worker, err) && queue_status_script(queue, &script_beat, &arguments, true, worker, err);
 }
 
 bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) {

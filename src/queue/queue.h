@@ -12,8 +12,7 @@
 struct queue;
 
 struct queue_options {
-    const char
-        *url; /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
+    const char *url;  /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
     const char *farm; /* namespace; every key carries the hash tag {farm}; NULL: "mela" */
     int timeout_ms;   /* of one command; 0: 5000 */
     int retry_ms;     /* before the first retry of a failed job, doubled for each further one; 0: 2000 */
@@ -34,8 +33,8 @@ bool queue_ping(struct queue *queue, struct error *err) must_check;
 /* Adds a campaign with its plan job ready. The spec must be in the store already (invariant 8). Submitting
  * the same id and spec hash again changes nothing and succeeds with *created false; another hash is
  * queue.exists. */
-bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256,
-                  bool *created, struct error *err) must_check;
+bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
+                  struct error *err) must_check;
 /* Ends every job of the campaign that is not ended; leased ones learn it at their next heartbeat. */
 bool queue_cancel(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* Revives a dead job and whatever its death ended. queue.state when it is not dead. */
@@ -58,8 +57,8 @@ struct claim_options {
 };
 
 /* Claims up to `capacity` jobs without waiting; *count may be 0. */
-bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims,
-                 size_t capacity, size_t *count, struct error *err) must_check;
+bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims, size_t capacity,
+                 size_t *count, struct error *err) must_check;
 /* Blocks up to `wait_ms` until a job of these pools may be ready. Success with *ready false is a time-out. */
 bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
                 struct error *err) must_check;
@@ -72,23 +71,21 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
 
 struct job_result {
     const char *artifact; /* store key that this attempt wrote; "" for none. Published by the finish */
-    const json_t *
-        report; /* {"frames":240,"steps_ms":{"decode":12,...},"bytes":...,...}; kept with the job for trace */
+    const json_t *report; /* {"frames":240,"steps_ms":{"decode":12,...},"bytes":...,...}; kept with the job for trace */
     const struct job_spec *children;
     size_t child_count;
 };
 
 /* Publishes the artifact, spawns children, counts down `next`, ends the job: one script. A child that exists
  * already is left as it is. queue.stale when the lease is lost: nothing was published. */
-bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim,
-                  const struct job_result *result, struct error *err) must_check;
+bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
+                  struct error *err) must_check;
 /* The job ended in an error. Permanent ones, and the last allowed attempt, make it dead; else it is delayed
  * with backoff and jitter and keeps its place. */
-bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim,
-                const struct error *failure, struct error *err) must_check;
+bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,
+                struct error *err) must_check;
 /* Gives the job back unharmed (drain, preemption): neither an error nor a crash; it keeps its place. */
-bool queue_release(struct queue *queue, const char *worker, const struct claim *claim,
-                   struct error *err) must_check;
+bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) must_check;
 /* Tells that this worker lives: shown by queue_workers until `ttl_ms` passed. `info` is an object: host, pid,
  * pools, device, job_id, state ... */
 bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms,
@@ -118,8 +115,7 @@ json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) mu
 json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
 /* The published artifact keys of `count` jobs of one campaign, as a JSON array of strings; null where there
  * is none. */
-json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count,
-                        struct error *err) must_check;
+json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count, struct error *err) must_check;
 /* Events after `last_id` ("0": all kept; "$": only new), blocking up to `wait_ms` when there are none:
  * [{"id":"1699-0","type":"job|progress|campaign","data":{...}}...]. `campaign` NULL: of the whole farm. */
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,

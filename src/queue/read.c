@@ -37,9 +37,7 @@ static json_t *text_or_null(const redisReply *reply) {
 }
 
 /* {"items": items, "next": cursor or null}; takes both references. */
-static json_t *page(json_t *items, json_t *next) {
-    return json_pack("{s:o, s:o}", "items", items, "next", next);
-}
+static json_t *page(json_t *items, json_t *next) { return json_pack("{s:o, s:o}", "items", items, "next", next); }
 
 /* ---- jobs ---- */
 
@@ -75,8 +73,7 @@ static json_t *jobs_json(struct queue *queue, const char *const *ids, size_t cou
     _cleanup_command_ struct command arguments = {0};
     for (size_t i = 0; i < count; i++)
         command_add(&arguments, ids[i]);
-    _cleanup_reply_ redisReply *reply =
-        count ? queue_script(queue, &script_view_jobs, &arguments, true, err) : NULL;
+    _cleanup_reply_ redisReply *reply = count ? queue_script(queue, &script_view_jobs, &arguments, true, err) : NULL;
     if (count && !reply)
         return NULL;
     for (size_t i = 0; i < count; i++) {
@@ -97,8 +94,7 @@ json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) {
     return jobs ? json_incref(json_array_get(jobs, 0)) : NULL;
 }
 
-json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
-                   struct error *err) {
+json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit, struct error *err) {
     if (!queue_check_campaign_id(campaign, err))
         return NULL;
     _cleanup_command_ struct command arguments = {0};
@@ -123,8 +119,7 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
 }
 
 /* Members of `campaigns` or `dead`, the latest first: {member, score, ...}. */
-static redisReply *newest(struct queue *queue, const char *set, const char *cursor, int limit,
-                          struct error *err) {
+static redisReply *newest(struct queue *queue, const char *set, const char *cursor, int limit, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, set);
     command_add_integer(&arguments, limit);
@@ -225,8 +220,7 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
     for (int state = 0; state < JOB_STATE_COUNT; state++) {
         char name[32];
         snprintf(name, sizeof name, "n:%s", job_state_name((enum job_state)state));
-        json_object_set_new(jobs, job_state_name((enum job_state)state),
-                            json_integer(number(field(record, name))));
+        json_object_set_new(jobs, job_state_name((enum job_state)state), json_integer(number(field(record, name))));
     }
     json_object_set_new(campaign, "jobs", jobs);
     json_object_set_new(campaign, "languages", languages_json(record, view->element[1]));
@@ -278,16 +272,15 @@ static json_t *event_json(const redisReply *entry) {
     for (size_t i = 0; i + 1 < fields->elements; i += 2)
         if (strcmp(fields->element[i]->str, "data") == 0)
             data = stored_json(fields->element[i + 1]);
-    return json_pack("{s:s, s:s, s:O}", "id", entry->element[0]->str, "type", field(fields, "type"), "data",
-                     data);
+    return json_pack("{s:s, s:s, s:O}", "id", entry->element[0]->str, "type", field(fields, "type"), "data", data);
 }
 
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,
                      struct error *err) {
     if (campaign && !queue_check_campaign_id(campaign, err))
         return NULL;
-    _cleanup_free_ char *key = campaign ? xasprintf("%scampaign:%s:events", queue->prefix, campaign)
-                                        : xasprintf("%sevents", queue->prefix);
+    _cleanup_free_ char *key =
+        campaign ? xasprintf("%scampaign:%s:events", queue->prefix, campaign) : xasprintf("%sevents", queue->prefix);
     _cleanup_command_ struct command command = {0};
     command_add(&command, "XREAD");
     command_add(&command, "COUNT");

@@ -23,9 +23,7 @@ static void command_add_bytes(struct command *command, const char *data, size_t 
     command->count++;
 }
 
-void command_add(struct command *command, const char *text) {
-    command_add_bytes(command, text, strlen(text));
-}
+void command_add(struct command *command, const char *text) { command_add_bytes(command, text, strlen(text)); }
 
 void command_add_integer(struct command *command, int64_t value) {
     char text[24];
@@ -45,8 +43,7 @@ void command_free(struct command *command) { buffer_free(&command->body); }
 
 static bool bad_url(struct error *err, const char *why) {
     return error_set(err, ERR_QUEUE_CONFIG,
-                     "%s; give redis://[user:password@]host:port[/database] or unix:///path/to/redis.sock",
-                     why);
+                     "%s; give redis://[user:password@]host:port[/database] or unix:///path/to/redis.sock", why);
 }
 
 /* %41 becomes A. New string; NULL for an empty range. */
@@ -106,11 +103,10 @@ static bool parse_url(struct redis *redis, const char *url, struct error *err) {
         return true;
     }
     if (strncmp(url, "rediss://", 9) == 0)
-        return error_set(
-            err, ERR_QUEUE_CONFIG,
-            "rediss:// needs a hiredis with TLS, and this one (%d.%d) has none; use redis:// inside a "
-            "private network or through a TLS tunnel",
-            HIREDIS_MAJOR, HIREDIS_MINOR);
+        return error_set(err, ERR_QUEUE_CONFIG,
+                         "rediss:// needs a hiredis with TLS, and this one (%d.%d) has none; use redis:// inside a "
+                         "private network or through a TLS tunnel",
+                         HIREDIS_MAJOR, HIREDIS_MINOR);
     if (strncmp(url, "redis://", 8) != 0)
         return bad_url(err, "the Redis URL has an unknown scheme");
     return parse_address(redis, parse_credentials(redis, url + 8), err);

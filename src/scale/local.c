@@ -20,8 +20,8 @@
 #include "scale/rule.h"
 
 enum {
-    LOOK_MS = 1000, /* longest time between two looks at the queue; a blocking wait, cut short by any event */
-    CALM_MS = 200,  /* shortest, so that a stream of progress events costs little */
+    LOOK_MS = 1000,        /* longest time between two looks at the queue; a blocking wait, cut short by any event */
+    CALM_MS = 200,         /* shortest, so that a stream of progress events costs little */
     PAUSE_FIRST_MS = 1000, /* before a worker that failed is started again; doubles */
     PAUSE_MAX_MS = 60000,
     HEALTHY_MS = 60000, /* a worker that lived this long did not fail at its start */
@@ -73,11 +73,9 @@ static void *watch(void *context) {
     _cleanup_queue_ struct queue *queue = NULL;
     for (bool answering = true; !atomic_load(&watcher->stop);) {
         struct error err;
-        bool ok =
-            (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, &err);
+        bool ok = (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, &err);
         if (ok != answering)
-            log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s",
-                      ok ? "Redis answers again" : err.message);
+            log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;
         if (!ok)
             clock_sleep_ms(clock_system(), LOOK_MS);
@@ -134,8 +132,7 @@ static void fail(struct scaler *scaler, int index, const char *reason) {
     int pause = PAUSE_FIRST_MS << MIN(slot->failures, 6);
     slot->failures++;
     slot->not_before_ms = now_ms() + MIN(pause, PAUSE_MAX_MS);
-    log_write(NULL, LOG_ERROR, "worker %d %s; next try in %d s", index + 1, reason,
-              MIN(pause, PAUSE_MAX_MS) / 1000);
+    log_write(NULL, LOG_ERROR, "worker %d %s; next try in %d s", index + 1, reason, MIN(pause, PAUSE_MAX_MS) / 1000);
 }
 
 /* Each worker of several cards sees only its own, as cuda:0. */
@@ -144,8 +141,7 @@ static void start_worker(struct scaler *scaler, int index) {
     char unique[7]; /* a job that ends several workers is known by their different ids */
     random_text(unique, sizeof unique - 1);
     _cleanup_free_ char *log = log_path(scaler, index), *id = xasprintf("local-%d-%s", index + 1, unique);
-    _cleanup_free_ char *card =
-        xasprintf("CUDA_VISIBLE_DEVICES=%d", options->gpus > 1 ? index % options->gpus : 0);
+    _cleanup_free_ char *card = xasprintf("CUDA_VISIBLE_DEVICES=%d", options->gpus > 1 ? index % options->gpus : 0);
     size_t count = 0, at = 0;
     while (options->worker[count])
         count++;
@@ -182,9 +178,8 @@ static void worker_ended(struct scaler *scaler, int index, int status) {
     }
     _cleanup_free_ char *log = log_path(scaler, index), *line = last_line(log);
     _cleanup_free_ char *reason =
-        WIFSIGNALED(status)
-            ? xasprintf("was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)))
-            : xasprintf("ended with status %d: %s", WEXITSTATUS(status), line);
+        WIFSIGNALED(status) ? xasprintf("was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)))
+                            : xasprintf("ended with status %d: %s", WEXITSTATUS(status), line);
     fail(scaler, index, reason);
 }
 
@@ -246,8 +241,8 @@ static void drain(struct scaler *scaler) {
     int64_t deadline = now_ms() + scaler->options->grace_ms;
     int living = reap(scaler);
     if (living)
-        log_write(NULL, LOG_INFO,
-                  "stopping: %d workers finish or give back their jobs (again to stop at once)", living);
+        log_write(NULL, LOG_INFO, "stopping: %d workers finish or give back their jobs (again to stop at once)",
+                  living);
     kill_workers(scaler, SIGTERM);
     while (reap(scaler) > 0) {
         if (scaler->stopping > 1 || now_ms() >= deadline)

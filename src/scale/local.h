@@ -5,14 +5,13 @@
 
 struct local_scale_options {
     struct queue_options queue;
-    const char *const
-        *worker;     /* argv of a worker, ended by NULL, without --id; it ends by itself when idle */
-    int cap;         /* most workers at once; 0: none, ever */
-    int gpus;        /* cards to spread the workers over; below 2 nothing is said to them */
-    int cooldown_ms; /* the workers' own idle time-out; work that is due within it counts */
-    int grace_ms;    /* a stopping worker is killed after it */
+    const char *const *worker; /* argv of a worker, ended by NULL, without --id; it ends by itself when idle */
+    int cap;                   /* most workers at once; 0: none, ever */
+    int gpus;                  /* cards to spread the workers over; below 2 nothing is said to them */
+    int cooldown_ms;           /* the workers' own idle time-out; work that is due within it counts */
+    int grace_ms;              /* a stopping worker is killed after it */
     const char *log_directory; /* worker-<n>.log, made when missing */
-    int signals; /* signalfd of SIGTERM, SIGINT and SIGCHLD, which are blocked in every thread */
+    int signals;               /* signalfd of SIGTERM, SIGINT and SIGCHLD, which are blocked in every thread */
     /* Called when a child of this process that is no worker may have ended; NULL: not. */
     void (*child_ended)(void *context);
     void *context;

@@ -19,8 +19,8 @@ static ssize_t artifact_read(void *context, uint64_t position, char *out, size_t
     struct artifact *artifact = context;
     _cleanup_buffer_ struct buffer bytes = {0};
     struct error err;
-    bool got = store_get_range(artifact->store, artifact->key, artifact->first + (int64_t)position, capacity,
-                               &bytes, &err);
+    bool got =
+        store_get_range(artifact->store, artifact->key, artifact->first + (int64_t)position, capacity, &bytes, &err);
     if (!got || bytes.length == 0 || bytes.length > capacity)
         return MHD_CONTENT_READER_END_WITH_ERROR; /* the length was announced: the client sees that bytes are
                                                      missing */
@@ -53,8 +53,7 @@ static char *video_key(struct request *request, const struct job_id *join, struc
     struct queue *queue = request_queue(request, err);
     _cleanup_json_ json_t *job = queue ? queue_job(queue, id, err) : NULL;
     if (!job)
-        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->server->store, join)
-                                                         : NULL;
+        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->server->store, join) : NULL;
     const char *artifact = json_get_string(job, "artifact", "");
     if (*artifact)
         return xstrdup(artifact);
@@ -77,8 +76,7 @@ static char *artifact_key(struct request *request, const char **type, struct err
         return layout_plan(campaign);
     _cleanup_free_ char *language = slash ? xstrndup(name, (size_t)(slash - name)) : NULL;
     if (!language || strcmp(slash, "/final.mp4") != 0 || !language_is_valid(language)) {
-        error_set(err, ERR_API_NOT_FOUND,
-                  "a campaign's files are spec.json, plan.json and LANGUAGE/final.mp4");
+        error_set(err, ERR_API_NOT_FOUND, "a campaign's files are spec.json, plan.json and LANGUAGE/final.mp4");
         return NULL;
     }
     *type = "video/mp4";
@@ -104,24 +102,21 @@ static bool etag_is_listed(const char *header, const char *etag) {
 static bool outside(struct request *request, int64_t size) {
     _cleanup_free_ char *range = xasprintf("bytes */%" PRId64, size);
     struct error failure;
-    error_set(&failure, ERR_API_RANGE, "the file has %" PRId64 " bytes; the requested range lies behind them",
-              size);
+    error_set(&failure, ERR_API_RANGE, "the file has %" PRId64 " bytes; the requested range lies behind them", size);
     reply_error(request, &failure);
     reply_header(request, "Content-Range", range);
     return true;
 }
 
-static void artifact_reply(struct request *request, char *key, int64_t first, int64_t length, int64_t size,
-                           bool part) {
+static void artifact_reply(struct request *request, char *key, int64_t first, int64_t length, int64_t size, bool part) {
     struct artifact *artifact = xnew(struct artifact);
     *artifact = (struct artifact){request->server->store, key, first};
-    reply_response(request, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
-                   MHD_create_response_from_callback((uint64_t)length, BLOCK_BYTES, artifact_read, artifact,
-                                                     artifact_free));
+    reply_response(
+        request, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
+        MHD_create_response_from_callback((uint64_t)length, BLOCK_BYTES, artifact_read, artifact, artifact_free));
     if (!part)
         return;
-    _cleanup_free_ char *range =
-        xasprintf("bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, first + length - 1, size);
+    _cleanup_free_ char *range = xasprintf("bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, first + length - 1, size);
     reply_header(request, "Content-Range", range);
 }
 
@@ -136,8 +131,7 @@ bool campaign_file(struct request *request, struct error *err) {
     artifact_etag(key, &stat, etag);
     const char *if_range = request_header(request, "If-Range");
     bool whole = if_range && strcmp(if_range, etag) != 0;
-    enum range_kind kind =
-        range_parse(whole ? NULL : request_header(request, "Range"), stat.size, &first, &length);
+    enum range_kind kind = range_parse(whole ? NULL : request_header(request, "Range"), stat.size, &first, &length);
     if (etag_is_listed(request_header(request, "If-None-Match"), etag))
         reply_response(request, MHD_HTTP_NOT_MODIFIED,
                        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));

@@ -67,8 +67,8 @@ struct keys *keys_load(const char *path, struct error *err) {
     for (; keys->count < json_array_size(list); keys->count++)
         if (!key_parse(json_array_get(list, keys->count), &keys->items[keys->count])) {
             error_set(err, ERR_CONFIG_INVALID,
-                      "keys file %s: entry %zu needs a name, a role (viewer, producer, admin) and a sha256",
-                      path, keys->count);
+                      "keys file %s: entry %zu needs a name, a role (viewer, producer, admin) and a sha256", path,
+                      keys->count);
             keys_free(keys);
             return NULL;
         }
@@ -127,8 +127,8 @@ char *keys_create(const char *path, const char *name, enum role role, struct err
     random_text(random, KEY_RANDOM);
     _cleanup_free_ char *key = xasprintf("mela_%s", random);
     key_hash(key, hex);
-    json_array_append_new(json_object_get(root, "keys"), json_pack("{s:s, s:s, s:s}", "name", name, "role",
-                                                                   role_names[role], "sha256", hex));
+    json_array_append_new(json_object_get(root, "keys"),
+                          json_pack("{s:s, s:s, s:s}", "name", name, "role", role_names[role], "sha256", hex));
     _cleanup_free_ char *text = json_line(root);
     return file_write_atomic(path, text, strlen(text), 0600, err) ? steal(key) : NULL;
 }

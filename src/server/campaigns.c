@@ -52,6 +52,5 @@ bool campaign_jobs(struct request *request, struct error *err) {
     if (!request_page(request, JOBS_USUAL, JOBS_MOST, &cursor, &limit, err))
         return false;
     struct queue *queue = request_queue(request, err);
-    return queue &&
-           reply_json(request, MHD_HTTP_OK, queue_jobs(queue, request->arguments[0], cursor, limit, err));
+    return queue && reply_json(request, MHD_HTTP_OK, queue_jobs(queue, request->arguments[0], cursor, limit, err));
 }

@@ -59,8 +59,7 @@ static void server_pause(struct server *server) {
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += SLICE_MS / 1000;
     pthread_mutex_lock(&server->lock);
-    while (!atomic_load(&server->stopping) &&
-           pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
+    while (!atomic_load(&server->stopping) && pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
         ;
     pthread_mutex_unlock(&server->lock);
 }
@@ -132,10 +131,8 @@ static void stream_free(void *context) {
 /* "1699-0" or "1699", of numbers that surely fit into 64 bits. */
 static bool event_id_is_valid(const char *id) {
     enum { DIGITS_MAX = 19 };
-    size_t digits = strspn(id, "0123456789"),
-           more = id[digits] == '-' ? strspn(id + digits + 1, "0123456789") : 0;
-    return digits > 0 && digits <= DIGITS_MAX && more <= DIGITS_MAX &&
-           id[digits + (more ? more + 1 : 0)] == '\0';
+    size_t digits = strspn(id, "0123456789"), more = id[digits] == '-' ? strspn(id + digits + 1, "0123456789") : 0;
+    return digits > 0 && digits <= DIGITS_MAX && more <= DIGITS_MAX && id[digits + (more ? more + 1 : 0)] == '\0';
 }
 
 /* Where to go on: ?after=, else Last-Event-ID, else from the first event that is kept. */
@@ -143,12 +140,9 @@ static bool stream_position(const struct request *request, char last[EVENT_ID_MA
     _cleanup_free_ char *after = NULL;
     if (!guard_parameter(request->query, "after", &after, err))
         return false;
-    const char *header = request_header(request, "Last-Event-ID"), *id = after    ? after
-                                                                         : header ? header
-                                                                                  : "0";
+    const char *header = request_header(request, "Last-Event-ID"), *id = after ? after : header ? header : "0";
     if (!event_id_is_valid(id))
-        return error_set(err, ERR_API_BAD_REQUEST,
-                         "after and Last-Event-ID take the id of an event, such as 1699-0");
+        return error_set(err, ERR_API_BAD_REQUEST, "after and Last-Event-ID take the id of an event, such as 1699-0");
     snprintf(last, EVENT_ID_MAX + 1, "%s", id);
     return true;
 }
@@ -159,8 +153,7 @@ static struct stream *stream_new(struct request *request, const char *last) {
     stream->queue = steal(request->queue);
     stream->campaign = xstrdup(request->arguments[0]);
     memcpy(stream->last, last, sizeof stream->last);
-    stream->descriptor =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    stream->descriptor = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     stream->heartbeat_ms = MIN(request->server->idle_timeout_s * 500, HEARTBEAT_MS);
     stream->next_heartbeat_ns = clock_monotonic_ns(clock_system()) + stream->heartbeat_ms * 1000000;
     stream->look = true;
@@ -171,13 +164,11 @@ static struct stream *stream_new(struct request *request, const char *last) {
 static bool stream_start(struct request *request, const char *last, struct error *err) {
     if (atomic_fetch_add(&request->server->streams, 1) >= STREAMS_MAX) {
         atomic_fetch_sub(&request->server->streams, 1);
-        return error_set(err, ERR_API_BUSY, "the server holds %d event streams already; try again later",
-                         STREAMS_MAX);
+        return error_set(err, ERR_API_BUSY, "the server holds %d event streams already; try again later", STREAMS_MAX);
     }
     struct stream *stream = stream_new(request, last);
-    reply_response(
-        request, MHD_HTTP_OK,
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, stream_free));
+    reply_response(request, MHD_HTTP_OK,
+                   MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, stream_free));
     reply_header(request, "Content-Type", "text/event-stream");
     reply_header(request, "Cache-Control", "no-store");
     reply_header(request, "X-Accel-Buffering", "no"); /* proxies of the nginx kind must not collect events */

@@ -43,9 +43,9 @@ static json_t *pool_describe(struct queue *queue, enum pool pool, struct error *
         return NULL;
     json_t *ready = by_class(counts.ready, &demand.ready), *leased = by_class(counts.leased, &demand.leased),
            *delayed = by_class(counts.delayed, &demand.delayed);
-    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:i}", "pool", pool_name(pool), "ready", ready, "leased",
-                     leased, "delayed", delayed, "oldest_ready_ms", (json_int_t)counts.oldest_ready_ms,
-                     "desired", scale_desired(&demand, SCALE_CAP));
+    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:i}", "pool", pool_name(pool), "ready", ready, "leased", leased,
+                     "delayed", delayed, "oldest_ready_ms", (json_int_t)counts.oldest_ready_ms, "desired",
+                     scale_desired(&demand, SCALE_CAP));
 }
 
 bool pools_list(struct request *request, struct error *err) {

@@ -54,8 +54,7 @@ static bool length_parse(const struct guard_header *header, int64_t *out) {
     return true;
 }
 
-bool guard_headers(const struct guard_header *headers, size_t count, int64_t *content_length,
-                   struct error *err) {
+bool guard_headers(const struct guard_header *headers, size_t count, int64_t *content_length, struct error *err) {
     size_t bytes = 0, hosts = 0, lengths = 0, authorizations = 0;
     *content_length = 0;
     if (count > GUARD_HEADERS_MAX)
@@ -97,8 +96,7 @@ static char *decode(const char *text, size_t length, bool plus_is_space) {
     for (size_t i = 0; i < length; i++) {
         int c = (unsigned char)text[i];
         if (c == '%') {
-            int high = i + 1 < length ? hex_value(text[i + 1]) : -1,
-                low = i + 2 < length ? hex_value(text[i + 2]) : -1;
+            int high = i + 1 < length ? hex_value(text[i + 1]) : -1, low = i + 2 < length ? hex_value(text[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return NULL;
             c = high * 16 + low;

@@ -42,8 +42,7 @@ static void metric_head(struct buffer *out, const char *name, const char *type, 
     buffer_appendf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void metric_one(struct buffer *out, const char *name, const char *type, const char *help,
-                       double value) {
+static void metric_one(struct buffer *out, const char *name, const char *type, const char *help, double value) {
     metric_head(out, name, type, help);
     buffer_appendf(out, "%s %.15g\n", name, value);
 }
@@ -64,8 +63,7 @@ static void write_requests(struct buffer *out, struct metrics *metrics) {
         for (int status = 0; status < STATUS_COUNT; status++) {
             long count = atomic_load(&metrics->routes[route].by_status[status]);
             if (count)
-                buffer_appendf(out, "mela_http_requests_total{%s,status=\"%d\"} %ld\n", labels, status,
-                               count);
+                buffer_appendf(out, "mela_http_requests_total{%s,status=\"%d\"} %ld\n", labels, status, count);
         }
     }
 }
@@ -113,14 +111,14 @@ static void write_process(struct buffer *out, struct server *server) {
 static void write_store(struct buffer *out, struct store *store) {
     struct store_totals totals = {0};
     store_totals_get(store, &totals);
-    metric_one(out, "mela_store_read_bytes_total", "counter",
-               "Bytes this process read from the object store.", (double)totals.bytes_read);
-    metric_one(out, "mela_store_written_bytes_total", "counter",
-               "Bytes this process wrote to the object store.", (double)totals.bytes_written);
+    metric_one(out, "mela_store_read_bytes_total", "counter", "Bytes this process read from the object store.",
+               (double)totals.bytes_read);
+    metric_one(out, "mela_store_written_bytes_total", "counter", "Bytes this process wrote to the object store.",
+               (double)totals.bytes_written);
     metric_one(out, "mela_store_requests_total", "counter", "Requests this process made to the object store.",
                (double)totals.requests);
-    metric_one(out, "mela_store_retries_total", "counter",
-               "Requests to the object store that were made again.", (double)totals.retries);
+    metric_one(out, "mela_store_retries_total", "counter", "Requests to the object store that were made again.",
+               (double)totals.retries);
 }
 
 struct pool_series {
@@ -143,9 +141,8 @@ static void write_pools(struct buffer *out, const struct pool_counts counts[POOL
         for (int pool = 0; pool < POOL_COUNT; pool++) {
             const int64_t *values = (const void *)((const char *)&counts[pool] + series[i].offset);
             for (int class = 0; series[i].by_class && class < CLASS_COUNT; class ++)
-                buffer_appendf(out, "%s{pool=\"%s\",class=\"%s\"} %lld\n", series[i].name,
-                               pool_name((enum pool)pool), campaign_class_name((enum campaign_class) class),
-                               (long long)values[class]);
+                buffer_appendf(out, "%s{pool=\"%s\",class=\"%s\"} %lld\n", series[i].name, pool_name((enum pool)pool),
+                               campaign_class_name((enum campaign_class) class), (long long)values[class]);
             if (!series[i].by_class)
                 buffer_appendf(out, "%s{pool=\"%s\"} %lld\n", series[i].name, pool_name((enum pool)pool),
                                (long long)values[0]);
@@ -181,8 +178,7 @@ static void write_by_label(struct buffer *out, const json_t *totals, const char 
 
 static bool write_queue(struct buffer *out, struct queue *queue, struct error *err) {
     struct pool_counts counts[POOL_COUNT] = {0};
-    _cleanup_json_ json_t *totals = queue_totals(queue, err),
-                          *workers = totals ? queue_workers(queue, err) : NULL;
+    _cleanup_json_ json_t *totals = queue_totals(queue, err), *workers = totals ? queue_workers(queue, err) : NULL;
     if (!workers)
         return false;
     for (int pool = 0; pool < POOL_COUNT; pool++)
@@ -195,8 +191,8 @@ static bool write_queue(struct buffer *out, struct queue *queue, struct error *e
                json_get_number(totals, "frames", 0));
     write_by_label(out, totals, "jobs_done", "mela_jobs_done_total", "Jobs done.", "kind", 1);
     write_by_label(out, totals, "jobs_failed", "mela_jobs_failed_total", "Failures of jobs.", "kind", 1);
-    write_by_label(out, totals, "step_ms", "mela_step_seconds_total",
-                   "Time spent in each step of finished jobs.", "step", 0.001);
+    write_by_label(out, totals, "step_ms", "mela_step_seconds_total", "Time spent in each step of finished jobs.",
+                   "step", 0.001);
     return true;
 }
 
@@ -205,8 +201,7 @@ bool metrics_show(struct request *request, struct error *err) {
     struct error away; /* no error here: mela_queue_up says it, and the process' own numbers stay visible */
     struct queue *queue = request_queue(request, &away);
     bool up = queue && write_queue(&farm, queue, &away);
-    metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about jobs below.",
-               up);
+    metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about jobs below.", up);
     if (up)
         buffer_append(&text, farm.data, farm.length);
     write_process(&text, request->server);

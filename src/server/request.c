@@ -39,8 +39,7 @@ static void request_queue_release(struct request *request) {
         server_queue_give(request->server, steal(request->queue));
 }
 
-bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit,
-                  struct error *err) {
+bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit, struct error *err) {
     _cleanup_free_ char *text = NULL, *position = NULL;
     if (!guard_parameter(request->query, "limit", &text, err) ||
         !guard_parameter(request->query, "cursor", &position, err))
@@ -59,17 +58,15 @@ struct header_list {
     size_t count;
 };
 
-static enum MHD_Result header_collect(void *context, enum MHD_ValueKind kind, const char *name,
-                                      size_t name_length, const char *value, size_t value_length) {
+static enum MHD_Result header_collect(void *context, enum MHD_ValueKind kind, const char *name, size_t name_length,
+                                      const char *value, size_t value_length) {
     struct header_list *list = context;
     if (list->count < ARRAY_LENGTH(list->items))
-        list->items[list->count++] =
-            (struct guard_header){name, value ? value : "", name_length, value_length};
+        list->items[list->count++] = (struct guard_header){name, value ? value : "", name_length, value_length};
     return MHD_YES;
 }
 
-static bool request_guard(struct request *request, const char *method, const char *version,
-                          struct error *err) {
+static bool request_guard(struct request *request, const char *method, const char *version, struct error *err) {
     struct header_list list = {.count = 0};
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, header_collect, &list);
     if (!guard_line(method, request->target, version, err) ||
@@ -92,8 +89,7 @@ static bool request_authorize(struct request *request, struct error *err) {
         return error_set(err, ERR_API_UNAUTHORIZED, "this API key is not known here");
     if ((int)role < (int)request->route->access)
         return error_set(err, ERR_API_FORBIDDEN, "the key \"%s\" may not do this; it needs the role %s",
-                         request->key_name,
-                         request->route->access == ACCESS_ADMIN ? "admin" : "producer or admin");
+                         request->key_name, request->route->access == ACCESS_ADMIN ? "admin" : "producer or admin");
     return true;
 }
 
@@ -103,9 +99,8 @@ static bool request_size(struct request *request, struct error *err) {
         limit = request->server->upload_limit;
     if (request->content_length <= limit)
         return true;
-    return error_set(err, ERR_API_TOO_LARGE, "%s %s takes a body of at most %lld bytes, not %lld",
-                     request->method, request->route->pattern, (long long)limit,
-                     (long long)request->content_length);
+    return error_set(err, ERR_API_TOO_LARGE, "%s %s takes a body of at most %lld bytes, not %lld", request->method,
+                     request->route->pattern, (long long)limit, (long long)request->content_length);
 }
 
 static bool request_begin(struct request *request, struct error *err) {
@@ -171,9 +166,8 @@ static enum MHD_Result request_last_call(struct request *request) {
     return request_send(request);
 }
 
-enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url,
-                               const char *method, const char *version, const char *data, size_t *length,
-                               void **state) {
+enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url, const char *method,
+                               const char *version, const char *data, size_t *length, void **state) {
     struct request *request = *state;
     if (!request->begun)
         return request_first_call(request, method, version);
@@ -211,9 +205,9 @@ static void request_linger(const struct request *request) {
 
 static void request_log(const struct request *request, int64_t duration_ns) {
     bool fault = request->status >= 500, read_only = request->method[0] == 'G' || request->method[0] == 'H';
-    json_t *extra = json_pack("{s:s, s:s*, s:i, s:s*, s:I}", "method", request->method, "path", request->path,
-                              "status", (int)request->status, "key", request->key_name, "duration_ms",
-                              (json_int_t)(duration_ns / 1000000));
+    json_t *extra =
+        json_pack("{s:s, s:s*, s:i, s:s*, s:I}", "method", request->method, "path", request->path, "status",
+                  (int)request->status, "key", request->key_name, "duration_ms", (json_int_t)(duration_ns / 1000000));
     log_write_with(NULL, fault ? LOG_WARN : read_only ? LOG_DEBUG : LOG_INFO, extra, "request");
 }
 

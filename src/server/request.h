@@ -70,8 +70,7 @@ const char *request_header(const struct request *request, const char *name);
 /* libmicrohttpd's callbacks: a request starts with its target, is handled in one or more calls, and is
  * completed once. */
 void *request_new(void *server, const char *target, struct MHD_Connection *connection);
-enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url,
-                               const char *method, const char *version, const char *data, size_t *length,
-                               void **state);
+enum MHD_Result request_handle(void *server, struct MHD_Connection *connection, const char *url, const char *method,
+                               const char *version, const char *data, size_t *length, void **state);
 void request_completed(void *server, struct MHD_Connection *connection, void **state,
                        enum MHD_RequestTerminationCode code);

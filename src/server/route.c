@@ -62,12 +62,11 @@ static void arguments_clear(char *arguments[PATH_ARGUMENTS]) {
 
 /* HEAD is a GET without the body, where a path has no HEAD of its own. */
 static bool method_fits(const char *method, const struct route *route) {
-    return strcmp(method, route->method) == 0 ||
-           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+    return strcmp(method, route->method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS],
-                               char **allowed, struct error *err) {
+const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS], char **allowed,
+                               struct error *err) {
     _cleanup_buffer_ struct buffer methods = {0};
     for (size_t i = 0; i < route_count; i++) {
         if (!route_matches(routes[i].pattern, path, arguments))

@@ -3,12 +3,7 @@
 
 #include "server/request.h"
 
-enum access {
-    ACCESS_VIEWER = ROLE_VIEWER,
-    ACCESS_PRODUCER = ROLE_PRODUCER,
-    ACCESS_ADMIN = ROLE_ADMIN,
-    ACCESS_PUBLIC
-};
+enum access { ACCESS_VIEWER = ROLE_VIEWER, ACCESS_PRODUCER = ROLE_PRODUCER, ACCESS_ADMIN = ROLE_ADMIN, ACCESS_PUBLIC };
 
 struct route {
     const char *method;
@@ -30,8 +25,8 @@ extern const size_t route_count;
 
 /* The route for this method (HEAD is answered as GET) and path; its arguments are copied to `arguments`. NULL
  * with api.not_found, or api.method with the methods that this path takes in *allowed (caller frees). */
-const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS],
-                               char **allowed, struct error *err) must_check;
+const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS], char **allowed,
+                               struct error *err) must_check;
 /* True when the path has the form; exposed for tests. Arguments are new strings. */
 bool route_matches(const char *pattern, const char *path, char *arguments[PATH_ARGUMENTS]);
 

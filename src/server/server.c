@@ -40,9 +40,7 @@ void server_queue_give(struct server *server, struct queue *queue) {
 }
 
 /* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
-static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) {
-    return strlen(text);
-}
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
 
 /* Splits "127.0.0.1:8080" or "[::1]:8080". */
 static bool address_split(const char *address, char host[64], const char **port) {
@@ -62,13 +60,12 @@ static bool address_split(const char *address, char host[64], const char **port)
 static struct addrinfo *address_resolve(const char *address, struct error *err) {
     char host[64];
     const char *port;
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                             .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     if (address_split(address, host, &port) && getaddrinfo(host, port, &hints, &found) == 0)
         return found;
-    error_set(err, ERR_CONFIG_INVALID,
-              "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080", address);
+    error_set(err, ERR_CONFIG_INVALID, "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080",
+              address);
     return NULL;
 }
 
@@ -76,15 +73,14 @@ static bool server_listen(struct server *server, const char *address, struct err
     struct addrinfo *where = address_resolve(address, err);
     if (!where)
         return false;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO |
-                     MHD_USE_ITC | (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO | MHD_USE_ITC |
+                     (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, request_handle, server, MHD_OPTION_SOCK_ADDR, where->ai_addr,
-        MHD_OPTION_URI_LOG_CALLBACK, request_new, server, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
-        server, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)THREAD_STACK, MHD_OPTION_END);
+        flags, 0, NULL, NULL, request_handle, server, MHD_OPTION_SOCK_ADDR, where->ai_addr, MHD_OPTION_URI_LOG_CALLBACK,
+        request_new, server, MHD_OPTION_NOTIFY_COMPLETED, request_completed, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)server->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
     freeaddrinfo(where);
     if (!server->daemon)
         return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);

@@ -37,8 +37,7 @@ static void problems_fail(struct request *request, json_t *problems, struct erro
 }
 
 static struct campaign *submit_parse(struct request *request, struct error *err) {
-    _cleanup_json_ json_t *spec =
-        json_parse(request->body.data ? request->body.data : "", request->body.length, err);
+    _cleanup_json_ json_t *spec = json_parse(request->body.data ? request->body.data : "", request->body.length, err);
     _cleanup_free_ char *seed = spec ? submit_seed(request, err) : NULL;
     if (!seed)
         return NULL;
@@ -52,8 +51,7 @@ static struct campaign *submit_parse(struct request *request, struct error *err)
 
 /* Adds a problem when the store knows that the input cannot be read. False when the store itself is in
  * trouble. */
-static bool input_look(struct store *store, const char *uri, char *path, json_t *problems,
-                       struct error *err) {
+static bool input_look(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
     _cleanup_free_ char *owned = path;
     struct store_stat stat;
     struct error cause;
@@ -65,8 +63,8 @@ static bool input_look(struct store *store, const char *uri, char *path, json_t 
         *err = cause;
         return false;
     }
-    json_array_append_new(problems, json_pack("{s:s, s:o, s:s}", "path", owned, "message",
-                                              reply_string(cause.message), "code", error_name(cause.code)));
+    json_array_append_new(problems, json_pack("{s:s, s:o, s:s}", "path", owned, "message", reply_string(cause.message),
+                                              "code", error_name(cause.code)));
     return true;
 }
 
@@ -112,8 +110,7 @@ static bool spec_find(struct store *store, const struct spec *spec, bool *found,
         *err = cause;
         return false;
     }
-    if (*found &&
-        (stored.length != strlen(spec->text) || memcmp(stored.data, spec->text, stored.length) != 0))
+    if (*found && (stored.length != strlen(spec->text) || memcmp(stored.data, spec->text, stored.length) != 0))
         return error_set(err, ERR_API_CONFLICT, "this Idempotency-Key was used before with another spec");
     return true;
 }
@@ -136,8 +133,8 @@ static bool submit_reply(struct request *request, struct queue *queue, const cha
     _cleanup_free_ char *self = xasprintf("/v1/campaigns/%s", id), *jobs = xasprintf("%s/jobs", self),
                         *events = xasprintf("%s/events", self), *trace = xasprintf("%s/trace", self);
     json_t *body = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "id", id, "state",
-                             json_get_string(campaign, "state", "running"), "links", "self", self, "jobs",
-                             jobs, "events", events, "trace", trace);
+                             json_get_string(campaign, "state", "running"), "links", "self", self, "jobs", jobs,
+                             "events", events, "trace", trace);
     if (!reply_json(request, MHD_HTTP_ACCEPTED, body))
         return error_set(err, ERR_INTERNAL, "the answer could not be written");
     reply_header(request, "Location", self);
@@ -159,6 +156,5 @@ bool campaigns_submit(struct request *request, struct error *err) {
         return false;
     if (!found && (!inputs_check(request, campaign, err) || !spec_store(request->server->store, &spec, err)))
         return false;
-    return queue_submit(queue, campaign, spec.sha256, &created, err) &&
-           submit_reply(request, queue, campaign->id, err);
+    return queue_submit(queue, campaign, spec.sha256, &created, err) && submit_reply(request, queue, campaign->id, err);
 }

@@ -33,8 +33,7 @@ static bool trace_collect(struct queue *queue, const char *campaign, json_t *job
             return false;
         const json_t *job;
         size_t i;
-        json_array_foreach(json_object_get(page, "items"), i, job)
-            json_array_append_new(jobs, trace_job(job));
+        json_array_foreach(json_object_get(page, "items"), i, job) json_array_append_new(jobs, trace_job(job));
         free(cursor);
         cursor = xstrdup(json_get_string(page, "next", NULL));
     } while (cursor);
@@ -73,6 +72,6 @@ bool campaign_trace(struct request *request, struct error *err) {
             end_ms = json_get_integer(campaign, "finished_ms", clock_wall_ms(clock_system()));
     return reply_json(request, MHD_HTTP_OK,
                       json_pack("{s:s, s:O, s:I, s:I, s:o}", "campaign", id, "state",
-                                json_object_get(campaign, "state"), "start_ms", (json_int_t)start_ms,
-                                "end_ms", (json_int_t)end_ms, "jobs", trace_sorted(jobs)));
+                                json_object_get(campaign, "state"), "start_ms", (json_int_t)start_ms, "end_ms",
+                                (json_int_t)end_ms, "jobs", trace_sorted(jobs)));
 }

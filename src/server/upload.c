@@ -38,8 +38,7 @@ static bool file_answer(struct request *request, unsigned status, int64_t bytes)
 bool file_head(struct request *request, struct error *err) {
     struct store_stat stat;
     _cleanup_free_ char *key = file_key(request, err);
-    return key && store_head(request->server->store, key, &stat, err) &&
-           file_answer(request, MHD_HTTP_OK, stat.size);
+    return key && store_head(request->server->store, key, &stat, err) && file_answer(request, MHD_HTTP_OK, stat.size);
 }
 
 bool file_begin(struct request *request, struct error *err) {
@@ -89,8 +88,7 @@ bool file_finish(struct request *request, struct error *err) {
     }
     struct error cause;
     /* Another upload of the same bytes may have come first. */
-    if (!store_writer_commit(steal(upload->writer), STORE_IF_ABSENT, &cause) &&
-        cause.code != ERR_STORE_EXISTS) {
+    if (!store_writer_commit(steal(upload->writer), STORE_IF_ABSENT, &cause) && cause.code != ERR_STORE_EXISTS) {
         *err = cause;
         return false;
     }

@@ -66,8 +66,8 @@ static struct item *make_item(struct dubbing *dubbing, struct frame *frame, cons
     const struct plan_segment *segment = dubbing->segment;
     item->frame = frame;
     item->track = track;
-    frame->pts = dubbing->output->reversed ? segment->end_pts - track->pts - track->duration
-                                           : track->pts - segment->start_pts;
+    frame->pts =
+        dubbing->output->reversed ? segment->end_pts - track->pts - track->duration : track->pts - segment->start_pts;
     if (!track->present)
         return item;
     int64_t started = step_start();
@@ -75,8 +75,7 @@ static struct item *make_item(struct dubbing *dubbing, struct frame *frame, cons
     item->crop = xnew_array(float, 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size);
     image_crop(frame, &item->crop_to_frame, dubbing->crop_size, item->crop);
     item->mel = xnew_array(float, MEL_BANDS *MEL_WINDOW);
-    mel_window(&dubbing->mel, seconds_of(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND,
-               item->mel);
+    mel_window(&dubbing->mel, seconds_of(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND, item->mel);
     step_stop(dubbing->times, STEP_BLEND, started);
     return item;
 }
@@ -116,8 +115,8 @@ static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
     struct frame *frames[REVERSE_CHUNK] = {NULL};
     struct error err;
     int64_t count = 0;
-    bool good = video_seek(dubbing->reader, dubbing->track.frames[first].pts,
-                           dubbing->segment->first_frame + first, &err);
+    bool good =
+        video_seek(dubbing->reader, dubbing->track.frames[first].pts, dubbing->segment->first_frame + first, &err);
     if (!good)
         flow_fail(&dubbing->flow, &err);
     while (good && count < end - first)
@@ -162,8 +161,7 @@ struct batch {
 };
 
 static void batch_init(struct batch *batch, const struct dubbing *dubbing) {
-    size_t size = (size_t)lips_batch(dubbing->lips),
-           plane = (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
+    size_t size = (size_t)lips_batch(dubbing->lips), plane = (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
     *batch = (struct batch){.items = xnew_array(struct item *, size),
                             .capacity = size,
                             .mels = xnew_array(float, size *MEL_BANDS *MEL_WINDOW),
@@ -208,8 +206,7 @@ static bool set_patch(struct dubbing *dubbing, struct item *item, const float *g
 static bool batch_run(struct dubbing *dubbing, struct batch *batch, struct error *err) {
     size_t floats = 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size, face = 0;
     int64_t started = step_start();
-    if (batch->faces > 0 &&
-        !lips_run(dubbing->lips, batch->faces, batch->mels, batch->crops, batch->out, err))
+    if (batch->faces > 0 && !lips_run(dubbing->lips, batch->faces, batch->mels, batch->crops, batch->out, err))
         return false;
     step_stop(dubbing->times, STEP_LIPS, started);
     for (size_t i = 0; i < batch->count; i++) {
@@ -250,8 +247,7 @@ static struct affine finer(const struct affine *m, double scale) {
 }
 
 static void blend(const struct dubbing *dubbing, struct item *item, float *mask) {
-    const float feather =
-        0.08F; /* of the crop's side: wide enough to hide the edge, narrow enough to keep the chin */
+    const float feather = 0.08F; /* of the crop's side: wide enough to hide the edge, narrow enough to keep the chin */
     int size = dubbing->patch_size;
     struct affine patch_to_frame = finer(&item->crop_to_frame, (double)size / dubbing->crop_size);
     struct affine frame_to_patch = affine_inverse(patch_to_frame);
@@ -307,8 +303,7 @@ static bool run_pipeline(struct dubbing *dubbing, struct error *err) {
 static int64_t length_in_ticks(const struct dubbing *dubbing) {
     const struct plan_output *output = dubbing->output;
     const struct track_frame *last =
-        &dubbing->track
-             .frames[output->reversed ? dubbing->segment->frames - output->frames : output->frames - 1];
+        &dubbing->track.frames[output->reversed ? dubbing->segment->frames - output->frames : output->frames - 1];
     return output->reversed ? dubbing->segment->end_pts - last->pts
                             : last->pts + last->duration - dubbing->segment->start_pts;
 }
@@ -349,8 +344,7 @@ static bool load_speech(struct dubbing *dubbing, struct error *err) {
     double shown = seconds_of(dubbing, segment->end_pts - segment->start_pts) - seconds_of(dubbing, 0);
     dubbing->mel_start = MAX(0, (int64_t)floor(seconds_of(dubbing, 0) * MEL_PER_SECOND) - MARGIN);
     int64_t columns = (int64_t)ceil(shown * MEL_PER_SECOND) + MEL_WINDOW + 3 * MARGIN;
-    int64_t samples =
-        (int64_t)llround(dubbing->language->speech_seconds * AUDIO_RATE) - dubbing->mel_start * HOP;
+    int64_t samples = (int64_t)llround(dubbing->language->speech_seconds * AUDIO_RATE) - dubbing->mel_start * HOP;
     _cleanup_buffer_ struct buffer bytes = {0};
     _cleanup_free_ char *key = layout_speech(dubbing->context->campaign->id, dubbing->language->language);
     if (samples > 0 &&

@@ -5,8 +5,7 @@
 #include "base/memory.h"
 #include "stage/work.h"
 
-static const char detector_name[] = "blazeface-128", mesh_name[] = "face-mesh",
-                  enhance_name[] = "realesrgan-fast";
+static const char detector_name[] = "blazeface-128", mesh_name[] = "face-mesh", enhance_name[] = "realesrgan-fast";
 static const char default_lips[] = "lips-basic";
 
 enum { LIPS_MAX = 8, BATCH_CPU = 16, BATCH_CUDA = 128 };
@@ -32,8 +31,7 @@ static int64_t host_memory_mb(void) {
         return 0;
     const char *line = strstr(text.data, "MemAvailable:");
     int64_t available = line ? strtoll(line + strlen("MemAvailable:"), NULL, 10) / 1024 : 0;
-    if (file_read("/sys/fs/cgroup/memory.max", 1 << 10, &limit, &err) &&
-        limit.data[0] != 'm') /* "max": none */
+    if (file_read("/sys/fs/cgroup/memory.max", 1 << 10, &limit, &err) && limit.data[0] != 'm') /* "max": none */
         available = MIN(available, strtoll(limit.data, NULL, 10) >> 20);
     return available;
 }
@@ -50,8 +48,7 @@ static bool check_memory(const struct models *models, struct error *err) {
     }
     int64_t have_mb = models->device.kind == DEVICE_CPU ? host_memory_mb() : 0;
     if (have_mb > 0 && need_mb > have_mb)
-        return error_set(err, ERR_MODEL_MEMORY,
-                         "the models need %lld MB, and %lld MB are free; use a larger machine",
+        return error_set(err, ERR_MODEL_MEMORY, "the models need %lld MB, and %lld MB are free; use a larger machine",
                          (long long)need_mb, (long long)have_mb);
     return true;
 }
@@ -67,9 +64,7 @@ struct models *models_load(const struct models_options *options, const enum pool
                            struct error *err) {
     _cleanup_models_ struct models *models = xnew(struct models);
     models->device = options->device;
-    models->batch = options->batch                        ? options->batch
-                    : options->device.kind == DEVICE_CUDA ? BATCH_CUDA
-                                                          : BATCH_CPU;
+    models->batch = options->batch ? options->batch : options->device.kind == DEVICE_CUDA ? BATCH_CUDA : BATCH_CPU;
     models->zoo = zoo_open(options->manifests, options->directory, err);
     if (!models->zoo)
         return NULL;
@@ -92,12 +87,8 @@ void models_free(struct models *models) {
     free(models);
 }
 
-struct detector *models_detector(struct models *models) {
-    return models->detector;
-}
-struct mesh *models_mesh(struct models *models) {
-    return models->mesh;
-}
+struct detector *models_detector(struct models *models) { return models->detector; }
+struct mesh *models_mesh(struct models *models) { return models->mesh; }
 
 struct lips *models_lips(struct models *models, const char *name, struct error *err) {
     for (int i = 0; i < models->lips_count; i++)
@@ -111,8 +102,7 @@ struct lips *models_lips(struct models *models, const char *name, struct error *
         free(models->lips_names[0]);
         models->lips_count--;
         memmove(models->lips, models->lips + 1, sizeof models->lips - sizeof models->lips[0]);
-        memmove(models->lips_names, models->lips_names + 1,
-                sizeof models->lips_names - sizeof models->lips_names[0]);
+        memmove(models->lips_names, models->lips_names + 1, sizeof models->lips_names - sizeof models->lips_names[0]);
     }
     models->lips[models->lips_count] = lips;
     models->lips_names[models->lips_count++] = xstrdup(name);

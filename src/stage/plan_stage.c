@@ -23,8 +23,8 @@ static bool write_samples(const float *samples, int count, void *context, struct
 }
 
 /* Decodes one language's speech into the store, so that no dub decodes more of it than it shows. */
-static bool store_speech(const struct stage_context *context, const struct dub *dub, const char *path,
-                         double *seconds, struct error *err) {
+static bool store_speech(const struct stage_context *context, const struct dub *dub, const char *path, double *seconds,
+                         struct error *err) {
     _cleanup_free_ char *key = layout_speech(context->campaign->id, dub->language);
     _cleanup_store_writer_ struct store_writer *writer = store_writer_open(context->store, key, err);
     int64_t samples;
@@ -90,8 +90,8 @@ static bool publish(const struct stage_context *context, struct plan **plan, str
     return true;
 }
 
-static bool scan_master(const struct stage_context *context, struct step_times *times,
-                        struct video_reader *reader, struct video_scan *scan, struct error *err) {
+static bool scan_master(const struct stage_context *context, struct step_times *times, struct video_reader *reader,
+                        struct video_scan *scan, struct error *err) {
     if (!work_enter(context, err))
         return false;
     atomic_store(&context->progress->step, STEP_DECODE);

@@ -61,11 +61,10 @@ struct stage_context {
     struct job_id job;
     struct store *store;
     struct cache *cache;
-    struct models *models; /* NULL for cpu jobs */
-    const char *scratch;   /* private directory; the stage may leave files, the caller removes it */
-    const char *artifact;  /* key to write */
-    const char *const
-        *inputs; /* published artifacts it needs: dub: its track; join: its dubs in output order */
+    struct models *models;     /* NULL for cpu jobs */
+    const char *scratch;       /* private directory; the stage may leave files, the caller removes it */
+    const char *artifact;      /* key to write */
+    const char *const *inputs; /* published artifacts it needs: dub: its track; join: its dubs in output order */
     size_t input_count;
     struct progress *progress;
     struct gate *gate; /* held while computing; NULL: none */
@@ -74,13 +73,11 @@ struct stage_context {
 };
 
 struct stage_result {
-    json_t
-        *report; /* {"frames","bytes","sha256","steps_ms":{...},"faceless":[[first,last],...],...}; owned */
+    json_t *report;    /* {"frames","bytes","sha256","steps_ms":{...},"faceless":[[first,last],...],...}; owned */
     struct plan *plan; /* plan job only; owned */
 };
 void stage_result_free(struct stage_result *result);
 #define _cleanup_stage_result_ _cleanup_(stage_result_free)
 
 /* Does the job of context->job.kind. `cancelled` when the flag was raised. */
-bool stage_run(const struct stage_context *context, struct stage_result *result,
-               struct error *err) must_check;
+bool stage_run(const struct stage_context *context, struct stage_result *result, struct error *err) must_check;

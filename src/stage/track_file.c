@@ -20,9 +20,7 @@ void track_free(struct track *track) {
     *track = (struct track){0};
 }
 
-static struct point middle(struct point a, struct point b) {
-    return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2};
-}
+static struct point middle(struct point a, struct point b) { return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2}; }
 
 void track_frame_set_face(struct track_frame *frame, const struct mesh_face *face) {
     const struct point *p = face->points;
@@ -68,8 +66,7 @@ static void smooth_frame(const struct track *from, int64_t at, struct track_fram
 }
 
 void track_smooth(struct track *track) {
-    struct track raw = {.frames = xnew_array(struct track_frame, (size_t)track->count),
-                        .count = track->count};
+    struct track raw = {.frames = xnew_array(struct track_frame, (size_t)track->count), .count = track->count};
     memcpy(raw.frames, track->frames, (size_t)track->count * sizeof *raw.frames);
     for (int64_t i = 0; i < track->count; i++)
         if (track->frames[i].present)
@@ -85,8 +82,8 @@ json_t *track_faceless(const struct track *track, int64_t first_frame) {
         int64_t first = i;
         while (i + 1 < track->count && !track->frames[i + 1].present)
             i++;
-        json_array_append_new(
-            ranges, json_pack("[I,I]", (json_int_t)(first_frame + first), (json_int_t)(first_frame + i)));
+        json_array_append_new(ranges,
+                              json_pack("[I,I]", (json_int_t)(first_frame + first), (json_int_t)(first_frame + i)));
     }
     return ranges;
 }

@@ -60,8 +60,7 @@ static const struct face *choose(const struct tracker *tracker, const struct fac
     const struct face *best = NULL;
     double best_fit = 0;
     for (int i = 0; i < count; i++) {
-        double value =
-            fit(&tracker->context->campaign->options.speaker, &faces[i], plan->width, plan->height);
+        double value = fit(&tracker->context->campaign->options.speaker, &faces[i], plan->width, plan->height);
         if (value > best_fit) {
             best = &faces[i];
             best_fit = value;
@@ -99,8 +98,7 @@ static bool find(struct tracker *tracker, const struct frame *frame, struct erro
     return run_mesh(tracker, frame, &region, err);
 }
 
-static bool track_one(struct tracker *tracker, const struct frame *frame, struct track_frame *out,
-                      struct error *err) {
+static bool track_one(struct tracker *tracker, const struct frame *frame, struct track_frame *out, struct error *err) {
     if (tracker->following) {
         struct affine region = mesh_region_of_landmarks(&tracker->face);
         if (!run_mesh(tracker, frame, &region, err))
@@ -130,9 +128,8 @@ static bool track_frames(struct tracker *tracker, struct error *err) {
     for (struct frame *next; !flow_stopped(&tracker->flow) && (next = ring_pop(tracker->frames));) {
         _cleanup_frame_ struct frame *frame = next;
         struct track_frame *out = &tracker->track.frames[tracker->track.count];
-        *out = (struct track_frame){.pts = frame->pts,
-                                    .duration = frame->duration,
-                                    .shot = shot_of(tracker->context->plan, frame->index)};
+        *out = (struct track_frame){
+            .pts = frame->pts, .duration = frame->duration, .shot = shot_of(tracker->context->plan, frame->index)};
         if (out->shot != shot)
             tracker->following = false; /* a face is never followed across a cut */
         shot = out->shot;
@@ -158,20 +155,18 @@ static bool run_tracker(struct tracker *tracker, struct error *err) {
     tracked = flow_result(&tracker->flow, err) && tracked;
     flow_destroy(&tracker->flow);
     if (tracked && tracker->track.count != tracker->segment->frames)
-        return error_set(err, ERR_MEDIA_CORRUPT,
-                         "the master gave %lld frames of segment %d, not the planned %lld",
+        return error_set(err, ERR_MEDIA_CORRUPT, "the master gave %lld frames of segment %d, not the planned %lld",
                          (long long)tracker->track.count, tracker->context->job.index,
                          (long long)tracker->segment->frames);
     return tracked;
 }
 
-static bool save(const struct stage_context *context, struct step_times *times, struct track *track,
-                 json_t *report, struct error *err) {
+static bool save(const struct stage_context *context, struct step_times *times, struct track *track, json_t *report,
+                 struct error *err) {
     const struct plan_segment *segment = &context->plan->segments[context->job.index];
     json_t *faceless = track_faceless(track, segment->first_frame);
     if (json_array_size(faceless) > 0)
-        log_write(context->log, LOG_INFO,
-                  "%zu runs of frames without the speaker's face pass through unchanged",
+        log_write(context->log, LOG_INFO, "%zu runs of frames without the speaker's face pass through unchanged",
                   json_array_size(faceless));
     json_object_set_new(report, "frames", json_integer(track->count));
     json_object_set_new(report, "faceless", faceless);

@@ -11,13 +11,12 @@ struct cache_entry *work_fetch(const struct stage_context *context, struct step_
     return entry;
 }
 
-bool work_upload(const struct stage_context *context, struct step_times *times, const char *path,
-                 json_t *report, struct error *err) {
+bool work_upload(const struct stage_context *context, struct step_times *times, const char *path, json_t *report,
+                 struct error *err) {
     int64_t started = step_start(), bytes;
     atomic_store(&context->progress->step, STEP_UPLOAD);
     char sha256[SHA256_HEX + 1];
-    if (!sha256_file(path, sha256, &bytes, err) ||
-        !store_put_file(context->store, context->artifact, path, 0, err))
+    if (!sha256_file(path, sha256, &bytes, err) || !store_put_file(context->store, context->artifact, path, 0, err))
         return false;
     step_stop(times, STEP_UPLOAD, started);
     json_object_set_new(report, "bytes", json_integer(bytes));

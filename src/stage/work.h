@@ -17,8 +17,8 @@ bool stage_join(const struct stage_context *context, struct step_times *times, s
 struct cache_entry *work_fetch(const struct stage_context *context, struct step_times *times, const char *uri,
                                struct error *err) must_check;
 /* Uploads the local file as the job's artifact, timed, and notes bytes and sha256 in the report. */
-bool work_upload(const struct stage_context *context, struct step_times *times, const char *path,
-                 json_t *report, struct error *err) must_check;
+bool work_upload(const struct stage_context *context, struct step_times *times, const char *path, json_t *report,
+                 struct error *err) must_check;
 /* A path in the scratch directory; caller frees. */
 char *work_path(const struct stage_context *context, const char *name);
 /* Opens the master, timed as fetch and decode; *entry holds its bytes. */

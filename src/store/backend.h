@@ -23,8 +23,7 @@ struct store_operations {
     bool (*list)(struct store *store, const char *prefix,
                  bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                  struct error *err);
-    char *(*presign)(struct store *store, const char *method, const char *key, int seconds,
-                     struct error *err);
+    char *(*presign)(struct store *store, const char *method, const char *key, int seconds, struct error *err);
     /* A path to the object itself, or NULL where it has none; caller frees. */
     char *(*local_path)(struct store *store, const char *key);
     /* Sets writer->store and ->key are store.c's work. */

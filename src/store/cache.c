@@ -201,8 +201,7 @@ static bool take_reserved(void *context, const void *data, size_t length, struct
  */
 static bool publish(const struct cache *cache, const char *part, const char *path, struct error *err) {
     _cleanup_close_ int room = lock_take(cache, "room", err);
-    return room >= 0 &&
-           (rename(part, path) == 0 || error_set_errno(err, ERR_IO, errno, "cannot write %s", path));
+    return room >= 0 && (rename(part, path) == 0 || error_set_errno(err, ERR_IO, errno, "cannot write %s", path));
 }
 
 /* Downloads into the cache; the caller holds the name's lock. */
@@ -235,10 +234,9 @@ static struct cache_entry *download(const struct cache *cache, struct store *sto
 /* Where the object as described by `stat` lives in the cache; caller frees. */
 static char *path_of(const struct cache *cache, const struct store *store, const char *key,
                      const struct store_stat *stat) {
-    _cleanup_free_ char *identity = *stat->etag
-                                        ? xasprintf("%s\n%s\n%s", store->url, key, stat->etag)
-                                        : xasprintf("%s\n%s\n%lld\n%lld", store->url, key,
-                                                    (long long)stat->size, (long long)stat->modified_ms);
+    _cleanup_free_ char *identity = *stat->etag ? xasprintf("%s\n%s\n%s", store->url, key, stat->etag)
+                                                : xasprintf("%s\n%s\n%lld\n%lld", store->url, key,
+                                                            (long long)stat->size, (long long)stat->modified_ms);
     unsigned char digest[SHA256_BYTES];
     char hex[SHA256_HEX + 1];
     sha256_of(identity, strlen(identity), digest);
@@ -246,8 +244,7 @@ static char *path_of(const struct cache *cache, const struct store *store, const
     return xasprintf("%s/%s", cache->objects, hex);
 }
 
-struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key,
-                                struct error *err) {
+struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key, struct error *err) {
     struct store_stat stat;
     if (!store_head(store, key, &stat, err))
         return NULL;

@@ -58,15 +58,14 @@ static enum outcome from_profile(struct credentials *out, struct error *err) {
     credentials_clear(&found);
     if (!variable("AWS_PROFILE"))
         return ABSENT;
-    error_set(err, ERR_STORE_CREDENTIALS,
-              "the profile %s has no aws_access_key_id and aws_secret_access_key in ~/.aws",
+    error_set(err, ERR_STORE_CREDENTIALS, "the profile %s has no aws_access_key_id and aws_secret_access_key in ~/.aws",
               getenv("AWS_PROFILE"));
     return FAILED;
 }
 
 /* Fails when the answer is not a 200; the body is not shown, it may hold secrets. */
-static bool ask(struct credential_source *source, const struct http_request *request,
-                struct http_response *response, struct error *err) {
+static bool ask(struct credential_source *source, const struct http_request *request, struct http_response *response,
+                struct error *err) {
     if (!http_send(source->http, request, response, err))
         return error_wrap(err, "cannot fetch credentials");
     if (response->status == 200 && response->body.length > 0)
@@ -91,8 +90,8 @@ static bool is_complete(const struct credentials *found, const char *from, struc
            error_set(err, ERR_STORE_CREDENTIALS, "the answer of %s holds no credentials", from);
 }
 
-static bool assume_role(struct credential_source *source, const char *role, const char *token,
-                        struct credentials *out, struct error *err) {
+static bool assume_role(struct credential_source *source, const char *role, const char *token, struct credentials *out,
+                        struct error *err) {
     const char *given = variable("AWS_ENDPOINT_URL_STS"), *name = variable("AWS_ROLE_SESSION_NAME");
     _cleanup_free_ char *url = given ? xstrdup(given)
                                      : xasprintf("https://sts.%s.amazonaws.com%s/", source->region,
@@ -118,22 +117,19 @@ static bool assume_role(struct credential_source *source, const char *role, cons
     const char *xml = response.body.data;
     size_t length = response.body.length;
     _cleanup_free_ char *expires = xml_text(xml, length, "Expiration");
-    *out =
-        (struct credentials){xml_text(xml, length, "AccessKeyId"), xml_text(xml, length, "SecretAccessKey"),
-                             xml_text(xml, length, "SessionToken"), 0};
+    *out = (struct credentials){xml_text(xml, length, "AccessKeyId"), xml_text(xml, length, "SecretAccessKey"),
+                                xml_text(xml, length, "SessionToken"), 0};
     if (expires)
         (void)clock_parse_iso(expires, &out->expires_ms);
     return is_complete(out, url, err);
 }
 
-static enum outcome from_web_identity(struct credential_source *source, struct credentials *out,
-                                      struct error *err) {
+static enum outcome from_web_identity(struct credential_source *source, struct credentials *out, struct error *err) {
     const char *path = variable("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = variable("AWS_ROLE_ARN");
     if (!path || !role)
         return ABSENT;
     _cleanup_buffer_ struct buffer token = {0};
-    return read_token(path, &token, err) && token.length > 0 &&
-                   assume_role(source, role, token.data, out, err)
+    return read_token(path, &token, err) && token.length > 0 && assume_role(source, role, token.data, out, err)
                ? FOUND
                : FAILED;
 }
@@ -170,8 +166,7 @@ static bool is_trusted(const char *url) {
     return false;
 }
 
-static enum outcome from_container(struct credential_source *source, struct credentials *out,
-                                   struct error *err) {
+static enum outcome from_container(struct credential_source *source, struct credentials *out, struct error *err) {
     const char *relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     const char *full = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
     if (!relative && !full)
@@ -179,8 +174,7 @@ static enum outcome from_container(struct credential_source *source, struct cred
     _cleanup_free_ char *url = relative ? xasprintf("http://169.254.170.2%s", relative) : xstrdup(full);
     if (!is_trusted(url)) {
         error_set(err, ERR_STORE_CREDENTIALS,
-                  "AWS_CONTAINER_CREDENTIALS_FULL_URI %s must be https or a loopback or container address",
-                  url);
+                  "AWS_CONTAINER_CREDENTIALS_FULL_URI %s must be https or a loopback or container address", url);
         return FAILED;
     }
     const char *path = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
@@ -192,11 +186,8 @@ static enum outcome from_container(struct credential_source *source, struct cred
         buffer_append_text(&token, fixed);
     const struct pair authorization = {"Authorization", token.data};
     _cleanup_http_response_ struct http_response response = {0};
-    const struct http_request request = {.method = "GET",
-                                         .url = url,
-                                         .headers = &authorization,
-                                         .header_count = token.length > 0,
-                                         .direct = true};
+    const struct http_request request = {
+        .method = "GET", .url = url, .headers = &authorization, .header_count = token.length > 0, .direct = true};
     return ask(source, &request, &response, err) && parse_answer(&response, url, out, err) ? FOUND : FAILED;
 }
 
@@ -210,12 +201,10 @@ static bool ask_instance(struct credential_source *source, const char *method, c
     struct error ignored;
     const struct http_request request = {
         .method = method, .url = url, .headers = header, .header_count = 1, .total_ms = 1000, .direct = true};
-    return http_try(source->http, &request, response, &ignored) && response->status == 200 &&
-           response->body.length > 0;
+    return http_try(source->http, &request, response, &ignored) && response->status == 200 && response->body.length > 0;
 }
 
-static enum outcome from_instance(struct credential_source *source, struct credentials *out,
-                                  struct error *err) {
+static enum outcome from_instance(struct credential_source *source, struct credentials *out, struct error *err) {
     static const char *const roles = "/latest/meta-data/iam/security-credentials/";
     const char *disabled = variable("AWS_EC2_METADATA_DISABLED");
     _cleanup_http_response_ struct http_response token = {0}, role = {0}, answer = {0};
@@ -226,8 +215,7 @@ static enum outcome from_instance(struct credential_source *source, struct crede
     const struct pair header = {"X-aws-ec2-metadata-token", token.body.data};
     if (!ask_instance(source, "GET", roles, &header, &role))
         return ABSENT;
-    _cleanup_free_ char *path =
-        xasprintf("%s%.*s", roles, (int)strcspn(role.body.data, "\r\n"), role.body.data);
+    _cleanup_free_ char *path = xasprintf("%s%.*s", roles, (int)strcspn(role.body.data, "\r\n"), role.body.data);
     if (!ask_instance(source, "GET", path, &header, &answer)) {
         error_set(err, ERR_STORE_CREDENTIALS, "the instance metadata gives no credentials at %s", path);
         return FAILED;
@@ -246,19 +234,17 @@ static bool load(struct credential_source *source, struct credentials *out, stru
     if (outcome == ABSENT)
         outcome = from_instance(source, out, err);
     if (outcome == ABSENT)
-        error_set(
-            err, ERR_STORE_CREDENTIALS,
-            "no credentials for the object store: tried the environment, web identity, ~/.aws, the container "
-            "endpoint and instance metadata; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a "
-            "role");
+        error_set(err, ERR_STORE_CREDENTIALS,
+                  "no credentials for the object store: tried the environment, web identity, ~/.aws, the container "
+                  "endpoint and instance metadata; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a "
+                  "role");
     if (outcome != FOUND)
         credentials_clear(out);
     return outcome == FOUND;
 }
 
 static bool is_due(const struct credentials *credentials, int64_t now_ms) {
-    return !credentials->access_key ||
-           (credentials->expires_ms && credentials->expires_ms - EARLY_MS <= now_ms);
+    return !credentials->access_key || (credentials->expires_ms && credentials->expires_ms - EARLY_MS <= now_ms);
 }
 
 bool credentials_get(struct credential_source *source, struct credentials *out, struct error *err) {

@@ -67,8 +67,7 @@ static int open_parent(const struct file_store *file, const char *key, bool make
 }
 
 static bool missing(int errno_value) {
-    return errno_value == ENOENT || errno_value == ENOTDIR || errno_value == EISDIR ||
-           errno_value == ENAMETOOLONG;
+    return errno_value == ENOENT || errno_value == ENOTDIR || errno_value == EISDIR || errno_value == ENAMETOOLONG;
 }
 
 static bool read_failed(const struct file_store *file, const char *key, int errno_value, struct error *err) {
@@ -176,17 +175,14 @@ struct listing {
     bool stopped;
 };
 
-static bool starts_with(const char *text, const char *prefix) {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
+static bool starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
 static int by_key(const void *a, const void *b) {
     return strcmp(((const struct entry *)a)->key, ((const struct entry *)b)->key);
 }
 
 /* Fills `entry` when `name` in `folder` is, or may hold, a key that is asked for. */
-static bool wanted(const struct listing *list, int folder, const char *path, const char *name,
-                   struct entry *entry) {
+static bool wanted(const struct listing *list, int folder, const char *path, const char *name, struct entry *entry) {
     struct stat info;
     _cleanup_free_ char *key = xasprintf("%s%s/", path, name);
     size_t length = strlen(key) - 1;
@@ -255,27 +251,23 @@ static bool list_folder(struct listing *list, const char *path, struct error *er
 }
 
 static bool file_list(struct store *store, const char *prefix,
-                      bool (*visit)(const char *key, const struct store_stat *stat, void *context),
-                      void *context, struct error *err) {
+                      bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
+                      struct error *err) {
     store->requests++;
     struct listing list = {of(store), prefix, visit, context, false};
     return list_folder(&list, "", err);
 }
 
-static char *file_local_path(struct store *store, const char *key) {
-    return xasprintf("%s/%s", of(store)->path, key);
-}
+static char *file_local_path(struct store *store, const char *key) { return xasprintf("%s/%s", of(store)->path, key); }
 
-static char *file_presign(struct store *store, const char *method, const char *key, int seconds,
-                          struct error *err) {
+static char *file_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
     return xasprintf("file://%s/%s", of(store)->path, key);
 }
 
 static struct store_writer *file_writer_open(struct store *store, const char *key, struct error *err) {
     struct file_writer *writer = xnew(struct file_writer);
     random_text(writer->name, sizeof writer->name - 1);
-    writer->descriptor =
-        openat(of(store)->temporary, writer->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    writer->descriptor = openat(of(store)->temporary, writer->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (writer->descriptor >= 0)
         return &writer->base;
     error_set_errno(err, ERR_IO, errno, "cannot write into %s/.tmp", of(store)->path);

@@ -7,5 +7,4 @@
 /* Checks that the object exists and is readable; store.not_found, store.denied name the URI. */
 bool input_check(struct store *farm, const char *uri, struct store_stat *stat, struct error *err) must_check;
 /* A local path with the object's bytes, held by the entry. */
-struct cache_entry *input_fetch(struct cache *cache, struct store *farm, const char *uri,
-                                struct error *err) must_check;
+struct cache_entry *input_fetch(struct cache *cache, struct store *farm, const char *uri, struct error *err) must_check;

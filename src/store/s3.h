@@ -53,8 +53,7 @@ void s3_answer_clear(struct s3_answer *answer);
 #define _cleanup_s3_answer_ _cleanup_(s3_answer_clear)
 
 /* True for a 2xx answer. On failure `answer` still tells what came, if anything. */
-bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer,
-             struct error *err) must_check;
+bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer, struct error *err) must_check;
 /* True when the object there now carries this write's id. */
 bool s3_wrote(struct s3_store *s3, const char *key, const char *write_id);
 

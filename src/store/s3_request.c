@@ -34,9 +34,8 @@ static bool take_and_advance(void *context, const void *data, size_t length, str
 enum { HEADERS_MAX = 9 };
 
 /* The headers to sign, by name; the strings are borrowed. Returns how many there are. */
-static size_t collect_headers(const struct s3_call *call, const char *host, const char *range,
-                              const char *hash, const char *date, const char *session_token,
-                              struct pair out[HEADERS_MAX]) {
+static size_t collect_headers(const struct s3_call *call, const char *host, const char *range, const char *hash,
+                              const char *date, const char *session_token, struct pair out[HEADERS_MAX]) {
     const struct pair all[] = {
         {"content-type", call->body ? "application/octet-stream" : NULL},
         {"host", host},
@@ -57,16 +56,14 @@ static size_t collect_headers(const struct s3_call *call, const char *host, cons
 static void range_of(const struct s3_call *call, char out[64]) {
     *out = '\0';
     if (call->sink && call->count >= 0)
-        snprintf(out, 64, "bytes=%lld-%lld", (long long)call->offset,
-                 (long long)(call->offset + call->count - 1));
+        snprintf(out, 64, "bytes=%lld-%lld", (long long)call->offset, (long long)(call->offset + call->count - 1));
     else if (call->sink && call->offset > 0)
         snprintf(out, 64, "bytes=%lld-", (long long)call->offset);
 }
 
 /* One signed try. */
-static bool try_once(struct s3_store *s3, struct s3_call *call, const char *hash,
-                     const struct credentials *credentials, struct http_response *response,
-                     struct error *err) {
+static bool try_once(struct s3_store *s3, struct s3_call *call, const char *hash, const struct credentials *credentials,
+                     struct http_response *response, struct error *err) {
     _cleanup_s3_address_ struct s3_address address;
     s3_address_init(&address, s3, call->key);
     char date[SIGV4_DATE_SIZE], range[64];
@@ -74,8 +71,7 @@ static bool try_once(struct s3_store *s3, struct s3_call *call, const char *hash
     int64_t now = clock_wall_ms(http_policy(s3->http)->clock);
     sigv4_date(now, date);
     range_of(call, range);
-    size_t count =
-        collect_headers(call, address.host, range, hash, date, credentials->session_token, headers);
+    size_t count = collect_headers(call, address.host, range, hash, date, credentials->session_token, headers);
     const struct sigv4_request to_sign = {.method = call->method,
                                           .path = address.path,
                                           .query = call->query,
@@ -122,9 +118,8 @@ static void read_code(struct s3_answer *answer) {
 }
 
 static bool is_transient(const struct s3_answer *answer) {
-    static const char *const codes[] = {"SlowDown",           "RequestTimeout",
-                                        "InternalError",      "OperationAborted",
-                                        "ServiceUnavailable", "ConditionalRequestConflict"};
+    static const char *const codes[] = {"SlowDown",         "RequestTimeout",     "InternalError",
+                                        "OperationAborted", "ServiceUnavailable", "ConditionalRequestConflict"};
     for (size_t i = 0; i < ARRAY_LENGTH(codes); i++)
         if (code_is(answer, codes[i]))
             return true;
@@ -192,9 +187,8 @@ static bool fail(const struct s3_store *s3, const struct s3_call *call, const st
                          : answer->http.status == 403 ? "; check the credentials and the bucket's policy"
                                                       : "";
     return error_set(err, code, "%s s3://%s/%s%s: the server answered %d%s%s%s%s%s", call->method, s3->bucket,
-                     s3->prefix, key, answer->http.status, answer->code ? " " : "",
-                     answer->code ? answer->code : "", message && *message ? ": " : "",
-                     message ? message : "", advice);
+                     s3->prefix, key, answer->http.status, answer->code ? " " : "", answer->code ? answer->code : "",
+                     message && *message ? ": " : "", message ? message : "", advice);
 }
 
 /* The range is used up, or begins at or behind the end: there is no more to read. */
@@ -215,8 +209,7 @@ bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer
         read_code(answer);
         if ((answered && answer->http.status / 100 == 2) || (!answer->http.is_final && is_read(call, answer)))
             return true;
-        if (answered && renewed < 2 &&
-            (credentials_expired(call, answer, &credentials) || learn_region(s3, answer))) {
+        if (answered && renewed < 2 && (credentials_expired(call, answer, &credentials) || learn_region(s3, answer))) {
             credentials_forget(s3->credentials, &credentials);
             renewed++;
             continue;

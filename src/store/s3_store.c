@@ -100,8 +100,7 @@ struct listing {
 /* Gives one <Contents> to the visitor; false when it has seen enough. */
 static bool visit_one(const struct listing *list, const char *xml, size_t length) {
     _cleanup_free_ char *key = xml_text(xml, length, "Key"), *size = xml_text(xml, length, "Size"),
-                        *modified = xml_text(xml, length, "LastModified"),
-                        *etag = xml_text(xml, length, "ETag");
+                        *modified = xml_text(xml, length, "LastModified"), *etag = xml_text(xml, length, "ETag");
     size_t skip = strlen(list->s3->prefix);
     if (!key || strncmp(key, list->s3->prefix, skip) != 0 || !key_is_valid(key + skip))
         return true; /* such as the "folder/" that some tools make */
@@ -109,8 +108,7 @@ static bool visit_one(const struct listing *list, const char *xml, size_t length
     if (modified)
         (void)clock_parse_iso(modified, &stat.modified_ms);
     if (etag)
-        snprintf(stat.etag, sizeof stat.etag, "%.*s", (int)strcspn(etag + (*etag == '"'), "\""),
-                 etag + (*etag == '"'));
+        snprintf(stat.etag, sizeof stat.etag, "%.*s", (int)strcspn(etag + (*etag == '"'), "\""), etag + (*etag == '"'));
     return list->visit(key + skip, &stat, list->context);
 }
 
@@ -128,8 +126,8 @@ static bool visit_page(const struct listing *list, const struct buffer *page, ch
 }
 
 static bool s3_list(struct store *store, const char *prefix,
-                    bool (*visit)(const char *key, const struct store_stat *stat, void *context),
-                    void *context, struct error *err) {
+                    bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
+                    struct error *err) {
     struct listing list = {of(store), visit, context};
     _cleanup_free_ char *whole = xasprintf("%s%s", list.s3->prefix, prefix), *token = NULL;
     bool more = true;
@@ -144,13 +142,11 @@ static bool s3_list(struct store *store, const char *prefix,
     return true;
 }
 
-static char *s3_presign(struct store *store, const char *method, const char *key, int seconds,
-                        struct error *err) {
+static char *s3_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
     enum { WEEK_SECONDS = 7 * 24 * 3600 }; /* the longest S3 takes */
     struct s3_store *s3 = of(store);
     if (seconds < 1 || seconds > WEEK_SECONDS) {
-        error_set(err, ERR_USAGE, "a presigned URL is valid for 1 to %d seconds, not %d", WEEK_SECONDS,
-                  seconds);
+        error_set(err, ERR_USAGE, "a presigned URL is valid for 1 to %d seconds, not %d", WEEK_SECONDS, seconds);
         return NULL;
     }
     _cleanup_credentials_ struct credentials credentials = {0};
@@ -208,8 +204,7 @@ static void choose_region(struct s3_store *s3, const char *given) {
 /* Splits http(s)://host[:port][/]; the scheme's own port is left out, as clients and servers do in "Host". */
 static bool choose_endpoint(struct s3_store *s3, const char *given, struct error *err) {
     if (!given)
-        given = first_set(
-            (const char *const[]){"MELA_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", NULL});
+        given = first_set((const char *const[]){"MELA_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", NULL});
     s3->is_path_style = given || strchr(s3->bucket, '.');
     s3->scheme = xstrdup(given && strncmp(given, "http://", 7) == 0 ? "http" : "https");
     if (!given)
@@ -217,8 +212,7 @@ static bool choose_endpoint(struct s3_store *s3, const char *given, struct error
     const char *host = strncmp(given, s3->scheme, strlen(s3->scheme)) == 0 ? strstr(given, "://") : NULL;
     size_t length = host ? strcspn(host + 3, "/?#@") : 0;
     if (length == 0 || (host[3 + length] && strcmp(host + 3 + length, "/") != 0))
-        return error_set(err, ERR_STORE_INVALID_URL, "the S3 endpoint \"%s\" is not http(s)://host[:port]",
-                         given);
+        return error_set(err, ERR_STORE_INVALID_URL, "the S3 endpoint \"%s\" is not http(s)://host[:port]", given);
     s3->endpoint = xstrdup(given);
     s3->host = xstrndup(host + 3, length);
     const char *port = s3->scheme[4] ? ":443" : ":80";
@@ -249,6 +243,4 @@ struct store_options s3_store_options(const struct store *store) {
                                                : (struct store_options){0};
 }
 
-void s3_policy_set(struct store *store, const struct http_policy *policy) {
-    http_policy_set(of(store)->http, policy);
-}
+void s3_policy_set(struct store *store, const struct http_policy *policy) { http_policy_set(of(store)->http, policy); }

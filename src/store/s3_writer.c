@@ -30,9 +30,7 @@ struct s3_writer {
     struct error failure; /* the first */
 };
 
-static struct s3_store *store_of(const struct s3_writer *writer) {
-    return (struct s3_store *)writer->base.store;
-}
+static struct s3_store *store_of(const struct s3_writer *writer) { return (struct s3_store *)writer->base.store; }
 
 /* 8 MiB for the first 39 GiB, then more, so that 10,000 parts hold 650 GiB. */
 static size_t part_size(int number) { return number <= PARTS_MAX / 2 ? 8 << 20 : 128 << 20; }
@@ -49,8 +47,7 @@ static void part_free(struct part *part) {
     free(part);
 }
 
-static void remember(struct s3_writer *writer, const struct part *part, const char *etag,
-                     const struct error *failure) {
+static void remember(struct s3_writer *writer, const struct part *part, const char *etag, const struct error *failure) {
     pthread_mutex_lock(&writer->lock);
     if (etag)
         writer->etags[part->number - 1] = xstrdup(etag);
@@ -83,8 +80,7 @@ static void send_part(struct s3_writer *writer, const struct part *part) {
     struct error failure;
     bool ok = s3_send(store_of(writer), &call, &answer, &failure);
     if (ok && !*answer.http.etag)
-        ok = error_set(&failure, ERR_STORE_UNAVAILABLE, "the server gave no ETag for a part of %s",
-                       writer->base.key);
+        ok = error_set(&failure, ERR_STORE_UNAVAILABLE, "the server gave no ETag for a part of %s", writer->base.key);
     if (ok)
         writer->base.store->bytes_written += (int64_t)part->length;
     remember(writer, part, ok ? answer.http.etag : NULL, &failure);
@@ -112,8 +108,7 @@ static bool begin_upload(struct s3_writer *writer, struct error *err) {
     writer->upload_id =
         xml_text(answer.http.body.data ? answer.http.body.data : "", answer.http.body.length, "UploadId");
     if (!writer->upload_id)
-        return error_set(err, ERR_STORE_UNAVAILABLE, "the server gave no id for the upload of %s",
-                         writer->base.key);
+        return error_set(err, ERR_STORE_UNAVAILABLE, "the server gave no id for the upload of %s", writer->base.key);
     writer->parts = ring_new(1);
     while (writer->sender_count < SENDERS &&
            pthread_create(&writer->senders[writer->sender_count], NULL, send_parts, writer) == 0)
@@ -189,8 +184,7 @@ static bool complete(struct s3_writer *writer, enum store_flags flags, struct er
     _cleanup_buffer_ struct buffer body = {0};
     buffer_append_text(&body, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for (int i = 0; i < writer->part_count; i++)
-        buffer_appendf(&body, "<Part><PartNumber>%d</PartNumber><ETag>\"%s\"</ETag></Part>", i + 1,
-                       writer->etags[i]);
+        buffer_appendf(&body, "<Part><PartNumber>%d</PartNumber><ETag>\"%s\"</ETag></Part>", i + 1, writer->etags[i]);
     buffer_append_text(&body, "</CompleteMultipartUpload>");
     const struct pair query = {"uploadId", writer->upload_id};
     struct s3_call call = {.method = "POST",

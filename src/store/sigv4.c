@@ -21,8 +21,8 @@ void sigv4_date(int64_t time_ms, char out[SIGV4_DATE_SIZE]) {
 }
 
 static bool is_unreserved(unsigned char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
 }
 
 void uri_encode(struct buffer *out, const char *text, bool keep_slash) {
@@ -110,8 +110,8 @@ char *sigv4_authorization(const struct sigv4_request *request, const struct cred
     char signature[SHA256_HEX + 1];
     sign(request, query.data ? query.data : "", credentials->secret_key, signature);
     _cleanup_free_ char *scope = scope_of(request);
-    return xasprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s",
-                     credentials->access_key, scope, names.data, signature);
+    return xasprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", credentials->access_key,
+                     scope, names.data, signature);
 }
 
 char *sigv4_presign(const struct sigv4_request *request, const struct credentials *credentials, int seconds) {

@@ -34,8 +34,7 @@ struct store *store_open(const char *url, const struct store_options *options, s
     else if (strncmp(url, "s3://", 5) == 0)
         store = open_s3(url + 5, options, err);
     else
-        error_set(err, ERR_STORE_INVALID_URL,
-                  "\"%s\" is neither file:///absolute/folder nor s3://bucket/prefix", url);
+        error_set(err, ERR_STORE_INVALID_URL, "\"%s\" is neither file:///absolute/folder nor s3://bucket/prefix", url);
     if (!store)
         return NULL;
     store->url = xstrdup(url);
@@ -97,9 +96,8 @@ bool store_get(struct store *store, const char *key, size_t limit, struct buffer
         return true;
     if (out->data)
         out->data[out->length = before] = '\0';
-    return err->code == ERR_STORE_TOO_LARGE
-               ? error_wrap(err, "%s/%s, %zu bytes at most", store->url, key, limit)
-               : false;
+    return err->code == ERR_STORE_TOO_LARGE ? error_wrap(err, "%s/%s, %zu bytes at most", store->url, key, limit)
+                                            : false;
 }
 
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
@@ -109,8 +107,8 @@ bool store_get_range(struct store *store, const char *key, int64_t offset, size_
     if (length == 0)
         return true;
     struct limited limited = {out, length};
-    return store->operations->get(store, key, offset, (int64_t)length, NULL,
-                                  &(struct sink){take_limited, &limited}, err);
+    return store->operations->get(store, key, offset, (int64_t)length, NULL, &(struct sink){take_limited, &limited},
+                                  err);
 }
 
 bool sink_to_descriptor(void *context, const void *data, size_t length, struct error *err) {
@@ -130,8 +128,7 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
     _cleanup_close_ int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
         return error_set_errno(err, ERR_IO, errno, "cannot create %s", temporary);
-    bool ok =
-        store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_to_descriptor, &descriptor}, err);
+    bool ok = store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_to_descriptor, &descriptor}, err);
     if (ok && (fchmod(descriptor, 0644) != 0 || fsync(descriptor) != 0 || rename(temporary, path) != 0))
         ok = error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
     if (!ok)
@@ -142,12 +139,10 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
 bool store_put(struct store *store, const char *key, const void *data, size_t length, enum store_flags flags,
                struct error *err) {
     _cleanup_store_writer_ struct store_writer *writer = store_writer_open(store, key, err);
-    return writer && store_writer_write(writer, data, length, err) &&
-           store_writer_commit(steal(writer), flags, err);
+    return writer && store_writer_write(writer, data, length, err) && store_writer_commit(steal(writer), flags, err);
 }
 
-bool store_put_file(struct store *store, const char *key, const char *path, enum store_flags flags,
-                    struct error *err) {
+bool store_put_file(struct store *store, const char *key, const char *path, enum store_flags flags, struct error *err) {
     _cleanup_fclose_ FILE *file = fopen(path, "rbe");
     if (!file)
         return error_set_errno(err, ERR_IO, errno, "cannot read %s", path);
@@ -178,14 +173,12 @@ bool store_list(struct store *store, const char *prefix,
     return store->operations->list(store, prefix, visit, context, err);
 }
 
-char *store_presign(struct store *store, const char *method, const char *key, int seconds,
-                    struct error *err) {
+char *store_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
     return key_check(key, err) ? store->operations->presign(store, method, key, seconds, err) : NULL;
 }
 
 struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) {
-    struct store_writer *writer =
-        key_check(key, err) ? store->operations->writer_open(store, key, err) : NULL;
+    struct store_writer *writer = key_check(key, err) ? store->operations->writer_open(store, key, err) : NULL;
     if (writer) {
         writer->store = store;
         writer->key = xstrdup(key);

@@ -18,9 +18,8 @@ enum store_flags {
 };
 
 struct store_options {
-    const char
-        *endpoint; /* S3 only: http(s)://host:port of MinIO and the like; NULL: AWS. Implies path style */
-    const char *region; /* S3 only: NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile, then us-east-1 */
+    const char *endpoint; /* S3 only: http(s)://host:port of MinIO and the like; NULL: AWS. Implies path style */
+    const char *region;   /* S3 only: NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile, then us-east-1 */
 };
 
 struct store_stat {
@@ -37,8 +36,7 @@ DEFINE_CLEANUP(struct store *, store_close)
 #define _cleanup_store_ _cleanup_(store_close_cleanup)
 
 /* The whole object, appended to `out`; store.too_large beyond `limit` bytes. */
-bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out,
-               struct error *err) must_check;
+bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out, struct error *err) must_check;
 /* Bytes [offset, offset + length), fewer at the object's end. */
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
                      struct error *err) must_check;
@@ -65,8 +63,7 @@ char *store_presign(struct store *store, const char *method, const char *key, in
  */
 struct store_writer;
 struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) must_check;
-bool store_writer_write(struct store_writer *writer, const void *data, size_t length,
-                        struct error *err) must_check;
+bool store_writer_write(struct store_writer *writer, const void *data, size_t length, struct error *err) must_check;
 bool store_writer_commit(struct store_writer *writer, enum store_flags flags, struct error *err) must_check;
 void store_writer_abort(struct store_writer *writer);
 DEFINE_CLEANUP(struct store_writer *, store_writer_abort)

@@ -27,8 +27,7 @@ void slot_stop(struct slot *slot, enum stop_reason reason) {
 
 static json_t *load_json(struct store *store, const char *key, struct error *err) {
     _cleanup_buffer_ struct buffer bytes = {0};
-    return store_get(store, key, DOCUMENT_MAX, &bytes, err) ? json_parse(bytes.data, bytes.length, err)
-                                                            : NULL;
+    return store_get(store, key, DOCUMENT_MAX, &bytes, err) ? json_parse(bytes.data, bytes.length, err) : NULL;
 }
 
 static bool load_campaign(struct slot *slot, const char *id, struct error *err) {
@@ -73,8 +72,7 @@ static size_t input_ids(const struct slot *slot, char (**ids)[JOB_ID_MAX + 1]) {
 }
 
 /* Published artifacts of those jobs, as strings borrowed from *list. */
-static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, size_t *count,
-                        struct error *err) {
+static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, size_t *count, struct error *err) {
     _cleanup_free_ char(*ids)[JOB_ID_MAX + 1] = NULL;
     *count = input_ids(slot, &ids);
     if (*count == 0)
@@ -95,8 +93,8 @@ static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, si
 
 /* ---- running it ---- */
 
-static bool run_stage(struct slot *slot, const char *artifact, const struct log *log,
-                      struct stage_result *result, struct error *err) {
+static bool run_stage(struct slot *slot, const char *artifact, const struct log *log, struct stage_result *result,
+                      struct error *err) {
     struct worker *worker = slot->worker;
     _cleanup_json_ json_t *list = NULL;
     _cleanup_free_ const char **inputs = NULL;
@@ -128,38 +126,34 @@ static bool run_stage(struct slot *slot, const char *artifact, const struct log 
 
 /* Written after publishing, so that a queue that lost its memory can be rebuilt. A lost receipt costs one
  * job's work. */
-static void write_receipt(struct slot *slot, const char *artifact, const json_t *report,
-                          const struct log *log) {
+static void write_receipt(struct slot *slot, const char *artifact, const json_t *report, const struct log *log) {
     _cleanup_free_ char *key = layout_receipt(&slot->claim.job);
     _cleanup_json_ json_t *receipt =
         json_pack("{s:s,s:s,s:i,s:s,s:O}", "job", slot->claim.job_id, "artifact", artifact, "attempt",
                   slot->claim.attempt, "worker", slot->worker->id, "report", report);
     _cleanup_free_ char *text = json_line(receipt);
     struct error err;
-    if (!store_put(slot->worker->store, key, text, strlen(text), STORE_IF_ABSENT, &err) &&
-        err.code != ERR_STORE_EXISTS)
+    if (!store_put(slot->worker->store, key, text, strlen(text), STORE_IF_ABSENT, &err) && err.code != ERR_STORE_EXISTS)
         log_write(log, LOG_WARN, "the receipt was not written: %s", err.message);
 }
 
 /* Repeats a call on the queue while Redis does not answer and the job may still be ours. */
-#define UNTIL_REDIS_ANSWERS(slot, call)                                                                      \
-    ({                                                                                                       \
-        bool answered_;                                                                                      \
-        while (!(answered_ = (call)) && err.code == ERR_QUEUE_UNAVAILABLE && (slot)->reason == STOP_NONE)    \
-            clock_sleep_ms(clock_system(), RETRY_MS);                                                        \
-        answered_;                                                                                           \
+#define UNTIL_REDIS_ANSWERS(slot, call)                                                                                \
+    ({                                                                                                                 \
+        bool answered_;                                                                                                \
+        while (!(answered_ = (call)) && err.code == ERR_QUEUE_UNAVAILABLE && (slot)->reason == STOP_NONE)              \
+            clock_sleep_ms(clock_system(), RETRY_MS);                                                                  \
+        answered_;                                                                                                     \
     })
 
-static void finish(struct slot *slot, const char *artifact, struct stage_result *result,
-                   const struct log *log) {
+static void finish(struct slot *slot, const char *artifact, struct stage_result *result, const struct log *log) {
     struct error err = {0};
     _cleanup_free_ struct job_spec *children = NULL;
     const struct plan *plan = result->plan ? result->plan : slot->plan;
     struct job_result published = {.artifact = artifact, .report = result->report};
     published.child_count = plan_children(plan, &slot->claim.job, &children);
     published.children = children;
-    if (!UNTIL_REDIS_ANSWERS(slot,
-                             queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, &err))) {
+    if (!UNTIL_REDIS_ANSWERS(slot, queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, &err))) {
         log_write(log, LOG_WARN, "the result was not published: %s", err.message);
         return;
     }
@@ -169,8 +163,7 @@ static void finish(struct slot *slot, const char *artifact, struct stage_result 
 
 static void fail(struct slot *slot, const struct error *failure, const struct log *log) {
     struct error err = {0};
-    log_write_with(log, LOG_ERROR, json_pack("{s:s}", "code", error_name(failure->code)), "%s",
-                   failure->message);
+    log_write_with(log, LOG_ERROR, json_pack("{s:s}", "code", error_name(failure->code)), "%s", failure->message);
     if (!UNTIL_REDIS_ANSWERS(slot, queue_fail(slot->queue, slot->worker->id, &slot->claim, failure, &err)))
         log_write(log, LOG_WARN, "the failure was not recorded: %s", err.message);
 }
@@ -181,8 +174,7 @@ static void stopped(struct slot *slot, const struct log *log) {
     struct error err = {0};
     log_write(log, LOG_INFO, "stopped: %s", words[slot->reason]);
     if (slot->reason == STOP_DRAIN && !queue_release(slot->queue, slot->worker->id, &slot->claim, &err))
-        log_write(log, LOG_WARN, "the job was not given back and waits for its lease to end: %s",
-                  err.message);
+        log_write(log, LOG_WARN, "the job was not given back and waits for its lease to end: %s", err.message);
 }
 
 static void run_job(struct slot *slot) {

@@ -56,12 +56,10 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     json_array_append_new(jobs, json_string(claim.job_id));
     struct error err;
     _cleanup_json_ json_t *progress = progress_of(slot);
-    if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress,
-                        &err))
+    if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))
         return;
     struct claim now;
-    bool same =
-        slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && now.attempt == claim.attempt;
+    bool same = slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && now.attempt == claim.attempt;
     if (same && (err.code == ERR_QUEUE_STALE || err.code == ERR_CANCELLED))
         slot_stop(slot, err.code == ERR_CANCELLED ? STOP_CANCELLED : STOP_LOST);
 }
@@ -72,13 +70,11 @@ static json_t *describe(const struct worker *worker, json_t *jobs) {
     json_t *pools = json_array();
     for (size_t i = 0; i < worker->options->pool_count; i++)
         json_array_append_new(pools, json_string(pool_name(worker->options->pools[i])));
-    const char *state = atomic_load(&worker->draining) ? "draining"
-                        : json_array_size(jobs) > 0    ? "busy"
-                                                       : "idle";
+    const char *state = atomic_load(&worker->draining) ? "draining" : json_array_size(jobs) > 0 ? "busy" : "idle";
     const struct device *device = &worker->options->models.device;
-    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:O}", "host", host, "pid", (int)getpid(), "version",
-                     MELA_VERSION, "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu",
-                     "pools", pools, "jobs", jobs);
+    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:O}", "host", host, "pid", (int)getpid(), "version", MELA_VERSION,
+                     "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu", "pools", pools, "jobs",
+                     jobs);
 }
 
 static void *heart_thread(void *context) {
@@ -194,8 +190,7 @@ static void wait_for_end(struct worker *worker, int signals) {
         struct pollfd wait = {.fd = signals, .events = POLLIN};
         if (poll(&wait, 1, idle_exit_ms ? 200 : -1) > 0)
             return;
-        if (idle_exit_ms && !any_busy(worker) &&
-            now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
+        if (idle_exit_ms && !any_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
             return;
     }
 }

@@ -35,8 +35,8 @@ static void print_frame(const struct frame *frame) {
     const AVFrame *picture = frame->picture;
     int size = av_image_get_buffer_size(picture->format, picture->width, picture->height, 1);
     _cleanup_free_ uint8_t *bytes = xnew_array(uint8_t, (size_t)size);
-    av_image_copy_to_buffer(bytes, size, (const uint8_t *const *)picture->data, picture->linesize,
-                            picture->format, picture->width, picture->height, 1);
+    av_image_copy_to_buffer(bytes, size, (const uint8_t *const *)picture->data, picture->linesize, picture->format,
+                            picture->width, picture->height, 1);
     uint8_t sum[16];
     av_md5_sum(sum, bytes, (size_t)size);
     printf("%" PRId64 " %" PRId64 " %" PRId64 " ", frame->index, frame->pts, frame->duration);
@@ -76,10 +76,9 @@ static bool print_jumps(char **arguments, struct error *err) {
     return true;
 }
 
-static bool write_segment(struct video_reader *reader, const char *path, int64_t frames, int quality,
-                          int64_t *start, bool *more, struct error *err) {
-    _cleanup_video_writer_ struct video_writer *writer =
-        video_create(path, video_reader_info(reader), quality, 2, err);
+static bool write_segment(struct video_reader *reader, const char *path, int64_t frames, int quality, int64_t *start,
+                          bool *more, struct error *err) {
+    _cleanup_video_writer_ struct video_writer *writer = video_create(path, video_reader_info(reader), quality, 2, err);
     if (!writer)
         return false;
     int64_t end = *start, count = 0;
@@ -171,9 +170,8 @@ int main(int count, char **arguments) {
     static const struct {
         const char *name;
         bool (*run)(char **arguments, struct error *err);
-    } commands[] = {
-        {"scan", print_scan}, {"frames", print_frames}, {"jumps", print_jumps},   {"copy", copy},
-        {"dub", dub},         {"audio", write_audio},   {"length", print_length}, {"mel", write_mel}};
+    } commands[] = {{"scan", print_scan}, {"frames", print_frames}, {"jumps", print_jumps},   {"copy", copy},
+                    {"dub", dub},         {"audio", write_audio},   {"length", print_length}, {"mel", write_mel}};
     for (size_t i = 0; i < ARRAY_LENGTH(commands) && count > 2; i++) {
         struct error err = {0};
         if (strcmp(commands[i].name, arguments[1]) != 0)

@@ -71,14 +71,13 @@ static bool finish(struct queue *queue, const char *worker, const struct claim *
         snprintf(children[i].next, sizeof children[i].next, "%s", json_get_string(child, "next", ""));
         children[i].waits_for = (int)json_get_integer(child, "waits_for", 0);
     }
-    struct job_result result = {json_get_string(command, "artifact", ""), json_object_get(command, "report"),
-                                children, json_array_size(list)};
+    struct job_result result = {json_get_string(command, "artifact", ""), json_object_get(command, "report"), children,
+                                json_array_size(list)};
     return queue_finish(queue, worker, held, &result, err);
 }
 
 static bool obey(struct queue *queue, const json_t *command, json_t *answer, struct error *err) {
-    const char *operation = json_get_string(command, "do", ""),
-               *worker = json_get_string(command, "worker", "w1");
+    const char *operation = json_get_string(command, "do", ""), *worker = json_get_string(command, "worker", "w1");
     struct claim held = {.attempt = (int)json_get_integer(command, "attempt", 0)};
     snprintf(held.job_id, sizeof held.job_id, "%s", json_get_string(command, "job", ""));
     if (*held.job_id && !job_id_parse(held.job_id, &held.job))
@@ -93,8 +92,7 @@ static bool obey(struct queue *queue, const json_t *command, json_t *answer, str
         return queue_worker_beat(queue, worker, json_object_get(command, "info"), 60000, err);
     if (strcmp(operation, "fail") == 0) {
         struct error failure;
-        error_set(&failure, error_from_name(json_get_string(command, "code", "internal")),
-                  "made to fail by a test");
+        error_set(&failure, error_from_name(json_get_string(command, "code", "internal")), "made to fail by a test");
         return queue_fail(queue, worker, &held, &failure, err);
     }
     return error_set(err, ERR_USAGE, "unknown command \"%s\"", operation);

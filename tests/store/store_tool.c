@@ -42,8 +42,7 @@ static bool get_file(const struct arguments *a, struct error *err) {
 
 static bool range(const struct arguments *a, struct error *err) {
     _cleanup_buffer_ struct buffer out = {0};
-    return store_get_range(a->store, a->values[0], atoll(a->values[1]), (size_t)atoll(a->values[2]), &out,
-                           err) &&
+    return store_get_range(a->store, a->values[0], atoll(a->values[1]), (size_t)atoll(a->values[2]), &out, err) &&
            print(&out);
 }
 
@@ -66,9 +65,7 @@ static bool list(const struct arguments *a, struct error *err) {
     return store_list(a->store, a->count > 0 ? a->values[0] : "", show, NULL, err);
 }
 
-static bool delete(const struct arguments *a, struct error *err) {
-    return store_delete(a->store, a->values[0], err);
-}
+static bool delete(const struct arguments *a, struct error *err) { return store_delete(a->store, a->values[0], err); }
 
 static bool presign(const struct arguments *a, struct error *err) {
     _cleanup_free_ char *url = store_presign(a->store, a->values[0], a->values[1], atoi(a->values[2]), err);
@@ -91,10 +88,8 @@ static bool write_pieces(const struct arguments *a, struct error *err) {
 /* Fetches an input URI into a cache, twice; prints the path. */
 static bool fetch(const struct arguments *a, struct error *err) {
     _cleanup_cache_ struct cache *cache = cache_open(a->values[0], atoll(a->values[1]), err);
-    _cleanup_cache_entry_ struct cache_entry *once =
-        cache ? input_fetch(cache, a->store, a->values[2], err) : NULL;
-    _cleanup_cache_entry_ struct cache_entry *again =
-        once ? input_fetch(cache, a->store, a->values[2], err) : NULL;
+    _cleanup_cache_entry_ struct cache_entry *once = cache ? input_fetch(cache, a->store, a->values[2], err) : NULL;
+    _cleanup_cache_entry_ struct cache_entry *again = once ? input_fetch(cache, a->store, a->values[2], err) : NULL;
     return again && strcmp(cache_entry_path(once), cache_entry_path(again)) == 0 &&
            printf("%s\n", cache_entry_path(once)) > 0;
 }
@@ -126,9 +121,8 @@ static bool run(int count, char **values, struct error *err) {
         bool ok = commands[i].run(&(struct arguments){store, count - 2, values + 2}, err);
         struct store_totals totals;
         store_totals_get(store, &totals);
-        fprintf(stderr, "totals: requests %lld, retries %lld, read %lld, written %lld\n",
-                (long long)totals.requests, (long long)totals.retries, (long long)totals.bytes_read,
-                (long long)totals.bytes_written);
+        fprintf(stderr, "totals: requests %lld, retries %lld, read %lld, written %lld\n", (long long)totals.requests,
+                (long long)totals.retries, (long long)totals.bytes_read, (long long)totals.bytes_written);
         return ok;
     }
     return error_set(err, ERR_USAGE, "unknown command or too few arguments");

@@ -11,18 +11,18 @@
 #define MANIFESTS SOURCE_ROOT "/models"
 #define WEIGHTS SOURCE_ROOT "/.deps/models"
 
-#define assert_ok(expression, err)                                                                           \
-    do {                                                                                                     \
-        if (!(expression))                                                                                   \
-            fail_msg("%s: %s", error_name((err).code), (err).message);                                       \
+#define assert_ok(expression, err)                                                                                     \
+    do {                                                                                                               \
+        if (!(expression))                                                                                             \
+            fail_msg("%s: %s", error_name((err).code), (err).message);                                                 \
     } while (0)
 
-#define assert_error(expression, wanted, text, err)                                                          \
-    do {                                                                                                     \
-        assert_false(expression);                                                                            \
-        assert_int_equal((err).code, (wanted));                                                              \
-        if (!strstr((err).message, (text)))                                                                  \
-            fail_msg("\"%s\" does not say \"%s\"", (err).message, (text));                                   \
+#define assert_error(expression, wanted, text, err)                                                                    \
+    do {                                                                                                               \
+        assert_false(expression);                                                                                      \
+        assert_int_equal((err).code, (wanted));                                                                        \
+        if (!strstr((err).message, (text)))                                                                            \
+            fail_msg("\"%s\" does not say \"%s\"", (err).message, (text));                                             \
     } while (0)
 
 static const struct device cpu = {.kind = DEVICE_CPU, .threads = 2};
@@ -41,9 +41,7 @@ static inline int scratch_remove(void **state) {
 
 #define SCRATCH_TEST(function) cmocka_unit_test_setup_teardown(function, scratch_make, scratch_remove)
 
-static inline char *scratch_path(void **state, const char *name) {
-    return xasprintf("%s/%s", (char *)*state, name);
-}
+static inline char *scratch_path(void **state, const char *name) { return xasprintf("%s/%s", (char *)*state, name); }
 
 /* The shipped manifests and the weights that setup fetched. */
 static inline struct zoo *shipped_zoo(void) {

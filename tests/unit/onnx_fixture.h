@@ -43,8 +43,7 @@ static inline void pb_message(struct buffer *out, int field, struct buffer *mess
     buffer_free(message);
 }
 
-static inline void onnx_value_info(struct buffer *graph, int field, const struct onnx_tensor *tensor,
-                                   int type) {
+static inline void onnx_value_info(struct buffer *graph, int field, const struct onnx_tensor *tensor, int type) {
     struct buffer shape = {0}, tensor_type = {0}, type_proto = {0}, info = {0};
     for (int i = 0; i < tensor->rank; i++) {
         struct buffer dim = {0};

@@ -23,8 +23,7 @@ static inline struct queue *fixture_open_empty(const struct redis_fixture *fixtu
 }
 
 /* Submits a campaign; `languages` such as "hi ta". */
-static inline void submit(struct queue *queue, const char *id, enum campaign_class class,
-                          const char *languages) {
+static inline void submit(struct queue *queue, const char *id, enum campaign_class class, const char *languages) {
     struct error err;
     _cleanup_free_ char *words = xstrdup(languages);
     char *rest = words;
@@ -32,11 +31,8 @@ static inline void submit(struct queue *queue, const char *id, enum campaign_cla
     size_t count = 0;
     for (char *word; (word = strsep(&rest, " "));)
         dubs[count++].language = word;
-    struct campaign campaign = {.id = (char *)(uintptr_t)id,
-                                .name = (char *)"A name",
-                                .class = class,
-                                .dubs = dubs,
-                                .dub_count = count};
+    struct campaign campaign = {
+        .id = (char *)(uintptr_t)id, .name = (char *)"A name", .class = class, .dubs = dubs, .dub_count = count};
     bool created = false;
     assert_ok(queue_submit(queue, &campaign, SPEC_SHA, &created, &err), err);
     assert_true(created);
@@ -127,14 +123,13 @@ static inline bool finish_shaped(struct queue *queue, const char *worker, const 
     return finished;
 }
 
-static inline void finish(struct queue *queue, const char *worker, const struct claim *claim,
-                          const char *languages, int segments) {
+static inline void finish(struct queue *queue, const char *worker, const struct claim *claim, const char *languages,
+                          int segments) {
     struct error err;
     assert_ok(finish_shaped(queue, worker, claim, languages, segments, &err), err);
 }
 
-static inline void fail_with(struct queue *queue, const char *worker, const struct claim *claim,
-                             enum error_code code) {
+static inline void fail_with(struct queue *queue, const char *worker, const struct claim *claim, enum error_code code) {
     struct error err, failure;
     error_set(&failure, code, "it \"broke\"");
     assert_ok(queue_fail(queue, worker, claim, &failure, &err), err);
@@ -150,8 +145,8 @@ static inline int drain(struct queue *queue, const char *languages, int segments
 }
 
 /* Submits a campaign and finishes its plan and its tracks, so that all its dubs are ready. */
-static inline void submit_to_dubs(struct queue *queue, const char *id, enum campaign_class class,
-                                  const char *languages, int segments) {
+static inline void submit_to_dubs(struct queue *queue, const char *id, enum campaign_class class, const char *languages,
+                                  int segments) {
     submit(queue, id, class, languages);
     for (int i = 0; i < 1 + segments; i++) {
         struct claim claim = claim_one(queue, "setup");

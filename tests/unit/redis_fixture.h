@@ -20,19 +20,19 @@ struct redis_fixture {
 };
 
 /* Fails the test with the error's message. */
-#define assert_ok(expression, err)                                                                           \
-    do {                                                                                                     \
-        if (!(expression))                                                                                   \
-            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                      \
+#define assert_ok(expression, err)                                                                                     \
+    do {                                                                                                               \
+        if (!(expression))                                                                                             \
+            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
     } while (0)
 
 /* The expression fails with this code. */
-#define assert_code(expression, wanted, err)                                                                 \
-    do {                                                                                                     \
-        (err).code = ERR_NONE;                                                                               \
-        assert_false(expression);                                                                            \
-        if ((err).code != (wanted))                                                                          \
-            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                      \
+#define assert_code(expression, wanted, err)                                                                           \
+    do {                                                                                                               \
+        (err).code = ERR_NONE;                                                                                         \
+        assert_false(expression);                                                                                      \
+        if ((err).code != (wanted))                                                                                    \
+            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
     } while (0)
 
 static inline bool redis_fixture_answers(const struct redis_fixture *fixture) {
@@ -94,8 +94,7 @@ static inline int redis_fixture_teardown(void **state) {
 }
 
 /* A plain command to the server; the caller frees the reply. */
-static inline redisReply *redis_fixture_command(const struct redis_fixture *fixture, const char *format,
-                                                ...) {
+static inline redisReply *redis_fixture_command(const struct redis_fixture *fixture, const char *format, ...) {
     redisContext *context = redisConnectUnix(fixture->socket);
     assert_true(context && !context->err);
     va_list arguments;

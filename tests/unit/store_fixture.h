@@ -10,19 +10,19 @@
 #include "base/memory.h"
 
 /* Fails the test with the error's message. */
-#define assert_ok(expression, err)                                                                           \
-    do {                                                                                                     \
-        if (!(expression))                                                                                   \
-            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                      \
+#define assert_ok(expression, err)                                                                                     \
+    do {                                                                                                               \
+        if (!(expression))                                                                                             \
+            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
     } while (0)
 
 /* The expression fails with this code. */
-#define assert_code(expression, wanted, err)                                                                 \
-    do {                                                                                                     \
-        (err).code = ERR_NONE;                                                                               \
-        assert_false(expression);                                                                            \
-        if ((err).code != (wanted))                                                                          \
-            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                      \
+#define assert_code(expression, wanted, err)                                                                           \
+    do {                                                                                                               \
+        (err).code = ERR_NONE;                                                                                         \
+        assert_false(expression);                                                                                      \
+        if ((err).code != (wanted))                                                                                    \
+            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
     } while (0)
 
 static inline int directory_setup(void **state) {

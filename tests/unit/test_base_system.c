@@ -87,8 +87,7 @@ static void ring_abort_wakes_both_sides(void **state) {
 
 static void files(void **state) {
     struct error err;
-    _cleanup_free_ char *path = xasprintf("%s/a/b/file", (char *)*state),
-                        *folder = xasprintf("%s/a/b", (char *)*state);
+    _cleanup_free_ char *path = xasprintf("%s/a/b/file", (char *)*state), *folder = xasprintf("%s/a/b", (char *)*state);
     assert_code(file_write_atomic(path, "x", 1, 0600, &err), ERR_IO, err);
     assert_ok(directory_make(folder, &err), err);
     assert_ok(directory_make(folder, &err), err);
@@ -114,8 +113,7 @@ static void files(void **state) {
 
 static void tree_remove_follows_no_links(void **state) {
     struct error err;
-    _cleanup_free_ char *keep = xasprintf("%s/keep", (char *)*state),
-                        *tree = xasprintf("%s/tree/deep", (char *)*state);
+    _cleanup_free_ char *keep = xasprintf("%s/keep", (char *)*state), *tree = xasprintf("%s/tree/deep", (char *)*state);
     _cleanup_free_ char *link = xasprintf("%s/link", tree), *top = xasprintf("%s/tree", (char *)*state);
     assert_ok(directory_make(keep, &err) && directory_make(tree, &err), err);
     assert_int_equal(symlink(keep, link), 0);
@@ -128,8 +126,7 @@ static void tree_remove_follows_no_links(void **state) {
 static void child_runs(void **state) {
     struct error err;
     _cleanup_free_ char *log = xasprintf("%s/log", (char *)*state);
-    pid_t pid = child_start((const char *const[]){"sh", "-c", "echo out; echo err >&2; cat; exit 3", NULL},
-                            log, &err);
+    pid_t pid = child_start((const char *const[]){"sh", "-c", "echo out; echo err >&2; cat; exit 3", NULL}, log, &err);
     assert_ok(pid > 0, err);
     int status = 0;
     assert_true(child_wait(pid, -1, &status));
@@ -141,8 +138,8 @@ static void child_runs(void **state) {
 
 static void child_that_does_not_start(void **state) {
     struct error err;
-    assert_code(child_start((const char *const[]){"/nonexistent/program", NULL}, NULL, &err) > 0,
-                ERR_CHILD_FAILED, err);
+    assert_code(child_start((const char *const[]){"/nonexistent/program", NULL}, NULL, &err) > 0, ERR_CHILD_FAILED,
+                err);
     assert_non_null(strstr(err.message, "/nonexistent/program"));
     assert_code(child_start((const char *const[]){"true", NULL}, "/nonexistent/log", &err) > 0, ERR_IO, err);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left to reap */

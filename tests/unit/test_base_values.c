@@ -70,8 +70,7 @@ static void json(void **state) {
     assert_int_equal(json_get_integer(value, "a", 9), 9);
     assert_true(json_get_number(value, "z", 0) == 1 && json_get_number(value, "f", 0) == 2.5);
     assert_true(json_get_bool(value, "t", false) && json_get_bool(value, "none", true));
-    static const char *const bad[] = {"",    "{", "{\"a\":1,\"a\":2}", "{\"a\":1} x", "{\"a\":\"\xff\"}",
-                                      "[1,]"};
+    static const char *const bad[] = {"", "{", "{\"a\":1,\"a\":2}", "{\"a\":1} x", "{\"a\":\"\xff\"}", "[1,]"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         assert_code(json_parse(bad[i], strlen(bad[i]), &err) != NULL, ERR_JSON_INVALID, err);
     assert_code(json_parse("\n\n  !", 5, &err) != NULL, ERR_JSON_INVALID, err);

@@ -19,11 +19,11 @@ static char *problems_of(const char *text) {
     return json_line(problems);
 }
 
-#define assert_problem(spec, path, message)                                                                  \
-    do {                                                                                                     \
-        _cleanup_free_ char *line_ = problems_of(spec);                                                      \
-        if (!strstr(line_, "\"" path "\"") || !strstr(line_, message))                                       \
-            fail_msg("wanted %s ... %s in %s", path, message, line_);                                        \
+#define assert_problem(spec, path, message)                                                                            \
+    do {                                                                                                               \
+        _cleanup_free_ char *line_ = problems_of(spec);                                                                \
+        if (!strstr(line_, "\"" path "\"") || !strstr(line_, message))                                                 \
+            fail_msg("wanted %s ... %s in %s", path, message, line_);                                                  \
     } while (0)
 
 #define GOOD_DUBS "\"dubs\":[{\"language\":\"hi\",\"audio\":\"s3://in/hi.wav\"}]"
@@ -88,13 +88,11 @@ static void test_single_problems(void **state) {
     assert_problem("{}", "$.video", "is missing");
     assert_problem("{\"name\":\"a\",\"video\":\"s3://b\"," GOOD_DUBS "}", "$.video", "bucket and a key");
     assert_problem("{\"name\":\"a\",\"video\":\"sha256:abc\"," GOOD_DUBS "}", "$.video", "64 lower-case");
-    assert_problem("{\"name\":\"a\",\"video\":\"file:///etc/passwd\"," GOOD_DUBS "}", "$.video",
-                   "is not s3://");
+    assert_problem("{\"name\":\"a\",\"video\":\"file:///etc/passwd\"," GOOD_DUBS "}", "$.video", "is not s3://");
     assert_problem("{\"name\":\"a\",\"video\":\"s3://b/a//c\"," GOOD_DUBS "}", "$.video", "empty");
     assert_problem("{\"name\":\"a\",\"video\":\"s3://b/k\",\"dubs\":[]}", "$.dubs", "1 to 200");
-    assert_problem(
-        "{\"name\":\"a\",\"video\":\"s3://b/k\",\"dubs\":[{\"language\":\"../x\",\"audio\":\"s3://b/k\"}]}",
-        "$.dubs[0].language", "language tag");
+    assert_problem("{\"name\":\"a\",\"video\":\"s3://b/k\",\"dubs\":[{\"language\":\"../x\",\"audio\":\"s3://b/k\"}]}",
+                   "$.dubs[0].language", "language tag");
     assert_problem("{\"name\":\"a\\u0001\",\"video\":\"s3://b/k\"," GOOD_DUBS "}", "$.name", "control");
 }
 

@@ -11,8 +11,7 @@ static struct plan *plan_of(int64_t frames, double speech, enum sync_mode sync) 
     for (int64_t i = 0; i < frames; i++)
         pts[i] = i * 4;
     struct dub dub = {.language = (char *)"hi"};
-    struct campaign campaign = {
-        .dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 2, .sync = sync}};
+    struct campaign campaign = {.dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 2, .sync = sync}};
     struct plan_input input = {.time_base_num = 1,
                                .time_base_den = 100,
                                .pts = pts,

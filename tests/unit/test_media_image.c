@@ -9,9 +9,8 @@
 #include "base/memory.h"
 #include "media/image.h"
 
-static const enum AVPixelFormat formats[] = {AV_PIX_FMT_YUV420P,   AV_PIX_FMT_YUV422P,
-                                             AV_PIX_FMT_YUV444P,   AV_PIX_FMT_YUV420P10,
-                                             AV_PIX_FMT_YUV422P10, AV_PIX_FMT_YUV444P10};
+static const enum AVPixelFormat formats[] = {AV_PIX_FMT_YUV420P,   AV_PIX_FMT_YUV422P,   AV_PIX_FMT_YUV444P,
+                                             AV_PIX_FMT_YUV420P10, AV_PIX_FMT_YUV422P10, AV_PIX_FMT_YUV444P10};
 
 static struct frame *new_frame(enum AVPixelFormat format, int width, int height) {
     struct frame *frame = xnew(struct frame);
@@ -55,16 +54,13 @@ static void fill(AVFrame *picture, int (*value)(const AVFrame *picture, int plan
                 put(picture, plane, x, y, value(picture, plane, x, y));
 }
 
-static int noise(const AVFrame *picture, int plane, int x, int y) {
-    return rand() & ((1 << depth_of(picture)) - 1);
-}
+static int noise(const AVFrame *picture, int plane, int x, int y) { return rand() & ((1 << depth_of(picture)) - 1); }
 
 /* A smooth picture: what a crop and a blend of the same pixels must give back. */
 static int waves(const AVFrame *picture, int plane, int x, int y) {
     double px = x * (double)picture->width / plane_width(picture, plane);
     double py = y * (double)picture->height / plane_height(picture, plane);
-    double value =
-        plane == 0 ? 120 + 40 * sin(px / 9) * cos(py / 7) : 128 + 12 * sin(px / 17 + plane) * cos(py / 19);
+    double value = plane == 0 ? 120 + 40 * sin(px / 9) * cos(py / 7) : 128 + 12 * sin(px / 17 + plane) * cos(py / 19);
     return (int)lround(value * (1 << (depth_of(picture) - 8)));
 }
 
@@ -103,8 +99,7 @@ static void check_color(enum AVPixelFormat format, int space, int range, double 
         double value = plane == 0 ? (full ? y * highest : unit * (16 + 219 * y))
                                   : unit * 128 + (plane == 1 ? cb : cr) * (full ? highest : 224 * unit);
         for (int i = 0; i < plane_width(picture, plane) * plane_height(picture, plane); i++)
-            put(picture, plane, i % plane_width(picture, plane), i / plane_width(picture, plane),
-                (int)lround(value));
+            put(picture, plane, i % plane_width(picture, plane), i / plane_width(picture, plane), (int)lround(value));
     }
     float rgb[3 * 12 * 12];
     image_crop(frame, &(struct affine){.a = 1.5, .c = 3, .e = 1.5, .f = 2}, 12, rgb);
@@ -195,8 +190,8 @@ static double mask_at(const float *mask, int size, const struct affine *to_crop,
     return sum;
 }
 
-static double mask_of_cell(const float *mask, int size, const struct affine *to_crop, const AVFrame *picture,
-                           int plane, int x, int y) {
+static double mask_of_cell(const float *mask, int size, const struct affine *to_crop, const AVFrame *picture, int plane,
+                           int x, int y) {
     const AVPixFmtDescriptor *description = av_pix_fmt_desc_get(picture->format);
     int shift_x = plane ? description->log2_chroma_w : 0, shift_y = plane ? description->log2_chroma_h : 0;
     double sum = 0;
@@ -253,8 +248,7 @@ static void test_crop_and_blend_back(void **state) {
         for (int plane = 0; plane < 3; plane++)
             for (int y = 0; y < plane_height(before, plane); y++)
                 for (int x = 0; x < plane_width(before, plane); x++)
-                    assert_in_range(abs(get(before, plane, x, y) - get(frame->picture, plane, x, y)), 0,
-                                    limit);
+                    assert_in_range(abs(get(before, plane, x, y) - get(frame->picture, plane, x, y)), 0, limit);
         av_frame_free(&before);
     }
 }

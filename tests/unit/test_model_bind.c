@@ -3,9 +3,9 @@
 
 #include "model/bind.h"
 
-#define SHAPE(...)                                                                                           \
-    {                                                                                                        \
-        .name = "t", .rank = ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), .dims = { __VA_ARGS__ }               \
+#define SHAPE(...)                                                                                                     \
+    {                                                                                                                  \
+        .name = "t", .rank = ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), .dims = { __VA_ARGS__ }                         \
     }
 #define SIGNATURE(in, out) {in, out, ARRAY_LENGTH(in), ARRAY_LENGTH(out)}
 
@@ -93,8 +93,7 @@ static void test_mesh_and_enhance(void **state) {
 }
 
 static void test_monstrous_shapes_are_refused(void **state) {
-    static const struct tensor_shape wide[] = {SHAPE(1, 3, 640, 4294967936)},
-                                     many[] = {SHAPE(1L << 40, 3, 640, 640)};
+    static const struct tensor_shape wide[] = {SHAPE(1, 3, 640, 4294967936)}, many[] = {SHAPE(1L << 40, 3, 640, 640)};
     static const struct tensor_shape retina[] = {SHAPE(1, -1, 4), SHAPE(1, -1, 2), SHAPE(1, -1, 10)};
     struct signature first = SIGNATURE(wide, retina), second = SIGNATURE(many, retina);
     struct binding binding;

@@ -53,9 +53,7 @@ static int detect(const char *detector_name, const struct frame *frame, struct f
 
 static double apart(struct point a, struct point b) { return hypot(a.x - b.x, a.y - b.y); }
 
-static struct point between(struct point a, struct point b) {
-    return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2};
-}
+static struct point between(struct point a, struct point b) { return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2}; }
 
 /* The landmarks of a face must lie where the detector saw its eyes and mouth. */
 static void assert_agree(const struct face *face, const struct mesh_face *mesh) {
@@ -127,8 +125,7 @@ static void test_no_face_is_said(void **state) {
 
 /* The reader takes films only: makes one of a picture. */
 static struct frame *still(void **state, const char *name) {
-    _cleanup_free_ char *from = xasprintf("%s/%s.jpg", STILLS, name),
-                        *film = scratch_path(state, "still.mp4");
+    _cleanup_free_ char *from = xasprintf("%s/%s.jpg", STILLS, name), *film = scratch_path(state, "still.mp4");
     const char *argv[] = {"ffmpeg", "-v",      "error",   "-y",        "-i", from,
                           "-c:v",   "libx264", "-preset", "ultrafast", film, NULL};
     struct error err;
@@ -200,10 +197,9 @@ static void test_an_added_retinaface(void **state) {
     static float boxes[ANCHORS * 4], scores[ANCHORS * 2], points[ANCHORS * 10];
     scores[2 * ANCHOR + 1] = 0.9f;
     memcpy(points + 10 * ANCHOR, (float[]){-2, -2, 2, -2, 0, 0, -1, 2, 1, 2}, 10 * sizeof(float));
-    struct onnx_tensor outputs[] = {
-        {.name = "loc", .rank = 3, .dims = {1, ANCHORS, 4}, .values = boxes},
-        {.name = "conf", .rank = 3, .dims = {1, ANCHORS, 2}, .values = scores},
-        {.name = "landmarks", .rank = 3, .dims = {1, ANCHORS, 10}, .values = points}};
+    struct onnx_tensor outputs[] = {{.name = "loc", .rank = 3, .dims = {1, ANCHORS, 4}, .values = boxes},
+                                    {.name = "conf", .rank = 3, .dims = {1, ANCHORS, 2}, .values = scores},
+                                    {.name = "landmarks", .rank = 3, .dims = {1, ANCHORS, 10}, .values = points}};
     struct face face = run_added(state, outputs, 3);
     assert_float_equal(face.x, frame_x(28 - 8), 0.01);
     assert_float_equal(face.y, frame_y(20 - 8), half_pixel);

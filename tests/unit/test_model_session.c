@@ -13,8 +13,7 @@ static void test_devices(void **state) {
     assert_int_equal(device.kind, DEVICE_CPU);
     assert_ok(device_parse("auto", &device, &err), err);
     assert_error(device_parse("cuda:1000", &device, &err), ERR_MODEL_DEVICE, "device cuda:1000: ", err);
-    static const char *const wrong[] = {
-        "", "gpu", "cuda", "cuda:", "cuda:x", "cuda:1x", "cuda:-1", "cuda:99999999999"};
+    static const char *const wrong[] = {"", "gpu", "cuda", "cuda:", "cuda:x", "cuda:1x", "cuda:-1", "cuda:99999999999"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
         assert_error(device_parse(wrong[i], &device, &err), ERR_MODEL_DEVICE, "use auto, cpu or cuda:N", err);
 }
@@ -28,8 +27,7 @@ static void refuse(void **state, const char *name, enum error_code code, const c
 }
 
 static void test_bad_files(void **state) {
-    _cleanup_free_ char *garbage = scratch_path(state, "garbage.onnx"),
-                        *empty = scratch_path(state, "empty.onnx");
+    _cleanup_free_ char *garbage = scratch_path(state, "garbage.onnx"), *empty = scratch_path(state, "empty.onnx");
     _cleanup_free_ char *half = scratch_path(state, "half.onnx");
     struct error err;
     assert_ok(file_write_atomic(garbage, "not a model at all", 18, 0644, &err), err);
@@ -83,8 +81,7 @@ static void open_and_run(const char *cache) {
     struct tensor input = {picture, 4, {1, 3, 128, 128}},
                   outputs[] = {{boxes, 3, {1, 896, 16}}, {scores, 3, {1, 896, 1}}};
     struct error err;
-    _cleanup_session_ struct session *session =
-        session_open(WEIGHTS "/blazeface-128.onnx", &cpu, cache, &err);
+    _cleanup_session_ struct session *session = session_open(WEIGHTS "/blazeface-128.onnx", &cpu, cache, &err);
     assert_ok(session, err);
     assert_ok(session_run(session, &input, outputs, &err), err);
 }
@@ -109,16 +106,14 @@ static void test_the_optimised_graph_is_used_again(void **state) {
 /* Proves that the cached file is what gets loaded: another network put in its place under a fitting name. */
 static void test_the_cached_graph_is_what_runs(void **state) {
     _cleanup_free_ char *cache = scratch_path(state, "cache"), *other = scratch_path(state, "other.onnx");
-    struct onnx_tensor in = {.name = "other", .rank = 1, .dims = {1}},
-                       out = {.name = "y", .rank = 1, .dims = {1}};
+    struct onnx_tensor in = {.name = "other", .rank = 1, .dims = {1}}, out = {.name = "y", .rank = 1, .dims = {1}};
     char key[33];
     struct error err;
     assert_ok(directory_make(cache, &err), err);
     onnx_write(other, &in, 1, &out, 1);
     assert_ok(graph_cache_key(WEIGHTS "/blazeface-128.onnx", &cpu, key, &err), err);
     assert_ok(graph_cache_publish(cache, key, other, &err), err);
-    _cleanup_session_ struct session *session =
-        session_open(WEIGHTS "/blazeface-128.onnx", &cpu, cache, &err);
+    _cleanup_session_ struct session *session = session_open(WEIGHTS "/blazeface-128.onnx", &cpu, cache, &err);
     assert_ok(session, err);
     assert_string_equal(session_input(session, 0)->name, "other");
 }

@@ -61,8 +61,7 @@ static void test_bad_manifests_are_named(void **state) {
     refuse_manifest(state, "[]", ERR_MODEL_INVALID);
     refuse_manifest(state, "{\"name\":\"UPPER\"" HASH "}", ERR_MODEL_INVALID);
     refuse_manifest(state, "{\"name\":\"a\",\"role\":\"lips\",\"file\":\"../a\"" HASH "}", ERR_MODEL_INVALID);
-    refuse_manifest(state, "{\"name\":\"a\",\"role\":\"lips\",\"file\":\".hidden\"" HASH "}",
-                    ERR_MODEL_INVALID);
+    refuse_manifest(state, "{\"name\":\"a\",\"role\":\"lips\",\"file\":\".hidden\"" HASH "}", ERR_MODEL_INVALID);
     refuse_manifest(state, "{\"name\":\"a\",\"file\":\"a\"" HASH "}", ERR_MODEL_INVALID);
     refuse_manifest(state, MANIFEST("a", ",\"sha256\":\"12\""), ERR_MODEL_INVALID);
     assert_error(zoo_open("/nonexistent", *state, &err), ERR_IO, "/nonexistent", err);
@@ -106,8 +105,8 @@ static void test_a_users_model_joins_the_zoo(void **state) {
     assert_ok(lips, err);
     assert_int_equal(lips_size(lips), 256);
     assert_int_equal(lips_batch(lips), 4);
-    assert_error(enhance_open(zoo, "mine-256", &cpu, &err), ERR_MODEL_INVALID,
-                 "a model for lips, not for enhance", err);
+    assert_error(enhance_open(zoo, "mine-256", &cpu, &err), ERR_MODEL_INVALID, "a model for lips, not for enhance",
+                 err);
 }
 
 static void test_an_enhancers_scale_is_found(void **state) {
@@ -128,10 +127,8 @@ static void test_an_enhancers_scale_is_found(void **state) {
 }
 
 static void test_wrong_models_leave_nothing(void **state) {
-    _cleanup_free_ char *wrong = scratch_path(state, "wrong.onnx"),
-                        *garbage = scratch_path(state, "garbage.onnx");
-    _cleanup_free_ char *missing = scratch_path(state, "missing.onnx"),
-                        *liar = scratch_path(state, "liar.onnx");
+    _cleanup_free_ char *wrong = scratch_path(state, "wrong.onnx"), *garbage = scratch_path(state, "garbage.onnx");
+    _cleanup_free_ char *missing = scratch_path(state, "missing.onnx"), *liar = scratch_path(state, "liar.onnx");
     struct error err;
     _cleanup_zoo_ struct zoo *zoo = open_scratch(state, "weights");
     _cleanup_free_ char *weights = scratch_path(state, "weights");

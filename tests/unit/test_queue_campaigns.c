@@ -79,8 +79,7 @@ static void test_a_retry_revives_what_came_after_the_death_too(void **state) {
     submit(queue, "film", CLASS_BATCH, "hi ta");
     struct claim plan = claim_one(queue, "w1");
     finish(queue, "w1", &plan, "hi ta", 2);
-    struct claim first = claim_job(queue, "w1", "film/track/0000"),
-                 second = claim_job(queue, "w2", "film/track/0001");
+    struct claim first = claim_job(queue, "w1", "film/track/0000"), second = claim_job(queue, "w2", "film/track/0001");
     finish(queue, "w1", &first, "hi ta", 2);
     kill_job(queue, "film/hi/dub/0000");
     finish(queue, "w2", &second, "hi ta", 2);
@@ -176,8 +175,8 @@ static void test_finished_campaigns_are_removed_whole(void **state) {
 
 static void test_the_dead_list_is_bounded(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
-    freeReplyObject(redis_fixture_command(
-        *state, "EVAL %s 0", "for i = 1, 1000 do redis.call('ZADD', '{mela}:dead', i, 'old/' .. i) end"));
+    freeReplyObject(redis_fixture_command(*state, "EVAL %s 0",
+                                          "for i = 1, 1000 do redis.call('ZADD', '{mela}:dead', i, 'old/' .. i) end"));
     submit(queue, "film", CLASS_BATCH, "hi");
     kill_job(queue, "film/plan");
     assert_int_equal(redis_fixture_integer(*state, "ZCARD {mela}:dead"), 1000);

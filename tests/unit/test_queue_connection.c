@@ -80,8 +80,7 @@ static void test_full_memory_loses_nothing(void **state) {
 }
 
 static bool opens(const char *url, struct error *err) {
-    _cleanup_queue_ struct queue *queue =
-        queue_open(&(struct queue_options){.url = url, .timeout_ms = 1000}, err);
+    _cleanup_queue_ struct queue *queue = queue_open(&(struct queue_options){.url = url, .timeout_ms = 1000}, err);
     return queue != NULL;
 }
 
@@ -120,8 +119,7 @@ static void test_credentials_and_database(void **state) {
     }
     freeReplyObject(redis_fixture_command(fixture, "ACL SETUSER ann on >p@ss%%:/word ~* +@all"));
     _cleanup_free_ char *right = xasprintf("redis://ann:p%%40ss%%25%%3A%%2Fword@%s/3", url),
-                        *wrong = xasprintf("redis://ann:password@%s", url),
-                        *far = xasprintf("redis://%s/4711", url);
+                        *wrong = xasprintf("redis://ann:password@%s", url), *far = xasprintf("redis://%s/4711", url);
     assert_code(opens(wrong, &err), ERR_QUEUE_CONFIG, err);
     assert_code(opens(far, &err), ERR_QUEUE_CONFIG, err);
     struct queue *queue = queue_open(&(struct queue_options){.url = right, .farm = "other"}, &err);

@@ -245,8 +245,7 @@ static void test_a_worker_takes_its_own_pools_only_and_several_at_once(void **st
     submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 5);
     struct claim claims[8];
     size_t count;
-    struct claim_options cpu = {
-        .worker = "c", .pools = (enum pool[]){POOL_CPU}, .pool_count = 1, .lease_ms = 60000};
+    struct claim_options cpu = {.worker = "c", .pools = (enum pool[]){POOL_CPU}, .pool_count = 1, .lease_ms = 60000};
     assert_ok(queue_claim(queue, &cpu, claims, 8, &count, &err), err);
     assert_int_equal(count, 0);
     struct claim_options all = both_pools("w1", 60000);
@@ -262,8 +261,7 @@ static void test_queued_jobs_are_packed(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     submit_to_dubs(queue, "a-campaign-with-a-rather-long-name-0123456789", CLASS_BATCH, "zh-Hant-TW", 2);
     redisReply *reply = redis_fixture_command(
-        *state,
-        "OBJECT ENCODING {mela}:job:a-campaign-with-a-rather-long-name-0123456789/zh-Hant-TW/dub/0001");
+        *state, "OBJECT ENCODING {mela}:job:a-campaign-with-a-rather-long-name-0123456789/zh-Hant-TW/dub/0001");
     assert_true(strcmp(reply->str, "listpack") == 0 || strcmp(reply->str, "ziplist") == 0);
     freeReplyObject(reply);
 }
@@ -273,8 +271,7 @@ static void test_a_child_that_leads_nowhere_is_refused_whole(void **state) {
     struct error err;
     submit(queue, "film", CLASS_BATCH, "hi");
     struct claim plan = claim_one(queue, "w1");
-    struct job_spec children[] = {job_spec("film/track/0000", 0, ""),
-                                  job_spec("film/hi/dub/0000", 0, "film/hi/join")};
+    struct job_spec children[] = {job_spec("film/track/0000", 0, ""), job_spec("film/hi/dub/0000", 0, "film/hi/join")};
     struct job_result result = {.artifact = "a", .children = children, .child_count = 2};
     assert_code(queue_finish(queue, "w1", &plan, &result, &err), ERR_QUEUE_STATE, err);
     assert_job_state(queue, "film/plan", "leased");

@@ -118,18 +118,13 @@ static void test_a_server_that_cannot_start_says_why(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_was_queued_outlives_the_server, make_directory,
-                                        remove_directory),
+        cmocka_unit_test_setup_teardown(test_what_was_queued_outlives_the_server, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_only_the_owner_can_reach_it, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_left_over_server_is_taken_over, make_directory,
-                                        remove_directory),
+        cmocka_unit_test_setup_teardown(test_a_left_over_server_is_taken_over, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_a_running_farm_is_left_alone, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_long_path_gets_a_short_socket, make_directory,
-                                        remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_missing_redis_server_is_named, make_directory,
-                                        remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_server_that_cannot_start_says_why, make_directory,
-                                        remove_directory),
+        cmocka_unit_test_setup_teardown(test_a_long_path_gets_a_short_socket, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_a_missing_redis_server_is_named, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_a_server_that_cannot_start_says_why, make_directory, remove_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,8 +140,7 @@ static int stress_worker(const struct redis_fixture *fixture, int number) {
         bool ready;
         if (!queue_claim(queue, &options, &claim, 1, &count, &err))
             return 1;
-        if (count ? !work_on(queue, fixture, worker, &claim, &random)
-                  : !queue_wait(queue, &options, 200, &ready, &err))
+        if (count ? !work_on(queue, fixture, worker, &claim, &random) : !queue_wait(queue, &options, 200, &ready, &err))
             return 2;
     }
     return queue ? 0 : 3;

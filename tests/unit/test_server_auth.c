@@ -84,14 +84,13 @@ static void the_file_is_private_and_holds_no_key(void **state) {
 }
 
 static void bad_files_are_config_errors(void **state) {
-    static const char *const bad[] = {
-        "",
-        "[]",
-        "{}",
-        "{\"keys\":[]}",
-        "{\"keys\":[{\"name\":\"a\",\"role\":\"admin\",\"sha256\":\"abc\"}]}",
-        "{\"keys\":[{\"name\":\"a\",\"role\":\"root\",\"sha256\":"
-        "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}]}"};
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"keys\":[]}",
+                                      "{\"keys\":[{\"name\":\"a\",\"role\":\"admin\",\"sha256\":\"abc\"}]}",
+                                      "{\"keys\":[{\"name\":\"a\",\"role\":\"root\",\"sha256\":"
+                                      "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}]}"};
     struct place *place = *state;
     struct error err = {0};
     assert_null(keys_load(place->path, &err));

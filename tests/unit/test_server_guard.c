@@ -20,14 +20,12 @@ static bool headers_pass(const struct guard_header *headers, size_t count, int64
 /* Host and one more header. */
 static bool header_passes(const char *name, const char *value) {
     int64_t length;
-    return headers_pass((struct guard_header[]){header("Host", "farm:8080"), header(name, value)}, 2,
-                        &length);
+    return headers_pass((struct guard_header[]){header("Host", "farm:8080"), header(name, value)}, 2, &length);
 }
 
 static void one_length_and_one_host_pass(void **state) {
     int64_t length = -1;
-    assert_true(headers_pass((struct guard_header[]){header("host", "a"), header("content-length", "42")}, 2,
-                             &length));
+    assert_true(headers_pass((struct guard_header[]){header("host", "a"), header("content-length", "42")}, 2, &length));
     assert_int_equal(length, 42);
     assert_true(headers_pass((struct guard_header[]){header("Host", "[::1]:80")}, 1, &length));
     assert_int_equal(length, 0);
@@ -35,8 +33,7 @@ static void one_length_and_one_host_pass(void **state) {
 
 static void lengths_that_disagree_or_lie_are_refused(void **state) {
     int64_t length;
-    struct guard_header twice[] = {header("Host", "a"), header("Content-Length", "1"),
-                                   header("content-length", "1")};
+    struct guard_header twice[] = {header("Host", "a"), header("Content-Length", "1"), header("content-length", "1")};
     assert_false(headers_pass(twice, 3, &length));
     struct guard_header both[] = {header("Host", "a"), header("Content-Length", "1"),
                                   header("Transfer-Encoding", "chunked")};
@@ -66,8 +63,7 @@ static void malformed_headers_are_refused(void **state) {
     int64_t length;
     struct guard_header hidden = {"X-A", "a\0b", 3, 3};
     assert_false(headers_pass((struct guard_header[]){header("Host", "a"), hidden}, 2, &length));
-    struct guard_header keys[] = {header("Host", "a"), header("Authorization", "x"),
-                                  header("Authorization", "y")};
+    struct guard_header keys[] = {header("Host", "a"), header("Authorization", "x"), header("Authorization", "y")};
     assert_false(headers_pass(keys, 3, &length));
 }
 
@@ -125,10 +121,10 @@ static void paths_are_decoded_once(void **state) {
 }
 
 static void bad_paths_are_refused(void **state) {
-    static const char *const bad[] = {
-        "/%",     "/%4",       "/%zz",       "/a%00b", "/a%0ab",  "/../a",     "/a/..",
-        "/a/./b", "/%2e%2e/a", "/a//b",      "/a/",    "//",      "/a\\b",     "/a%5cb",
-        "/%ff",   "/%c0%af",   "/%ed%a0%80", "/\x7f",  "/a%2F..", "/a%2f%2fb", "/%f5%80%80%80"};
+    static const char *const bad[] = {"/%",      "/%4",       "/%zz",         "/a%00b",  "/a%0ab",     "/../a",
+                                      "/a/..",   "/a/./b",    "/%2e%2e/a",    "/a//b",   "/a/",        "//",
+                                      "/a\\b",   "/a%5cb",    "/%ff",         "/%c0%af", "/%ed%a0%80", "/\x7f",
+                                      "/a%2F..", "/a%2f%2fb", "/%f5%80%80%80"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         char *path = NULL, *query = NULL;
         struct error err = {0};
@@ -142,8 +138,7 @@ static void bad_paths_are_refused(void **state) {
 
 static void parameters(void **state) {
     struct error err;
-    _cleanup_free_ char *plain = NULL, *decoded = NULL, *empty = NULL, *flag = NULL, *missing = NULL,
-                        *bad = NULL;
+    _cleanup_free_ char *plain = NULL, *decoded = NULL, *empty = NULL, *flag = NULL, *missing = NULL, *bad = NULL;
     const char *query = "limit=10&cursor=a%26b+c&e=&flag&&limits=3&bad=%0";
     assert_true(guard_parameter(query, "limit", &plain, &err));
     assert_string_equal(plain, "10");
@@ -161,8 +156,7 @@ static void parameters(void **state) {
     assert_null(bad);
 }
 
-static void assert_range(const char *text, int64_t size, enum range_kind kind, int64_t first,
-                         int64_t length) {
+static void assert_range(const char *text, int64_t size, enum range_kind kind, int64_t first, int64_t length) {
     int64_t got_first, got_length;
     assert_int_equal(range_parse(text, size, &got_first, &got_length), kind);
     if (kind != RANGE_OUTSIDE) {

@@ -22,8 +22,7 @@ static void paths_find_their_routes(void **state) {
     assert_route("HEAD", "/v1/campaigns", "/v1/campaigns", "", "");
     assert_route("DELETE", "/v1/campaigns/a-1", "/v1/campaigns/{}", "a-1", "");
     assert_route("GET", "/v1/campaigns/a-1/jobs", "/v1/campaigns/{}/jobs", "a-1", "");
-    assert_route("GET", "/v1/campaigns/a-1/files/hi/final.mp4", "/v1/campaigns/{}/files/{*}", "a-1",
-                 "hi/final.mp4");
+    assert_route("GET", "/v1/campaigns/a-1/files/hi/final.mp4", "/v1/campaigns/{}/files/{*}", "a-1", "hi/final.mp4");
     assert_route("GET", "/v1/jobs/a-1/hi/dub/0007", "/v1/jobs/{*}", "a-1/hi/dub/0007", "");
     assert_route("POST", "/v1/jobs/a-1/hi/dub/0007/retry", "/v1/jobs/{*}/retry", "a-1/hi/dub/0007", "");
     assert_route("HEAD", "/v1/files/abc", "/v1/files/{}", "abc", "");

@@ -234,8 +234,7 @@ static void file_store_needs_no_copy(void **state) {
 }
 
 /* Runs `work` in `count` processes that start together; true when all succeed. */
-static bool in_processes(int count, struct fixture *fixture,
-                         bool (*work)(struct fixture *fixture, int number)) {
+static bool in_processes(int count, struct fixture *fixture, bool (*work)(struct fixture *fixture, int number)) {
     int start[2];
     assert_int_equal(pipe(start), 0);
     for (int i = 0; i < count; i++) {

@@ -153,8 +153,8 @@ static void refuses_keys(void **state) {
         assert_code(store_presign(store, "GET", bad[i], 60, &err) != NULL, ERR_STORE_INVALID_KEY, err);
     }
     longest[1024] = '\0';
-    const char *const good[] = {
-        "...", "a..b", "..a", ".hidden", ".tmpx", "x/.tmp", "a b+c%2f'\"<&>\\", "\xe0\xa4\xb9", longest};
+    const char *const good[] = {"...",          "a..b", "..a", ".hidden", ".tmpx", "x/.tmp", "a b+c%2f'\"<&>\\",
+                                "\xe0\xa4\xb9", longest};
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
         put_text(store, good[i], good[i]);
         assert_holds(store, good[i], good[i]);
@@ -209,8 +209,7 @@ static void follows_no_links(void **state) {
 static void lists_in_byte_order(void **state) {
     struct store *store = ((struct fixture *)*state)->store;
     struct error err;
-    static const char *const keys[] = {"a0", "b/c/d", "a/b",  "a.b",  "a-b",
-                                       "a",  "Z",     "b/c!", "b/c/", "\xc3\xa9"};
+    static const char *const keys[] = {"a0", "b/c/d", "a/b", "a.b", "a-b", "a", "Z", "b/c!", "b/c/", "\xc3\xa9"};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
         if (strcmp(keys[i], "a") != 0 && strcmp(keys[i], "b/c/") != 0)
             put_text(store, keys[i], "x");
@@ -281,8 +280,7 @@ static void *race(void *context) {
     struct racer *racer = context;
     for (int round = 0; round < ROUNDS; round++) {
         struct error err = {0};
-        _cleanup_free_ char *key = xasprintf("race/%d/deep/receipt", round),
-                            *text = xasprintf("%d", racer->number);
+        _cleanup_free_ char *key = xasprintf("race/%d/deep/receipt", round), *text = xasprintf("%d", racer->number);
         pthread_barrier_wait(racer->barrier);
         bool won = store_put(racer->store, key, text, strlen(text), STORE_IF_ABSENT, &err);
         racer->won[round] = won;
@@ -312,8 +310,7 @@ static void one_creator_wins(void **state) {
     for (int round = 0; round < ROUNDS; round++)
         for (int i = 0; i < RACERS; i++)
             if (racers[i].won[round]) {
-                _cleanup_free_ char *key = xasprintf("race/%d/deep/receipt", round),
-                                    *text = xasprintf("%d", i);
+                _cleanup_free_ char *key = xasprintf("race/%d/deep/receipt", round), *text = xasprintf("%d", i);
                 assert_holds(fixture->store, key, text);
             }
     assert_int_equal(count_entries(fixture, "root/.tmp"), 0);
@@ -365,8 +362,7 @@ static void sweeps_old_leftovers(void **state) {
 static bool mount_tiny(const char *path) {
     struct error err;
     return directory_make(path, &err) && unshare(CLONE_NEWNS) == 0 &&
-           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("tmpfs", path, "tmpfs", 0, "size=256k") == 0;
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("tmpfs", path, "tmpfs", 0, "size=256k") == 0;
 }
 
 static void disk_full(void **state) {
@@ -393,9 +389,8 @@ static void disk_full(void **state) {
 
 static void refuses_urls(void **state) {
     struct error err;
-    static const char *const bad[] = {"",        "/tmp/x",      "file://relative", "http://x/y",
-                                      "s3:/b",   "s3://",       "s3:///key",       "s3://B/k",
-                                      "s3://ab", "S3://bucket", "s3://a_b"};
+    static const char *const bad[] = {"",          "/tmp/x",   "file://relative", "http://x/y",  "s3:/b",   "s3://",
+                                      "s3:///key", "s3://B/k", "s3://ab",         "S3://bucket", "s3://a_b"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         assert_code(store_open(bad[i], NULL, &err) != NULL, ERR_STORE_INVALID_URL, err);
     assert_code(store_open("s3://bucket/a/../b", NULL, &err) != NULL, ERR_STORE_INVALID_KEY, err);

@@ -20,8 +20,7 @@ static int64_t ms_of(const char *iso) {
     return ms;
 }
 
-static struct sigv4_request s3_example(const char *method, const char *path, const struct pair *headers,
-                                       size_t count) {
+static struct sigv4_request s3_example(const char *method, const char *path, const struct pair *headers, size_t count) {
     return (struct sigv4_request){.method = method,
                                   .path = path,
                                   .headers = headers,
@@ -32,8 +31,7 @@ static struct sigv4_request s3_example(const char *method, const char *path, con
                                   .time_ms = ms_of("2013-05-24T00:00:00Z")};
 }
 
-static void check(const struct sigv4_request *request, const char *access, const char *secret,
-                  const char *wanted) {
+static void check(const struct sigv4_request *request, const char *access, const char *secret, const char *wanted) {
     const struct credentials credentials = {(char *)(uintptr_t)access, (char *)(uintptr_t)secret, NULL, 0};
     _cleanup_free_ char *authorization = sigv4_authorization(request, &credentials);
     assert_string_equal(authorization, wanted);
@@ -99,13 +97,11 @@ static void s3_presigned(void **state) {
     struct sigv4_request request = s3_example("GET", "/test.txt", &host, 1);
     request.payload_hash = "UNSIGNED-PAYLOAD";
     char access[] = "AKIAIOSFODNN7EXAMPLE", secret[] = S3_SECRET;
-    _cleanup_free_ char *query =
-        sigv4_presign(&request, &(struct credentials){access, secret, NULL, 0}, 86400);
+    _cleanup_free_ char *query = sigv4_presign(&request, &(struct credentials){access, secret, NULL, 0}, 86400);
     assert_string_equal(
-        query,
-        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3"
-        "%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&"
-        "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
+        query, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3"
+               "%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&"
+               "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
 }
 
 /* The same with a session token, which must be among the sorted pairs that are signed. */
@@ -114,8 +110,7 @@ static void presigned_with_token(void **state) {
     struct sigv4_request request = s3_example("GET", "/test.txt", &host, 1);
     char access[] = "AKIAIOSFODNN7EXAMPLE", secret[] = S3_SECRET, token[] = "a/b+c=";
     _cleanup_free_ char *query = sigv4_presign(&request, &(struct credentials){access, secret, token, 0}, 60);
-    assert_non_null(
-        strstr(query, "&X-Amz-Security-Token=a%2Fb%2Bc%3D&X-Amz-SignedHeaders=host&X-Amz-Signature="));
+    assert_non_null(strstr(query, "&X-Amz-Security-Token=a%2Fb%2Bc%3D&X-Amz-SignedHeaders=host&X-Amz-Signature="));
 }
 
 static void suite(const char *method, const struct pair *query, size_t count, const char *signature) {

@@ -23,8 +23,7 @@ static void finds_elements(void **state) {
 }
 
 static void survives_damage(void **state) {
-    static const char *const broken[] = {"",       "<",          "<Key",        "<Key>",
-                                         "<Key>x", "<Key>x</Ke", "Key>x</Key>", "<Key attr"};
+    static const char *const broken[] = {"", "<", "<Key", "<Key>", "<Key>x", "<Key>x</Ke", "Key>x</Key>", "<Key attr"};
     for (size_t i = 0; i < ARRAY_LENGTH(broken); i++)
         check(broken[i], "Key", NULL);
 }

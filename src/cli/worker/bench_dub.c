@@ -32,9 +32,7 @@ static void bench_close(struct bench *bench) {
     free(bench->directory);
 }
 
-static double seconds_since(int64_t started) {
-    return (double)(clock_monotonic_ns(clock_system()) - started) / 1e9;
-}
+static double seconds_since(int64_t started) { return (double)(clock_monotonic_ns(clock_system()) - started) / 1e9; }
 
 /* Puts a local file into the store; its URI, which the caller frees. */
 static char *upload(struct store *store, const char *path, struct error *err) {
@@ -53,9 +51,9 @@ static bool make_campaign(struct cli *cli, struct bench *bench, struct error *er
         return false;
     const char *lips = cli_value(cli, "lips") ? cli_value(cli, "lips") : "wav2lip-96-random";
     _cleanup_json_ json_t *spec =
-        json_pack("{s:s,s:s,s:[{s:s,s:s}],s:{s:s,s:f,s:s,s:b}}", "name", "bench", "video", video, "dubs",
-                  "language", "en", "audio", audio, "options", "lips", lips, "segment_seconds", segment,
-                  "sync", "silence", "enhance", cli_flag(cli, "enhance"));
+        json_pack("{s:s,s:s,s:[{s:s,s:s}],s:{s:s,s:f,s:s,s:b}}", "name", "bench", "video", video, "dubs", "language",
+                  "en", "audio", audio, "options", "lips", lips, "segment_seconds", segment, "sync", "silence",
+                  "enhance", cli_flag(cli, "enhance"));
     _cleanup_json_ json_t *problems = json_array();
     bench->campaign = campaign_parse(spec, "bench", problems);
     return bench->campaign || error_set(err, ERR_USAGE, "\"%s\" is not a model's name", lips);
@@ -67,8 +65,7 @@ static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) 
         return error_set(err, ERR_USAGE, "say what to dub with --video FILE and --audio FILE");
     _cleanup_model_flags_ struct model_flags flags = {0};
     int64_t batch;
-    if (!model_flags_read(cli, &flags, err) ||
-        !cli_integer(cli, "batch", 0, 1, 1024, &batch, err))
+    if (!model_flags_read(cli, &flags, err) || !cli_integer(cli, "batch", 0, 1, 1024, &batch, err))
         return false;
     flags.options.batch = (int)batch;
     const char *temporary = getenv("TMPDIR");
@@ -77,8 +74,7 @@ static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) 
         return false;
     _cleanup_free_ char *url = xasprintf("file://%s/store", bench->directory);
     _cleanup_free_ char *cache = xasprintf("%s/cache", bench->directory);
-    return (bench->store = store_open(url, NULL, err)) &&
-           (bench->cache = cache_open(cache, 1LL << 36, err)) &&
+    return (bench->store = store_open(url, NULL, err)) && (bench->cache = cache_open(cache, 1LL << 36, err)) &&
            (bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err)) &&
            make_campaign(cli, bench, err);
 }
@@ -111,8 +107,8 @@ static bool run_job(struct bench *bench, struct job_id job, const char *artifact
 static void add_steps(json_t *sums, const json_t *report) {
     const char *step;
     json_t *value;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, value) json_object_set_new(
-        sums, step, json_integer(json_get_integer(sums, step, 0) + json_integer_value(value)));
+    json_object_foreach(json_object_get(report, "steps_ms"), step, value)
+        json_object_set_new(sums, step, json_integer(json_get_integer(sums, step, 0) + json_integer_value(value)));
 }
 
 struct totals {
@@ -154,8 +150,7 @@ static bool run_pipeline(struct bench *bench, struct totals *totals, struct erro
 static bool run_bare(struct lips *lips, int64_t frames, double *rate, struct error *err) {
     size_t batch = (size_t)lips_batch(lips), plane = (size_t)lips_size(lips) * (size_t)lips_size(lips);
     _cleanup_free_ float *mels = xnew_array(float, batch *MEL_BANDS *MEL_WINDOW);
-    _cleanup_free_ float *crops = xnew_array(float, batch * 3 * plane),
-                         *out = xnew_array(float, batch * 3 * plane);
+    _cleanup_free_ float *crops = xnew_array(float, batch * 3 * plane), *out = xnew_array(float, batch * 3 * plane);
     for (size_t i = 0; i < batch * 3 * plane; i++)
         crops[i] = (float)(i * 2654435761U % 1024) / 1024;
     if (!lips_run(lips, (int)batch, mels, crops, out, err)) /* warm */
@@ -181,12 +176,12 @@ static bool run(struct cli *cli, struct error *err) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double rate = (double)totals.frames / totals.dub;
-    _cleanup_json_ json_t *json = json_pack(
-        "{s:s,s:i,s:i,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:O}", "lips", bench.campaign->options.lips,
-        "batch", lips_batch(lips), "width", bench.plan->width, "height", bench.plan->height, "frames",
-        (json_int_t)totals.frames, "pipeline_fps", rate, "bare_fps", bare, "wall_ratio", bare / rate,
-        "plan_seconds", totals.plan, "track_seconds", totals.track, "dub_seconds", totals.dub, "peak_rss_mb",
-        (json_int_t)(usage.ru_maxrss / 1024), "steps_ms", steps);
+    _cleanup_json_ json_t *json =
+        json_pack("{s:s,s:i,s:i,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:O}", "lips", bench.campaign->options.lips,
+                  "batch", lips_batch(lips), "width", bench.plan->width, "height", bench.plan->height, "frames",
+                  (json_int_t)totals.frames, "pipeline_fps", rate, "bare_fps", bare, "wall_ratio", bare / rate,
+                  "plan_seconds", totals.plan, "track_seconds", totals.track, "dub_seconds", totals.dub, "peak_rss_mb",
+                  (json_int_t)(usage.ru_maxrss / 1024), "steps_ms", steps);
     if (cli_json(cli))
         cli_print_json(json);
     else
@@ -209,9 +204,8 @@ static const struct cli_option options[] = {
 const struct command command_bench_dub = {
     .name = "bench dub",
     .summary = "frames/s of the pipeline beside the bare model's",
-    .help =
-        "Dubs the video once, without a queue, and runs the generator alone on as many frames.\n\nExample:\n"
-        "  mela-worker bench dub --lips wav2lip-96-random --video clip-720p.mp4 --audio speech.wav --json",
+    .help = "Dubs the video once, without a queue, and runs the generator alone on as many frames.\n\nExample:\n"
+            "  mela-worker bench dub --lips wav2lip-96-random --video clip-720p.mp4 --audio speech.wav --json",
     .options = options,
     .run = run,
 };

@@ -91,8 +91,7 @@ static void networks_close(struct networks *n) {
 
 static bool networks_open(struct cli *cli, struct networks *n, struct error *err) {
     _cleanup_model_flags_ struct model_flags flags = {0};
-    if (!model_flags_read(cli, &flags, err) ||
-        !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
+    if (!model_flags_read(cli, &flags, err) || !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
         return false;
     zoo_set_cache(n->zoo, flags.graphs);
     return (n->detector = detector_open(n->zoo, "blazeface-128", &flags.options.device, err)) &&
@@ -100,8 +99,8 @@ static bool networks_open(struct cli *cli, struct networks *n, struct error *err
 }
 
 /* The largest face's mouth opening, NAN without one. */
-static bool measure_frame(struct networks *n, const struct frame *frame, struct mesh_face *face,
-                          bool *following, double *opening, struct error *err) {
+static bool measure_frame(struct networks *n, const struct frame *frame, struct mesh_face *face, bool *following,
+                          double *opening, struct error *err) {
     struct affine region;
     if (*following) {
         region = mesh_region_of_landmarks(face);
@@ -160,9 +159,9 @@ static json_t *report(const struct measures *m, const struct measures *original)
         }
     }
     bool good = !isnan(best) && best >= 0.5 && abs(best_lag) <= 2;
-    json_t *json = json_pack("{s:I,s:I,s:o,s:i,s:o,s:b}", "frames", (json_int_t)m->count, "faces",
-                             (json_int_t)m->faces, "r", number_or_null(best), "lag_frames", best_lag,
-                             "r_at_zero", number_or_null(correlate(m, 0)), "follows", good);
+    json_t *json = json_pack("{s:I,s:I,s:o,s:i,s:o,s:b}", "frames", (json_int_t)m->count, "faces", (json_int_t)m->faces,
+                             "r", number_or_null(best), "lag_frames", best_lag, "r_at_zero",
+                             number_or_null(correlate(m, 0)), "follows", good);
     if (original->count > 0)
         json_object_set_new(json, "r_original", number_or_null(correlate_mouths(m, original)));
     return json;

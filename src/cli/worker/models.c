@@ -25,8 +25,7 @@ static bool run_list(struct cli *cli, struct error *err) {
     else
         json_array_foreach(models, i, model)
             printf("%-22s %-8s %-8s %8.1f MB  %-12s %s\n", json_get_string(model, "name", ""),
-                   json_get_string(model, "role", ""),
-                   json_get_bool(model, "present", false) ? "present" : "missing",
+                   json_get_string(model, "role", ""), json_get_bool(model, "present", false) ? "present" : "missing",
                    (double)json_get_integer(model, "bytes", 0) / 1e6, json_get_string(model, "licence", ""),
                    json_get_string(model, "source", ""));
     return models != NULL;
@@ -40,12 +39,11 @@ const struct command command_models_list = {
 };
 
 /* Hashes one model; its line is printed, and an error kept in *err while others are checked still. */
-static bool check_one(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results,
-                      struct error *err) {
+static bool check_one(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results, struct error *err) {
     struct error why = {0};
     bool good = zoo_check(zoo, name, &why);
-    json_array_append_new(
-        results, json_pack("{s:s,s:b,s:s}", "name", name, "good", good, "message", good ? "" : why.message));
+    json_array_append_new(results,
+                          json_pack("{s:s,s:b,s:s}", "name", name, "good", good, "message", good ? "" : why.message));
     if (!cli_json(cli))
         printf("%-22s %s\n", name, good ? "good" : why.message);
     if (!good)
@@ -64,8 +62,7 @@ static bool run_check(struct cli *cli, struct error *err) {
     json_t *model;
     for (int n = 0; cli_argument(cli, n); n++)
         good &= check_one(cli, zoo, cli_argument(cli, n), results, err);
-    json_array_foreach(models, i,
-                       model) if (!cli_argument_count(cli) && json_get_bool(model, "present", false)) good &=
+    json_array_foreach(models, i, model) if (!cli_argument_count(cli) && json_get_bool(model, "present", false)) good &=
         check_one(cli, zoo, json_get_string(model, "name", ""), results, err);
     if (cli_json(cli))
         cli_print_json(results);
@@ -109,8 +106,7 @@ const struct command command_models_add = {
     .help = "The file's inputs and outputs are inspected and must fit the role; it is copied into the models "
             "folder.\n\n"
             "Example:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n",
-    .options =
-        (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
+    .options = (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
     .run = run_add,
 };
 
@@ -130,8 +126,7 @@ static char *store_key(const json_t *manifest) {
 }
 
 /* Fetched under another name, and renamed only when the hash is the manifest's. */
-static bool pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name,
-                 struct error *err) {
+static bool pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name, struct error *err) {
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (!manifest)
         return false;
@@ -144,14 +139,12 @@ static bool pull(struct store *store, const struct zoo *zoo, const char *folder,
     if (strcmp(hex, json_get_string(manifest, "sha256", "")) == 0 && rename(part, file) == 0)
         return true;
     unlink(part);
-    return error_set(err, ERR_MODEL_HASH_MISMATCH, "%s in the store is not the file that its manifest names",
-                     key);
+    return error_set(err, ERR_MODEL_HASH_MISMATCH, "%s in the store is not the file that its manifest names", key);
 }
 
 static bool push(struct store *store, const struct zoo *zoo, const char *name, struct error *err) {
     const json_t *manifest = zoo_check(zoo, name, err) ? zoo_manifest(zoo, name, err) : NULL;
-    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL,
-                        *key = file ? store_key(manifest) : NULL;
+    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL, *key = file ? store_key(manifest) : NULL;
     return key && store_put_file(store, key, file, 0, err);
 }
 

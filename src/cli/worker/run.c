@@ -62,19 +62,18 @@ static bool run(struct cli *cli, struct error *err) {
     _cleanup_free_ char *data = cli_data_directory(cli, err);
     if (!data)
         return false;
-    _cleanup_free_ char *work =
-        cli_value(cli, "work") ? xstrdup(cli_value(cli, "work")) : xasprintf("%s/work", data);
+    _cleanup_free_ char *work = cli_value(cli, "work") ? xstrdup(cli_value(cli, "work")) : xasprintf("%s/work", data);
     enum pool pools[POOL_COUNT];
-    struct worker_options options = {
-        .id = cli_value(cli, "id"),
-        .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
-        .store_url = config_get(config, "store"),
-        .pools = pools,
-        .work_directory = work};
+    struct worker_options options = {.id = cli_value(cli, "id"),
+                                     .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
+                                     .store_url = config_get(config, "store"),
+                                     .pools = pools,
+                                     .work_directory = work};
     const char *wanted = cli_value(cli, "pools");
     if (!options.store_url)
         return error_set(err, ERR_USAGE, "say where the farm keeps its objects with --store URL");
-    if (!parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) || !model_flags_read(cli, &models, err))
+    if (!parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) ||
+        !model_flags_read(cli, &models, err))
         return false;
     options.models = models.options;
     return read_numbers(cli, &options, err) && worker_run(&options, err);
