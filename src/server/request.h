@@ -30,7 +30,11 @@ struct server {
     int running;           /* requests begun and not completed */
     struct queue *idle[IDLE_QUEUES];
     size_t idle_count;
+    pthread_t housekeeper;
 };
+
+/* The thread that keeps the queue tidy until the server stops. */
+void *housekeeping_thread(void *server);
 
 /* Connections to Redis: one for each thread that needs one now; a few idle ones are kept. */
 struct queue *server_queue_take(struct server *server, struct error *err) must_check;
