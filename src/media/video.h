@@ -36,8 +36,9 @@ DEFINE_CLEANUP(struct frame *, frame_free)
 #define _cleanup_frame_ _cleanup_(frame_free_cleanup)
 
 struct video_reader;
-/* Opens the best video stream of a local file. media.not_found, media.empty, media.invalid, media.no_video,
- * media.unsupported. `threads` 0: as many as cores. */
+/* Opens the best video stream of a local file (a container of our list in ffmpeg.c, never a playlist).
+ * media.not_found, media.empty, media.invalid, media.no_video, media.unsupported. `threads` 0: as many as
+ * cores. */
 struct video_reader *video_open(const char *path, int threads, struct error *err) must_check;
 void video_close(struct video_reader *reader);
 DEFINE_CLEANUP(struct video_reader *, video_close)
@@ -64,9 +65,12 @@ void video_scan_free(struct video_scan *scan);
 #define _cleanup_video_scan_ _cleanup_(video_scan_free)
 
 struct video_writer;
-/* Writes H.264 (High, or High 10 for 10 bit), closed GOPs of at most 2 s, no audio, timestamps in `info`'s
- * time base, tags as in `info`, so that segments of one film can be joined without re-encoding. `quality` is
- * the CRF. */
+/* Writes H.264 (High, or High 10 for 10 bit; 4:2:2 and 4:4:4 keep their chroma in the profiles that allow
+ * it), closed GOPs of at most 2 s, no audio, timestamps in `info`'s time base, tags as in `info`, so that
+ * segments of one film can be joined without re-encoding. `quality` is the CRF. Interlaced films stay
+ * interlaced. An odd size grows by one pixel where the chroma is subsampled (the last column or row is
+ * repeated), because H.264 has no odd sizes there. Time base numerators are multiplied into the timestamps,
+ * as MP4 counts in 1/time_base_den. media.unsupported, media.encode; io and disk.full while writing. */
 struct video_writer *video_create(const char *path, const struct video_info *info, int quality, int threads,
                                   struct error *err) must_check;
 /* Takes the frame over. `pts` must ascend; it is the frame's time inside this file, starting at 0. */
@@ -80,7 +84,10 @@ DEFINE_CLEANUP(struct video_writer *, video_discard)
 
 /* Joins segments by copying packets, with the speech encoded once (AAC) and cut or padded with silence to the
  * video's length, both starting at 0. MP4 with the index in front. `segment_start_pts[i]` places segment i on
- * the timeline. */
+ * the timeline.
+ * The speech is 48 kHz, mono or stereo as it was given; 5.1 is mixed down to stereo. media.encode when
+ * segments were not encoded alike; what audio_read says about the speech. A failure leaves no file. Memory
+ * does not grow with length. */
 struct video_join {
     const char *const *segments;
     const int64_t *segment_start_pts;

@@ -37,8 +37,7 @@ bool reply_json(struct request *request, unsigned status, json_t *body) {
     return reply_text(request, status, "application/json", &text);
 }
 
-/* A message may have been cut inside a character, or quote what a client sent. */
-static json_t *json_text(const char *text) {
+json_t *reply_string(const char *text) {
     json_t *value = json_string(text);
     if (value)
         return value;
@@ -53,7 +52,7 @@ void reply_error(struct request *request, const struct error *failure) {
     unsigned status = (unsigned)error_http_status(failure->code);
     json_t *details = request->details ? steal(request->details) : json_array();
     json_t *body = json_pack("{s:{s:s, s:o, s:o}}", "error", "code", error_name(failure->code), "message",
-                             json_text(failure->message), "details", details);
+                             reply_string(failure->message), "details", details);
     if (!reply_json(request, status, body))
         abort(); /* json_pack fails for lack of memory only */
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)

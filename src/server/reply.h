@@ -14,3 +14,6 @@ void reply_error(struct request *request, const struct error *failure);
 /* Answers with a response made elsewhere; owns it from here on. Always true. */
 bool reply_response(struct request *request, unsigned status, struct MHD_Response *response);
 void reply_header(struct request *request, const char *name, const char *value);
+/* The message of an error as a JSON string. It may have been cut inside a character, or quote what a client
+ * or a store sent; what is then no UTF-8 shows as question marks. New reference. */
+json_t *reply_string(const char *message);

@@ -65,8 +65,8 @@ static bool input_look(struct store *store, const char *uri, char *path, json_t 
         *err = cause;
         return false;
     }
-    json_array_append_new(problems, json_pack("{s:s, s:s, s:s}", "path", owned, "message", cause.message,
-                                              "code", error_name(cause.code)));
+    json_array_append_new(problems, json_pack("{s:s, s:o, s:s}", "path", owned, "message",
+                                              reply_string(cause.message), "code", error_name(cause.code)));
     return true;
 }
 

@@ -169,7 +169,7 @@ bool store_head(struct store *store, const char *key, struct store_stat *stat, s
 }
 
 bool store_delete(struct store *store, const char *key, struct error *err) {
-    return key_check(key, err) && store->operations->delete (store, key, err);
+    return key_check(key, err) && store->operations->delete(store, key, err);
 }
 
 bool store_list(struct store *store, const char *prefix,

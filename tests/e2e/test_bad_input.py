@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from conftest import MEDIA, ffmpeg, frame_count, stream, times
+from farm_process import MEDIA, ffmpeg, frame_count, stream, times
 
 import pytest
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from conftest import BUILD, DEPS, ROOT, frame_count, stream, wait_for
+from farm_process import BUILD, DEPS, ROOT, frame_count, stream, wait_for
 
 
 def test_two_languages_from_files_to_files(farm, clips):

@@ -8,7 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from conftest import BUILD, DEPS, ROOT, Farm, wait_for
+from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
 
 import pytest
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-TOOL = os.environ["MEDIA_TOOL"]
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = str(ROOT / os.environ.get("MELA_BUILD", "build") / "tests/media/media_tool")
 X264 = ["-c:v", "libx264", "-preset", "ultrafast"]
 
 
@@ -61,7 +62,7 @@ def frames(path, *start):
 
 @pytest.fixture(scope="session")
 def deps():
-    path = Path(os.environ["MELA_DEPS"]) / "media"
+    path = ROOT / ".deps" / "media"
     if not (path / "franck.mp4").exists():
         pytest.skip("the test films were not fetched (script/setup does it)")
     return path

@@ -11,52 +11,38 @@ def scan(path):
     return json.loads(tool("scan", path))
 
 
+VARIABLE = ["-vf", "select='not(between(n,10,17))*not(eq(mod(n,5),3))'", "-fps_mode", "vfr", *X264, "-bf", "2"]
+ODD = ["-vf", "crop=161:121:exact=1"]  # of a larger picture
+
+# The bad-input list of the farm, as far as it can be read: name, encoder, source.
+CLIPS = {
+    "plain.mp4": [*X264, "-bf", "3", "-g", "12"],
+    "ntsc.mp4": X264,
+    "hevc10.mp4": ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params",
+                   "log-level=none:bframes=3:keyint=12:open-gop=1", "-color_primaries", "bt2020", "-color_trc", "smpte2084",
+                   "-colorspace", "bt2020nc"],
+    "opengop.mp4": ["-c:v", "libx264", "-preset", "veryfast", "-x264-params", "open-gop=1:keyint=12:bframes=3:scenecut=0"],
+    "odd.mp4": [*ODD, *X264, "-pix_fmt", "yuv444p"],
+    "odd.webm": [*ODD, "-c:v", "libvpx", "-b:v", "1M", "-pix_fmt", "yuv420p"],
+    "yuv422.mov": ["-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"],
+    "interlaced.mp4": ["-vf", "interlace", *X264, "-flags", "+ilme+ildct"],
+    "mpeg2.ts": ["-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "12"],
+    "h264.ts": [*X264, "-bf", "3", "-g", "12"],
+    "raw.h264": [*X264, "-bf", "2", "-g", "12"],
+    "xvid.avi": ["-c:v", "mpeg4", "-bf", "2", "-g", "12"],
+    "vfr.mp4": VARIABLE,
+    "vfr.mkv": VARIABLE,
+}
+SOURCES = {"ntsc.mp4": "testsrc2=size=160x120:rate=30000/1001", "odd.mp4": "testsrc2=size=200x200:rate=25",
+           "odd.webm": "testsrc2=size=200x200:rate=25"}
+ALL = [*CLIPS, "edited.mp4"]
+
+
 def make(clips, name):
-    """The bad-input list of the farm, as far as it can be read."""
-    if name == "plain.mp4":
-        return clips(name, *X264, "-bf", "3", "-g", "12")
-    if name == "ntsc.mp4":
-        return clips(name, *X264, source="testsrc2=size=160x120:rate=30000/1001")
-    if name == "hevc10.mp4":
-        return clips(name, "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params",
-                     "log-level=none:bframes=3:keyint=12:open-gop=1", "-color_primaries", "bt2020", "-color_trc",
-                     "smpte2084", "-colorspace", "bt2020nc")
-    if name == "opengop.mp4":
-        return clips(name, "-c:v", "libx264", "-preset", "veryfast", "-x264-params", "open-gop=1:keyint=12:bframes=3:scenecut=0",
-                     source="testsrc2=size=160x120:rate=25", seconds=4)
-    if name == "odd.mp4":
-        return clips(name, *X264, "-vf", "crop=161:121:exact=1", "-pix_fmt", "yuv444p", source="testsrc2=size=200x200:rate=25")
-    if name == "odd.webm":
-        return clips(name, "-c:v", "libvpx", "-b:v", "1M", "-vf", "crop=161:121:exact=1", "-pix_fmt", "yuv420p",
-                     source="testsrc2=size=200x200:rate=25")
-    if name == "yuv422.mov":
-        return clips(name, "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le")
-    if name == "interlaced.mp4":
-        return clips(name, "-vf", "interlace", *X264, "-flags", "+ilme+ildct")
-    if name == "mpeg2.ts":
-        return clips(name, "-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "12")
-    if name == "h264.ts":
-        return clips(name, *X264, "-bf", "3", "-g", "12")
-    if name == "raw.h264":
-        return clips(name, *X264, "-bf", "2", "-g", "12")
-    if name == "xvid.avi":
-        return clips(name, "-c:v", "mpeg4", "-bf", "2", "-g", "12")
-    if name == "vfr.mp4":
-        return clips(name, "-vf", r"select='not(between(n,10,17))*not(eq(mod(n,5),3))'", "-fps_mode", "vfr", *X264, "-bf", "2")
-    if name == "vfr.mkv":
-        return clips(name, "-vf", r"select='not(between(n,10,17))*not(eq(mod(n,5),3))'", "-fps_mode", "vfr", *X264, "-bf", "2")
-    if name == "edited.mp4":  # a cut without re-encoding: an edit list hides the frames before the cut
-        return clips(name) if (clips.folder / name).exists() else cut(clips, name)
-    raise KeyError(name)
-
-
-def cut(clips, name):
-    ffmpeg("-ss", "0.7", "-i", make(clips, "plain.mp4"), "-c", "copy", clips.folder / name)
-    return clips.folder / name
-
-
-ALL = ["plain.mp4", "ntsc.mp4", "hevc10.mp4", "opengop.mp4", "odd.mp4", "odd.webm", "yuv422.mov", "interlaced.mp4",
-       "mpeg2.ts", "h264.ts", "raw.h264", "xvid.avi", "vfr.mp4", "vfr.mkv", "edited.mp4"]
+    if name == "edited.mp4":  # a cut without re-encoding: an edit list hides the frames before it
+        ffmpeg("-ss", "0.7", "-i", make(clips, "plain.mp4"), "-c", "copy", clips.folder / name)
+        return clips.folder / name
+    return clips(name, *CLIPS[name], source=SOURCES.get(name, "testsrc2=size=160x120:rate=25"))
 
 
 @pytest.mark.parametrize("name", ALL)

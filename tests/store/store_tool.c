@@ -66,7 +66,7 @@ static bool list(const struct arguments *a, struct error *err) {
     return store_list(a->store, a->count > 0 ? a->values[0] : "", show, NULL, err);
 }
 
-static bool delete (const struct arguments *a, struct error *err) {
+static bool delete(const struct arguments *a, struct error *err) {
     return store_delete(a->store, a->values[0], err);
 }
 

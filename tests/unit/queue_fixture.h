@@ -28,7 +28,7 @@ static inline void submit(struct queue *queue, const char *id, enum campaign_cla
     struct error err;
     _cleanup_free_ char *words = xstrdup(languages);
     char *rest = words;
-    struct dub dubs[8] = {0};
+    struct dub dubs[16] = {0};
     size_t count = 0;
     for (char *word; (word = strsep(&rest, " "));)
         dubs[count++].language = word;

@@ -42,7 +42,7 @@ static void test_a_stalled_server_is_given_up_in_time(void **state) {
     struct redis_fixture *fixture = *state;
     struct error err;
     freeReplyObject(redis_fixture_command(*state, "FLUSHALL"));
-    struct queue_options options = {.url = fixture->url, .timeout_ms = 100};
+    struct queue_options options = {.url = fixture->url, .timeout_ms = 700};
     _cleanup_queue_ struct queue *queue = queue_open(&options, &err);
     assert_ok(queue, err);
     submit(queue, "film", CLASS_BATCH, "hi");
