@@ -247,15 +247,21 @@ static bool finish(struct video_writer *writer, int64_t end_pts, struct error *e
     return drain(writer, err) && media_end(writer->format, err);
 }
 
+/* Not a file that was there before and that nothing was written to. */
+static void remove_file(const struct video_writer *writer) {
+    if (writer->begun || writer->format->pb)
+        unlink(writer->path);
+}
+
 bool video_finish(struct video_writer *writer, int64_t end_pts, struct error *err) {
     _cleanup_(writer_free_cleanup) struct video_writer *owned = writer;
     if (finish(owned, end_pts, err))
         return true;
-    unlink(owned->path);
+    remove_file(owned);
     return false;
 }
 
 void video_discard(struct video_writer *writer) {
-    unlink(writer->path);
+    remove_file(writer);
     writer_free(writer);
 }
