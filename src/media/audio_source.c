@@ -72,17 +72,16 @@ static bool make_resampler(struct audio_source *source, const AVFrame *frame, st
         media_must(NULL);
     av_channel_layout_default(&to, source->channels);
     swr_free(&source->resampler);
-    int status = swr_alloc_set_opts2(&source->resampler, &to, AV_SAMPLE_FMT_FLTP, source->rate, &from,
-                                     frame->format, frame->sample_rate, 0, NULL);
+    int status = swr_alloc_set_opts2(&source->resampler, &to, AV_SAMPLE_FMT_FLTP, source->rate, &from, frame->format,
+                                     frame->sample_rate, 0, NULL);
     if (status >= 0) {
         av_opt_set_double(source->resampler, "rematrix_maxval", 1.0, 0); /* mixing down must not clip */
         status = swr_init(source->resampler);
     }
     av_channel_layout_uninit(&from);
-    return status >= 0 ||
-           media_error(err, ERR_MEDIA_UNSUPPORTED, status,
-                       "the sound of %s (%d channels, %d Hz) cannot be mixed; convert it to stereo",
-                       source->path, frame->ch_layout.nb_channels, frame->sample_rate);
+    return status >= 0 || media_error(err, ERR_MEDIA_UNSUPPORTED, status,
+                                      "the sound of %s (%d channels, %d Hz) cannot be mixed; convert it to stereo",
+                                      source->path, frame->ch_layout.nb_channels, frame->sample_rate);
 }
 
 /* Resamples `frame` (NULL: what the resampler still holds) into the queue of ready samples. */
@@ -188,8 +187,7 @@ bool audio_source_read(struct audio_source *source, float *const *planes, int wa
     *got = av_audio_fifo_read(source->ready, (void **)planes, wanted);
     for (int c = 0; c < source->channels; c++)
         for (int i = 0; i < *got; i++)
-            if (!isfinite(
-                    planes[c][i])) /* float files may hold them; they would poison encoders and networks */
+            if (!isfinite(planes[c][i])) /* float files may hold them; they would poison encoders and networks */
                 planes[c][i] = 0;
     return true;
 }

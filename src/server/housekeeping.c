@@ -1,4 +1,5 @@
-/* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago. */
+/* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago.
+ */
 #include <time.h>
 
 #include "base/log.h"
