@@ -6,6 +6,8 @@
 
 char *layout_spec(const char *campaign) { return xasprintf("campaigns/%s/spec.json", campaign); }
 
+char *layout_cancelled(const char *campaign) { return xasprintf("campaigns/%s/cancelled.json", campaign); }
+
 char *layout_plan(const char *campaign) { return xasprintf("campaigns/%s/plan.json", campaign); }
 
 char *layout_speech(const char *campaign, const char *language) {

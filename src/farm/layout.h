@@ -5,6 +5,8 @@
 #include "farm/job.h"
 
 char *layout_spec(const char *campaign);
+/* Written when a campaign is cancelled: what Redis forgets must not come back to life. */
+char *layout_cancelled(const char *campaign);
 char *layout_plan(const char *campaign);
 /* A language's speech as the networks hear it: 16 kHz mono, signed 16 bit, little endian. Created once by the plan job.
  */
