@@ -1,5 +1,5 @@
-/* What the queue asks for, kept in memory: one thread watches the queue, any thread reads. Private to this room but for
- * the scaler's owner. */
+/* What the queue asks for, kept in memory: one thread watches the queue, any thread reads; and what
+ * the rule makes of it. */
 #pragma once
 
 #include "queue/queue.h"
