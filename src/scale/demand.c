@@ -12,7 +12,7 @@
 
 enum {
     LOOK_MS = 1000, /* longest time between two looks; a blocking wait, cut short by any event */
-    CALM_MS = 20,   /* shortest, so that a stream of events costs little; a first job waits no longer */
+    CALM_MS = 20,   /* shortest, so that a stream of events costs little */
     EVENTS = 1000,  /* read at once */
     EVENT_ID_MAX = 48,
 };
@@ -71,20 +71,28 @@ static bool pass_events(struct queue *queue, char last[EVENT_ID_MAX], struct err
     return true;
 }
 
+/* One look, then a wait for the next event, which the next look follows at once: a first job is known as it comes. */
+static bool look_and_wait(struct demand *demand, struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
+    if (!look(demand, queue, err))
+        return false;
+    clock_sleep_ms(clock_system(), CALM_MS);
+    return pass_events(queue, last, err);
+}
+
 static void *watch(void *context) {
     struct demand *demand = context;
     _cleanup_queue_ struct queue *queue = NULL;
     char last[EVENT_ID_MAX] = "0";
     for (bool answering = true; !atomic_load(&demand->stop);) {
         struct error err;
-        bool ok = (queue || (queue = queue_open(&demand->options, &err))) && look(demand, queue, &err) &&
-                  pass_events(queue, last, &err);
+        bool ok = (queue || (queue = queue_open(&demand->options, &err))) && look_and_wait(demand, queue, last, &err);
         if (ok != answering)
             log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "scaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;
-        clock_sleep_ms(clock_system(), ok ? CALM_MS : LOOK_MS);
-        if (!ok)
-            snprintf(last, sizeof last, "0"); /* it may be another Redis, with events of its own */
+        if (ok)
+            continue;
+        snprintf(last, sizeof last, "0"); /* it may be another Redis, with events of its own */
+        clock_sleep_ms(clock_system(), LOOK_MS);
     }
     return NULL;
 }
