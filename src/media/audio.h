@@ -12,8 +12,8 @@ struct audio {
     int64_t count;
 };
 
-/* Decodes the whole file (a minute is 3.8 MB). media.no_audio, media.empty, media.corrupt, media.not_found
- * ... */
+/* Decodes the whole file (a minute is 3.8 MB); all channels are mixed into one. media.not_found, media.empty,
+ * media.invalid, media.no_audio, media.corrupt with the time, media.unsupported. */
 bool audio_read(const char *path, struct audio *out, struct error *err) must_check;
 void audio_free(struct audio *audio);
 #define _cleanup_audio_ _cleanup_(audio_free)

@@ -4,6 +4,7 @@
 #include <libavutil/channel_layout.h>
 #include <libavutil/intreadwrite.h>
 #include <libavutil/opt.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -63,7 +64,7 @@ static bool open_stream(struct audio_source *source, struct error *err) {
     return source->decoder;
 }
 
-static void make_resampler(struct audio_source *source, const AVFrame *frame) {
+static bool make_resampler(struct audio_source *source, const AVFrame *frame, struct error *err) {
     AVChannelLayout from = {0}, to;
     if (frame->ch_layout.order == AV_CHANNEL_ORDER_UNSPEC)
         av_channel_layout_default(&from, frame->ch_layout.nb_channels);
@@ -71,13 +72,16 @@ static void make_resampler(struct audio_source *source, const AVFrame *frame) {
         media_must(NULL);
     av_channel_layout_default(&to, source->channels);
     swr_free(&source->resampler);
-    if (swr_alloc_set_opts2(&source->resampler, &to, AV_SAMPLE_FMT_FLTP, source->rate, &from, frame->format,
-                            frame->sample_rate, 0, NULL) < 0)
-        media_must(NULL);
-    av_opt_set_double(source->resampler, "rematrix_maxval", 1.0, 0); /* mixing down must not clip */
-    if (swr_init(source->resampler) < 0)
-        media_must(NULL);
+    int status = swr_alloc_set_opts2(&source->resampler, &to, AV_SAMPLE_FMT_FLTP, source->rate, &from, frame->format,
+                                     frame->sample_rate, 0, NULL);
+    if (status >= 0) {
+        av_opt_set_double(source->resampler, "rematrix_maxval", 1.0, 0); /* mixing down must not clip */
+        status = swr_init(source->resampler);
+    }
     av_channel_layout_uninit(&from);
+    return status >= 0 || media_error(err, ERR_MEDIA_UNSUPPORTED, status,
+                                      "the sound of %s (%d channels, %d Hz) cannot be mixed; convert it to stereo",
+                                      source->path, frame->ch_layout.nb_channels, frame->sample_rate);
 }
 
 /* Resamples `frame` (NULL: what the resampler still holds) into the queue of ready samples. */
@@ -136,7 +140,8 @@ static bool take(struct audio_source *source, struct error *err) {
     if (memcmp(&shape, &source->shape, sizeof shape) != 0) {
         if (source->resampler && !resample(source, NULL, err))
             return false;
-        make_resampler(source, frame);
+        if (!make_resampler(source, frame, err))
+            return false;
         source->shape = shape;
     }
     source->seconds += (double)frame->nb_samples / frame->sample_rate;
@@ -180,5 +185,9 @@ bool audio_source_read(struct audio_source *source, float *const *planes, int wa
         if (!advance(source, err))
             return false;
     *got = av_audio_fifo_read(source->ready, (void **)planes, wanted);
+    for (int c = 0; c < source->channels; c++)
+        for (int i = 0; i < *got; i++)
+            if (!isfinite(planes[c][i])) /* float files may hold them; they would poison encoders and networks */
+                planes[c][i] = 0;
     return true;
 }

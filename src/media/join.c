@@ -255,6 +255,7 @@ bool video_join_segments(const char *path, const struct video_join *join, struct
     };
     if (join_all(&joiner, path, err))
         return true;
-    unlink(path);
+    if (joiner.format)
+        unlink(path);
     return false;
 }

@@ -32,7 +32,11 @@ struct server {
     size_t idle_count;
     struct pool_counts last_counts[POOL_COUNT]; /* what Redis said last, for pools that it told of */
     bool knows_counts[POOL_COUNT];
+    pthread_t housekeeper;
 };
+
+/* The thread that keeps the queue tidy until the server stops. */
+void *housekeeping_thread(void *server);
 
 /* Connections to Redis: one for each thread that needs one now; a few idle ones are kept. */
 struct queue *server_queue_take(struct server *server, struct error *err) must_check;

@@ -99,8 +99,10 @@ struct server *server_start(const struct server_options *options, struct error *
     struct server *server = server_new(options);
     server->keys = keys_load(options->keys_file, err);
     server->store = server->keys ? store_open(options->store_url, options->store, err) : NULL;
-    if (server->store && server_listen(server, options->address, err))
+    if (server->store && server_listen(server, options->address, err)) {
+        pthread_create(&server->housekeeper, NULL, housekeeping_thread, server);
         return server;
+    }
     server_free(server);
     return NULL;
 }
@@ -125,6 +127,7 @@ static void server_drain(struct server *server) {
 void server_stop(struct server *server) {
     MHD_socket listener = MHD_quiesce_daemon(server->daemon);
     server_drain(server);
+    pthread_join(server->housekeeper, NULL);
     MHD_stop_daemon(server->daemon);
     if (listener != MHD_INVALID_SOCKET)
         close(listener);

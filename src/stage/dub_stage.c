@@ -353,8 +353,11 @@ static bool load_speech(struct dubbing *dubbing, struct error *err) {
         return error_wrap(err, "speech of %s", dubbing->language->language);
     _cleanup_audio_ struct audio audio = {.count = (int64_t)(bytes.length / sizeof(int16_t))};
     audio.samples = xnew_array(float, (size_t)audio.count);
-    for (int64_t i = 0; i < audio.count; i++)
-        audio.samples[i] = (float)((const int16_t *)(const void *)bytes.data)[i] / INT16_MAX;
+    for (int64_t i = 0; i < audio.count; i++) {
+        int16_t sample;
+        memcpy(&sample, bytes.data + (size_t)i * sizeof sample, sizeof sample);
+        audio.samples[i] = (float)sample / INT16_MAX;
+    }
     mel_make(&audio, &dubbing->mel);
     step_stop(dubbing->times, STEP_MEL, started);
     return true;

@@ -1,10 +1,12 @@
 """Commands against a real farm without workers: mela up with its Redis, store and API."""
 import json
 import os
+import pty
 import re
 import stat
+import subprocess
 
-from cli_farm import sha256
+from cli_farm import BUILD, sha256
 
 
 def test_up_writes_address_and_key_and_stops_clean(farm):
@@ -120,3 +122,20 @@ def test_doctor_without_a_farm_or_a_store(mela, tmp_path):
     found = {f["check"]: f["result"] for f in json.loads(done.stdout)}
     assert done.returncode == 1 and found["farm"] == "warn" and found["store"] == "fail"
     assert not [name for name in os.listdir(tmp_path / "home/.local/share/mela") if name.startswith("doctor")]
+
+
+def test_watch_draws_a_bar_a_language_on_a_terminal_and_redraws_in_place(farm):
+    campaign = farm.submit()
+    ours, theirs = pty.openpty()
+    watch = subprocess.Popen([BUILD / "mela", "watch", campaign], cwd=farm.folder, env=farm.environment, stdout=theirs)
+    os.close(theirs)
+    shown = os.read(ours, 65536)
+    while shown.count("waiting for the plan".encode()) < 6:  # three rows, twice
+        shown += os.read(ours, 65536)
+    assert farm("cancel", campaign).returncode == 0
+    assert watch.wait(30) == 7
+    text = shown.decode(errors="ignore")
+    assert "\033[3A" in text
+    for row in ("faces", "hi", "ta"):
+        assert re.search(rf"\033\[K{row} +·+", text), row
+    os.close(ours)

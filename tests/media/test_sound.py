@@ -67,6 +67,25 @@ def test_wav_with_a_length_nobody_knew(tmp_path):
     assert abs(len(samples(path)) - 2 * RATE) <= 20
 
 
+def test_numbers_that_are_none(tmp_path):
+    data = np.full(RATE, 0.25, np.float32)
+    data[5000], data[6000] = np.nan, np.inf
+    write_wav(tmp_path / "nan.wav", data)
+    ours = samples(tmp_path / "nan.wav")
+    assert np.isfinite(ours).all() and ours[4000] == 0.25
+    assert np.isfinite(mel(tmp_path / "nan.wav")).all()
+
+
+def test_eleven_channels(tmp_path):
+    """More channels than any layout names: mixed, or refused with a reason, but no crash."""
+    np.zeros((RATE, 11), np.float32).tofile(tmp_path / "many.raw")
+    ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 11, "-i", tmp_path / "many.raw", tmp_path / "many.wav")
+    try:
+        assert len(samples(tmp_path / "many.wav")) > 0.9 * RATE
+    except ToolError as error:
+        assert error.code == "media.unsupported"
+
+
 # --- an independent mel spectrogram: audio.py of Wav2Lip with librosa 0.7's definitions, in numpy ---
 
 def mel_scale(hz):
