@@ -8,7 +8,7 @@ import pytest
 
 from cli_farm import BUILD, ROOT
 
-COMMANDS = ["up", "serve", "submit", "recover", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
+COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
             "config", "version", "completion"]
 
 
