@@ -17,6 +17,7 @@ const struct route routes[] = {
     {"GET", "/v1/jobs/{*}", ACCESS_VIEWER, BODY_NONE, job_show},
     {"GET", "/v1/dead", ACCESS_VIEWER, BODY_NONE, dead_list},
     {"GET", "/v1/pools", ACCESS_VIEWER, BODY_NONE, pools_list},
+    {"GET", "/v1/pools/{}/desired", ACCESS_VIEWER, BODY_NONE, pool_desired},
     {"GET", "/v1/workers", ACCESS_VIEWER, BODY_NONE, workers_list},
     {"PUT", "/v1/files/{}", ACCESS_PRODUCER, BODY_UPLOAD, file_finish, file_begin, file_take},
     {"HEAD", "/v1/files/{}", ACCESS_VIEWER, BODY_NONE, file_head},

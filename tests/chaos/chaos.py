@@ -15,9 +15,17 @@ BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 TOOL = BUILD / "tests/chaos/chaos_tool"
 
 
+def clock_shifted_by(seconds):
+    """An environment in which a program's clock is off."""
+    environment = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/chaos/shifted_clock.so"), "SHIFT_SECONDS": str(seconds)}
+    shown = subprocess.run(["date", "+%s"], env=environment, capture_output=True, text=True, check=True).stdout
+    assert abs(int(shown) - time.time() - seconds) < 60, "the clock could not be shifted"
+    return environment
+
+
 class Chaos:
     def __init__(self, campaigns, segments, languages, workers, lease_ms=1000, job_ms=10, hurt_every=1.0, restart_every=15.0,
-                 wipes=0, seed=None, say=lambda text: None):
+                 wipes=0, clocks_off_s=0, seed=None, say=lambda text: None):
         self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed")})
         self.random = random.Random(seed)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-chaos-"))
@@ -52,24 +60,29 @@ class Chaos:
     def start_worker(self):
         self.names += 1
         name = f"w{self.names}"
+        shift = self.clocks_off_s * (-1) ** self.names  # one ahead, the next behind
         with open(self.folder / "workers.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
-                [TOOL, "work", self.url, self.store, name, str(self.lease_ms), str(self.job_ms)], stderr=log)
+                [TOOL, "work", self.url, self.store, name, str(self.lease_ms), str(self.job_ms)], stderr=log,
+                env=clock_shifted_by(shift) if shift else None)
 
     # ---- trouble ----
 
-    def hurt_somebody(self):
-        name = self.random.choice([n for n in self.processes if n not in [s for s, _ in self.stopped]])
-        if self.random.random() < 0.5:
-            self.processes[name].kill()
-            self.processes.pop(name).wait()
-            self.start_worker()
-            self.done["killed"] += 1
-        else:
-            self.processes[name].send_signal(signal.SIGSTOP)
-            self.stopped.append((name, time.monotonic() + 2.5 * self.lease_ms / 1000))
-            self.start_worker()
-            self.done["stopped"] += 1
+    def awake(self):
+        return [n for n in self.processes if n not in [s for s, _ in self.stopped]]
+
+    def hurt_two(self):
+        """Kills one worker and stops another past its lease; new ones take their places."""
+        victim = self.random.choice(self.awake())
+        self.processes[victim].kill()
+        self.processes.pop(victim).wait()
+        victim = self.random.choice(self.awake())
+        self.processes[victim].send_signal(signal.SIGSTOP)
+        self.stopped.append((victim, time.monotonic() + 2.5 * self.lease_ms / 1000))
+        self.start_worker()
+        self.start_worker()
+        self.done["killed"] += 1
+        self.done["stopped"] += 1
 
     def wake_stopped(self):
         """They go on where they were, as zombies, and work on as anybody; as many as before are kept."""
@@ -78,7 +91,7 @@ class Chaos:
                 continue
             self.stopped.remove((name, due))
             self.processes[name].send_signal(signal.SIGCONT)
-            extra = self.random.choice([n for n in self.processes if n != name and n not in [s for s, _ in self.stopped]])
+            extra = self.random.choice([n for n in self.awake() if n != name])
             time.sleep(0.05)
             self.processes[extra].kill()
             self.processes.pop(extra).wait()
@@ -126,7 +139,7 @@ class Chaos:
             now = time.monotonic()
             self.wake_stopped()
             if now >= hurt:
-                self.hurt_somebody()
+                self.hurt_two()
                 hurt = now + self.hurt_every
             if now >= restart:
                 self.restart_redis()
