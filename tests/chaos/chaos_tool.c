@@ -158,6 +158,19 @@ static void audit_artifact(struct audit *audit, const char *id, const char *key)
         problem(audit, "it was joined from other dubs than the published ones", id);
 }
 
+/* The claim that published is the last one that was given: a zombie's is an earlier one. What was restored from a
+ * receipt was published before Redis lost it. */
+static void audit_publisher(struct audit *audit, const json_t *job) {
+    const char *artifact = json_get_string(job, "artifact", ""), *worker = json_get_string(job, "worker", "");
+    if (strncmp(worker, "restore-", strlen("restore-")) == 0 ||
+        strcmp(json_get_string(job, "kind", ""), job_kind_name(KIND_PLAN)) == 0)
+        return;
+    _cleanup_free_ char *last = xasprintf("%lld-", (long long)json_get_integer(job, "attempt", 0));
+    const char *name = strrchr(artifact, '/'), *stamp = name ? strchr(name, '.') : NULL;
+    if (!stamp || strncmp(stamp + 1, last, strlen(last)) != 0)
+        problem(audit, "it was not published by its last claim", json_get_string(job, "id", ""));
+}
+
 static void audit_job(struct audit *audit, const json_t *job) {
     const char *id = json_get_string(job, "id", ""), *state = json_get_string(job, "state", "");
     const char *artifact = json_get_string(job, "artifact", "");
@@ -170,6 +183,7 @@ static void audit_job(struct audit *audit, const json_t *job) {
         return;
     }
     audit_artifact(audit, id, artifact);
+    audit_publisher(audit, job);
     _cleanup_free_ char *key = job_id_parse(id, &parsed) ? layout_receipt(&parsed) : xstrdup("");
     _cleanup_json_ json_t *receipt = small_get_json(audit->store, key, &err);
     audit->receipts_missing += !receipt;

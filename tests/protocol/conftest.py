@@ -1,4 +1,3 @@
-import os
 import pathlib
 import shutil
 import subprocess
@@ -6,9 +5,6 @@ import tempfile
 import time
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 
 
 @pytest.fixture(scope="session")

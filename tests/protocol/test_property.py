@@ -2,15 +2,17 @@
 fails. MELA_EXAMPLES: how many sequences (default 150)."""
 import json
 import os
+import pathlib
 import subprocess
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from conftest import BUILD
+
 from oracle import Oracle
 
+BUILD = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("MELA_BUILD", "build")
 IDS, WORKERS = ["a", "b", "c"], ["w1", "w2", "w3", "w4"]
 LANGUAGES, POOLS = [["hi"], ["hi", "ta"]], [["cpu"], ["lipsync"], ["lipsync", "cpu"]]
 LEASES = [1000, 30_000]
