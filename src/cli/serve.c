@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/scale.h"
 #include "cli/service.h"
 #include "server/server.h"
 
@@ -12,11 +13,15 @@ static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config || !require(config, "redis", err) || !require(config, "store", err) || !require(config, "keys", err))
         return false;
+    _cleanup_policies_ struct scale_policies *policies = cli_policies(cli, true, err);
+    if (!policies)
+        return false;
     _cleanup_close_ int signals = service_signals(err);
     struct server_options options = {.address = config_get(config, "listen"),
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
-                                     .keys_file = config_get(config, "keys")};
+                                     .keys_file = config_get(config, "keys"),
+                                     .policies = policies};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     if (!server)
         return false;
