@@ -9,31 +9,22 @@ static void print_options(const struct cli_option *options) {
         printf(" --%s", options->name);
 }
 
-/* Whether the word before the space, if there is one, is that of the command before too. */
-static bool begins_anew(const struct command *const *commands, const struct command *const *command) {
-    size_t length = strcspn((*command)->name, " ");
-    return command == commands || strncmp(command[-1]->name, (*command)->name, length) != 0 ||
-           strcspn(command[-1]->name, " ") != length;
-}
-
-/* Second words of commands such as "scale hold" are offered behind the first one. */
-static void print_names(const struct command *const *commands) {
-    printf("  [ \"$COMP_CWORD\" = 1 ] && names='");
-    for (const struct command *const *command = commands; *command; command++)
-        if (begins_anew(commands, command))
-            printf(" %.*s", (int)strcspn((*command)->name, " "), (*command)->name);
+/* Commands of two words complete a word at a time: the first, then the second. */
+static void print_names(const struct program *program) {
+    printf("  [ \"$COMP_CWORD\" = 1 ] && words='");
+    for (const struct command *const *command = program->commands; *command; command++)
+        printf(" %.*s", (int)strcspn((*command)->name, " "), (*command)->name);
     printf("'\n");
-    for (const struct command *const *command = commands; *command; command++) {
-        const char *second = strchr((*command)->name, ' ');
-        if (second)
-            printf("  [ \"$COMP_CWORD:${COMP_WORDS[1]}\" = 2:%.*s ] && names+='%s'\n", (int)(second - (*command)->name),
-                   (*command)->name, second);
+    for (const struct command *const *command = program->commands; *command; command++) {
+        size_t first = strcspn((*command)->name, " ");
+        if ((*command)->name[first])
+            printf("  [ \"$COMP_CWORD ${COMP_WORDS[1]}\" = '2 %.*s' ] && seconds+=' %s'\n", (int)first,
+                   (*command)->name, (*command)->name + first + 1);
     }
 }
 
 static void print_bash(const struct program *program) {
-    printf(
-        "_mela() {\n  local word=${COMP_WORDS[COMP_CWORD]} words='' names=''\n  case \"${COMP_WORDS[*]:1:2} \" in\n");
+    printf("_mela() {\n  local word=${COMP_WORDS[COMP_CWORD]} words seconds\n  case \"${COMP_WORDS[*]:1:2} \" in\n");
     for (const struct command *const *command = program->commands; *command; command++) {
         printf("  '%s '*) words='", (*command)->name);
         print_options((*command)->options);
@@ -41,10 +32,11 @@ static void print_bash(const struct program *program) {
         printf(" --json --help' ;;\n");
     }
     printf("  esac\n");
-    print_names(program->commands);
+    print_names(program);
     printf("  case $word in\n"
            "  -*) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\") ;;\n"
-           "  *) if [ -n \"$names\" ]; then mapfile -t COMPREPLY < <(compgen -W \"$names\" -- \"$word\")\n"
+           "  *) if [ \"$COMP_CWORD\" = 1 ]; then mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+           "     elif [ -n \"$seconds\" ]; then mapfile -t COMPREPLY < <(compgen -W \"$seconds\" -- \"$word\")\n"
            "     else mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); fi ;;\n"
            "  esac\n}\ncomplete -o filenames -F _mela mela\n");
 }

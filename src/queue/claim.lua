@@ -1,7 +1,7 @@
 -- include: recover
 -- include: held
 -- ARGV: worker, lease ms, how many, pools...
--- Returns {id, attempt, class, id, attempt, class, ...}
+-- Returns {id, stamp, class, id, stamp, class, ...}
 local worker, lease, capacity = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local CLASSES = {'urgent', 'batch'}
 local pools, claimed = {}, {}
@@ -25,10 +25,11 @@ local function take(pool, class)
     local job = load_job(campaign, call('ZRANGE', P .. 'ready:' .. pool .. ':' .. campaign, 0, 0)[1])
     call('HSET', P .. 'counts', pool .. ':' .. class .. ':time', tag)
     call('ZADD', fair, tag + 1, campaign)
-    job.attempt, job.worker = job.attempt + 1, worker
-    move(job, 'leased', now + lease, 'attempt', job.attempt, 'worker', worker, 'claimed', now)
+    stamp_claim(job, worker)
+    job.worker = worker
+    move(job, 'leased', now + lease, 'attempt', job.stamp, 'worker', worker, 'claimed', now)
     emit_job(job)
-    for _, value in ipairs({job.id, job.attempt, class}) do claimed[#claimed + 1] = value end
+    for _, value in ipairs({job.id, job.stamp, class}) do claimed[#claimed + 1] = value end
     return true
 end
 

@@ -1,5 +1,5 @@
 -- include: death
--- ARGV: job, worker, attempt, artifact or "", report, number of totals, (name, amount)...,
+-- ARGV: job, worker, stamp, artifact or "", report, number of totals, (name, amount)...,
 -- (suffix, pool, waits, next)...
 local job, refusal, was = fence(ARGV[1], ARGV[2], ARGV[3])
 -- The same finish again: its reply was lost.

@@ -171,12 +171,13 @@ static bool check_worker(const char *worker, struct error *err) {
                      QUEUE_WORKER_MAX);
 }
 
-/* Reads {id, attempt, class} from a claim's reply. */
+/* Reads {id, stamp, class} from a claim's reply. */
 static bool read_claim(struct redisReply *const *values, struct claim *claim, struct error *err) {
     if (!queue_check_job_id(values[0]->str, &claim->job, err))
         return error_wrap(err, "claimed from the queue");
     job_id_format(&claim->job, claim->job_id);
-    claim->attempt = (int)values[1]->integer;
+    snprintf(claim->stamp, sizeof claim->stamp, "%s", values[1]->str);
+    claim->attempt = (int)strtol(claim->stamp, NULL, 10);
     return campaign_class_parse(values[2]->str, &claim->class) ||
            error_set(err, ERR_INTERNAL, "%s has the unknown class \"%s\"", claim->job_id, values[2]->str);
 }
@@ -264,7 +265,7 @@ static const struct {
 static bool fenced(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
     command_add(arguments, worker);
-    command_add_integer(arguments, claim->attempt);
+    command_add(arguments, claim->stamp);
     return check_worker(worker, err);
 }
 

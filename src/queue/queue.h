@@ -46,6 +46,9 @@ struct claim {
     char job_id[JOB_ID_MAX + 1];
     struct job_id job;
     int attempt;
+    /* "<attempt>-<ten hexadecimal digits>": no other claim of the job has it, also if Redis lost data in between. It
+     * fences the calls below and names the artifact. */
+    char stamp[STAMP_MAX + 1];
     enum campaign_class class;
 };
 

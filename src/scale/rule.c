@@ -99,13 +99,25 @@ static int64_t wanted(const struct scale_rule *rule, const struct scale_load *lo
     return MAX(scale_rule_workers(rule, jobs_of(load)), (int64_t)(load->leased > 0));
 }
 
+static int64_t wanted_together(const struct scale_rule *rule, const struct scale_demand *demand) {
+    struct scale_load open = {0};
+    int64_t held = 0;
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        const struct scale_load *load = &demand->load[class];
+        held += load->held ? load->leased : 0;
+        open.leased += load->held ? 0 : load->leased;
+        open.ready += load->held ? 0 : load->ready + load->delayed;
+    }
+    return held + wanted(rule, &open);
+}
+
 struct scale_answer scale_desired(const struct scale_rule *rule, const struct scale_demand *demand) {
     const struct scale_load *urgent = &demand->load[CLASS_URGENT], *batch = &demand->load[CLASS_BATCH];
     int kept = batch->leased > 0 && rule->max > 1;
     struct scale_answer answer;
     answer.workers[CLASS_URGENT] = (int)MIN(wanted(rule, urgent), (int64_t)rule->max - kept);
     answer.workers[CLASS_BATCH] = (int)MIN(wanted(rule, batch), (int64_t)rule->max - answer.workers[CLASS_URGENT]);
-    answer.total = answer.workers[CLASS_URGENT] + answer.workers[CLASS_BATCH];
+    answer.total = (int)MIN(wanted_together(rule, demand), (int64_t)rule->max);
     return answer;
 }
 

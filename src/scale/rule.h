@@ -44,16 +44,16 @@ struct scale_demand {
 };
 
 struct scale_answer {
-    int workers[CLASS_COUNT];
-    int total;
+    int workers[CLASS_COUNT]; /* when each class has workers of its own */
+    int total;                /* when all workers serve both classes */
 };
 
 /* What the steps alone say about a number of jobs, without the cap. */
 int64_t scale_rule_workers(const struct scale_rule *rule, int64_t jobs);
-/* Workers wanted for each class. Each class asks the rule with its own ready + leased + delayed jobs; a held
- * class asks for one worker a leased job, so that all of them may finish. A class with a lease asks for at
- * least one. The cap is for both: urgent takes first, batch what is left, but one place is kept for batch while
- * it holds a lease (a cap of 1 excepted). */
+/* Workers wanted, of each class by its own ready + leased + delayed jobs, and of both together by their sum. A
+ * held class asks for one worker a leased job, so that all of them may finish. Where there is a lease at least
+ * one is wanted. The cap is for both classes: urgent takes first, batch what is left, but one place is kept for
+ * batch while it holds a lease (a cap of 1 excepted). */
 struct scale_answer scale_desired(const struct scale_rule *rule, const struct scale_demand *demand);
 /* Why: one sentence about a class. Caller frees. */
 char *scale_explain(const struct scale_rule *rule, const struct scale_demand *demand, enum campaign_class class);

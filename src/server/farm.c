@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 
+#include "scale/demand.h"
 #include "scale/scale.h"
+#include "server/guard.h"
 #include "server/reply.h"
 #include "server/route.h"
 
@@ -107,6 +109,45 @@ bool pool_resume(struct request *request, struct error *err) {
            (policies ? scale_resume(policies, queue, pool, class, clock_wall_ms(clock_system()), err)
                      : queue_hold(queue, pool, class, HOLD_BY_HAND, 0, err)) &&
            reply_json(request, MHD_HTTP_OK, pool_describe(request->server, queue, pool, err));
+}
+
+/* The counts of a pool; while Redis does not answer the last ones that it gave, if it ever did. */
+static bool counts_or_last(struct request *request, enum pool pool, struct pool_counts *counts, bool *stale,
+                           struct error *err) {
+    struct server *server = request->server;
+    struct queue *queue = request_queue(request, err);
+    *stale = !queue || !queue_pool_counts(queue, pool, SCALE_COOL_DOWN_MS, counts, err);
+    pthread_mutex_lock(&server->lock);
+    if (!*stale) {
+        server->last_counts[pool] = *counts;
+        server->knows_counts[pool] = true;
+    }
+    *counts = server->last_counts[pool];
+    bool known = server->knows_counts[pool];
+    pthread_mutex_unlock(&server->lock);
+    return known;
+}
+
+/* For KEDA's metrics-api trigger, and for people: what the scaler says over gRPC. */
+bool pool_desired(struct request *request, struct error *err) {
+    enum pool pool;
+    enum campaign_class class;
+    struct pool_counts counts;
+    bool stale;
+    _cleanup_free_ char *wanted = NULL;
+    if (!pool_parse(request->arguments[0], &pool))
+        return error_set(err, ERR_API_NOT_FOUND, "there is no pool \"%s\"; see /v1/pools", request->arguments[0]);
+    if (!guard_parameter(request->query, "class", &wanted, err))
+        return false;
+    if (wanted && !campaign_class_parse(wanted, &class))
+        return error_set(err, ERR_API_BAD_REQUEST, "\"%s\" is no class: ask for urgent, batch or neither", wanted);
+    if (!counts_or_last(request, pool, &counts, &stale, err))
+        return false;
+    return reply_json(
+        request, MHD_HTTP_OK,
+        json_pack("{s:s, s:s?, s:i, s:b}", "pool", pool_name(pool), "class", wanted, "desired",
+                  demand_desired(server_rule(request->server, pool), &counts, wanted ? (int)class : DEMAND_ALL),
+                  "stale", stale));
 }
 
 bool workers_list(struct request *request, struct error *err) {

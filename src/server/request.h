@@ -33,6 +33,8 @@ struct server {
     int running;           /* requests begun and not completed */
     struct queue *idle[IDLE_QUEUES];
     size_t idle_count;
+    struct pool_counts last_counts[POOL_COUNT]; /* what Redis said last, for pools that it told of */
+    bool knows_counts[POOL_COUNT];
     pthread_t housekeeper;
 };
 

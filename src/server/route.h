@@ -44,6 +44,7 @@ HANDLER(job_show);        /* farm.c */
 HANDLER(job_retry);
 HANDLER(dead_list);
 HANDLER(pools_list);
+HANDLER(pool_desired);
 HANDLER(pool_hold);
 HANDLER(pool_resume);
 HANDLER(workers_list);

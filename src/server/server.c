@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <netdb.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "scale/hold.h"
@@ -47,35 +47,8 @@ const struct scale_rule *server_rule(const struct server *server, enum pool pool
 /* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
 static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
 
-/* Splits "127.0.0.1:8080" or "[::1]:8080". */
-static bool address_split(const char *address, char host[64], const char **port) {
-    const char *colon = strrchr(address, ':');
-    if (!colon)
-        return false;
-    bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    size_t length = (size_t)(colon - address) - (bracketed ? 2 : 0);
-    if (length == 0 || length >= 64 || colon[1] == '\0')
-        return false;
-    memcpy(host, address + bracketed, length);
-    host[length] = '\0';
-    *port = colon + 1;
-    return true;
-}
-
-static struct addrinfo *address_resolve(const char *address, struct error *err) {
-    char host[64];
-    const char *port;
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (address_split(address, host, &port) && getaddrinfo(host, port, &hints, &found) == 0)
-        return found;
-    error_set(err, ERR_CONFIG_INVALID, "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080",
-              address);
-    return NULL;
-}
-
 static bool server_listen(struct server *server, const char *address, struct error *err) {
-    struct addrinfo *where = address_resolve(address, err);
+    _cleanup_address_ struct addrinfo *where = address_resolve(address, err);
     if (!where)
         return false;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO | MHD_USE_ITC |
@@ -86,7 +59,6 @@ static bool server_listen(struct server *server, const char *address, struct err
         leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)server->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
-    freeaddrinfo(where);
     if (!server->daemon)
         return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
     return true;

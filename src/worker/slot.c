@@ -185,7 +185,7 @@ static void run_job(struct slot *slot) {
                       .language = claim->job.language[0] ? claim->job.language : NULL,
                       .stage = job_kind_name(claim->job.kind),
                       .attempt = claim->attempt};
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->attempt);
+    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
     _cleanup_stage_result_ struct stage_result result = {0};
     struct error err = {0};
     log_write(&log, LOG_INFO, "claimed");

@@ -59,7 +59,7 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))
         return;
     struct claim now;
-    bool same = slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && now.attempt == claim.attempt;
+    bool same = slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && strcmp(now.stamp, claim.stamp) == 0;
     if (same && (err.code == ERR_QUEUE_STALE || err.code == ERR_CANCELLED))
         slot_stop(slot, err.code == ERR_CANCELLED ? STOP_CANCELLED : STOP_LOST);
 }

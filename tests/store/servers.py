@@ -11,7 +11,7 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-S3RVER = ROOT / ".deps/s3rver/node_modules/.bin/s3rver"
+S3RVER = ROOT / ".deps/s3rver/node_modules/s3rver/bin/s3rver.js"
 
 
 def free_port():
@@ -69,7 +69,7 @@ def start_s3rver(directory):
     port = free_port()
     data = directory / "s3rver"
     data.mkdir()
-    command = [str(S3RVER), "-d", str(data), "-a", "127.0.0.1", "-p", str(port)]
+    command = ["node", str(S3RVER), "-d", str(data), "-a", "127.0.0.1", "-p", str(port)]
     for bucket in Server.buckets:
         command += ["--configure-bucket", bucket]
     return Server("s3rver", (command, port), {}, ("S3RVER", "S3RVER"),

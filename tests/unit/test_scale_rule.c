@@ -68,6 +68,17 @@ static void urgent_goes_first(void **state) {
     assert_int_equal(answer.total, 20);
 }
 
+/* One deployment for both classes goes by the sum of their jobs. */
+static void both_classes_together_ask_the_rule_once(void **state) {
+    struct scale_demand demand = {{{.ready = 3}, {.ready = 3}}};
+    struct scale_answer answer = scale_desired(&scale_rule_default, &demand);
+    assert_int_equal(answer.workers[CLASS_URGENT], 2);
+    assert_int_equal(answer.workers[CLASS_BATCH], 2);
+    assert_int_equal(answer.total, 2);
+    demand.load[CLASS_BATCH] = (struct scale_load){.ready = 30, .leased = 4, .held = true};
+    assert_int_equal(scale_desired(&scale_rule_default, &demand).total, 2 + 4);
+}
+
 static void a_held_class_keeps_a_worker_for_each_lease(void **state) {
     struct scale_demand demand = batch_of(50, 3, 1);
     demand.load[CLASS_BATCH].held = true;
@@ -177,6 +188,7 @@ int main(void) {
         cmocka_unit_test(leases_and_delayed_jobs_count),
         cmocka_unit_test(monotone),
         cmocka_unit_test(urgent_goes_first),
+        cmocka_unit_test(both_classes_together_ask_the_rule_once),
         cmocka_unit_test(a_held_class_keeps_a_worker_for_each_lease),
         cmocka_unit_test(bounds_hold_for_every_rule),
         cmocka_unit_test(a_rule_of_farm_json_is_read),

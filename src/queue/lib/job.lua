@@ -51,7 +51,8 @@ local function load_job(campaign, suffix)
     local key = P .. 'job:' .. id
     local f = call('HMGET', key, 'state', 'attempt', 'worker', 'seq', 'pool', 'next', 'waits')
     if not f[1] then return nil end
-    return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], attempt = tonumber(f[2] or 0),
+    return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = f[2] or '',
+        attempt = tonumber((f[2] or '0'):match('^%d+')),
         worker = f[3] or '', seq = f[4], pool = f[5], next = f[6] or nil, waits = tonumber(f[7] or 0)}
 end
 
@@ -132,10 +133,17 @@ local function create(campaign, suffix, pool, seq, waits, next, ended_by)
     enter(job, ended_by and 'cancelled' or waits > 0 and 'waiting' or 'ready', 0, unpack(fields))
 end
 
--- The job if `worker` holds its lease by this attempt; else nil, why not, and the job if it exists.
-local function fence(id, worker, attempt)
+-- A claim's stamp, "<attempt>-<ten digits>", is what the record's field `attempt` holds. The digits tell it from the claim
+-- of the same attempt that a Redis which has lost its data since may have given before.
+local function stamp_claim(job, worker)
+    job.attempt = job.attempt + 1
+    job.stamp = job.attempt .. '-' .. redis.sha1hex(clock[1] .. ' ' .. clock[2] .. ' ' .. job.id .. ' ' .. worker):sub(1, 10)
+end
+
+-- The job if `worker` holds its lease by the claim of this stamp; else nil, why not, and the job if it exists.
+local function fence(id, worker, stamp)
     local job = load_job_id(id)
-    if not job or job.worker ~= worker or job.attempt ~= tonumber(attempt) then return nil, 'queue.stale', nil end
+    if not job or job.worker ~= worker or job.stamp ~= stamp then return nil, 'queue.stale', nil end
     if job.state == 'leased' then return job end
     return nil, job.state == 'cancelled' and 'cancelled' or 'queue.stale', job
 end
