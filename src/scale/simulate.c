@@ -85,7 +85,7 @@ struct play {
     struct samples wait[CLASS_COUNT], makespan[CLASS_COUNT];
     uint64_t chance; /* of machines */
     bool looking;    /* an EVENT_LOOK is due */
-    int bucket;
+    int bucket[2];   /* the last one of each timeline that was noted */
 };
 
 static void add_sample(struct samples *samples, double value) {
@@ -557,22 +557,40 @@ static void happen(struct play *play, uint64_t value) {
         look(play);
 }
 
-/* The timeline's parts are of the scenario's days; what comes later widens the last one. */
-static void note(struct play *play, double until_s) {
+/* The whole timeline is of the scenario's days; what comes later widens its last part. */
+static void note_in(struct play *play, int which, double until_s) {
+    struct sim_timeline *timeline = &play->out->timelines[which];
     const struct pool_state *pool = &play->pools[POOL_LIPSYNC];
-    int now = (int)MIN(until_s / play->length_s * SIM_BUCKETS, (double)SIM_BUCKETS - 1);
-    int ready = pool->ready[CLASS_URGENT] + pool->ready[CLASS_BATCH];
-    int busy = pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH];
-    for (;; play->bucket++) {
-        struct sim_bucket *bucket = &play->out->timeline[play->bucket];
-        bucket->ready = MAX(bucket->ready, ready);
+    double part = (timeline->to_s - timeline->from_s) / SIM_BUCKETS;
+    if (until_s < timeline->from_s || (which == SIM_BUSIEST_DAY && play->now >= timeline->to_s))
+        return;
+    int last = (int)MIN((until_s - timeline->from_s) / part, (double)SIM_BUCKETS - 1);
+    for (int i = play->bucket[which]; i <= last; i++) {
+        struct sim_bucket *bucket = &timeline->buckets[i];
+        bucket->ready = MAX(bucket->ready, pool->ready[CLASS_URGENT] + pool->ready[CLASS_BATCH]);
         bucket->workers = MAX(bucket->workers, pool->alive);
-        bucket->busy = MAX(bucket->busy, busy);
+        bucket->busy = MAX(bucket->busy, pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH]);
         bucket->held = bucket->held || pool->held[CLASS_BATCH];
-        if (play->bucket >= now)
-            break;
     }
-    play->out->most_workers = MAX(play->out->most_workers, pool->alive);
+    play->bucket[which] = last;
+}
+
+/* Things are as they are until then. */
+static void note(struct play *play, double until_s) {
+    note_in(play, SIM_WHOLE, until_s);
+    note_in(play, SIM_BUSIEST_DAY, until_s);
+    play->out->most_workers = MAX(play->out->most_workers, play->pools[POOL_LIPSYNC].alive);
+}
+
+static double busiest_day_s(const struct scenario *scenario) {
+    _cleanup_free_ double *jobs = xnew_array(double, 367);
+    int busiest = 0;
+    for (size_t i = 0; i < scenario->campaign_count; i++) {
+        int day = (int)MIN(scenario->campaigns[i].at_s / DAY, 366.0);
+        jobs[day] += count_jobs(&scenario->campaigns[i]);
+        busiest = jobs[day] > jobs[busiest] ? day : busiest;
+    }
+    return (double)busiest * DAY;
 }
 
 static bool is_over(const struct play *play, double next_s) {
@@ -657,10 +675,14 @@ static void play_free(struct play *play) {
 }
 
 void simulate(const struct scenario *scenario, enum sim_policy policy, struct simulation *out) {
+    double busiest_s = busiest_day_s(scenario), length_s = scenario->days * DAY;
     *out = (struct simulation){.policy = policy};
+    out->timelines[SIM_WHOLE].to_s = length_s;
+    out->timelines[SIM_BUSIEST_DAY].from_s = busiest_s;
+    out->timelines[SIM_BUSIEST_DAY].to_s = busiest_s + DAY;
     _cleanup_(play_free) struct play play = {.scenario = scenario,
                                              .out = out,
-                                             .length_s = scenario->days * DAY,
+                                             .length_s = length_s,
                                              .chance = ~scenario->seed,
                                              .campaigns =
                                                  xnew_array(struct campaign_state, scenario->campaign_count + 1),

@@ -29,6 +29,12 @@ struct sim_bucket {
     bool held; /* batch, at its beginning */
 };
 
+enum { SIM_WHOLE, SIM_BUSIEST_DAY };
+struct sim_timeline {
+    double from_s, to_s;
+    struct sim_bucket buckets[SIM_BUCKETS]; /* equal parts */
+};
+
 struct simulation {
     enum sim_policy policy;
     double end_s;                                  /* of the time that was played */
@@ -41,7 +47,7 @@ struct simulation {
     size_t interruptions, released;                /* spot notices; jobs they sent back */
     size_t workers;                                /* started */
     int most_workers;                              /* of pool lipsync at once */
-    struct sim_bucket timeline[SIM_BUCKETS];       /* equal parts of end_s */
+    struct sim_timeline timelines[2];              /* of the whole, and of the day in which most work comes */
 };
 
 /* Result in *out. */

@@ -59,10 +59,11 @@ static json_t *seconds_to_json(const struct simulation *simulation) {
     return object;
 }
 
-static json_t *timeline_to_json(const struct simulation *simulation) {
+/* [workers, busy, ready] of each part. */
+static json_t *timeline_to_json(const struct sim_timeline *timeline) {
     json_t *list = json_array();
     for (int i = 0; i < SIM_BUCKETS; i++) {
-        const struct sim_bucket *bucket = &simulation->timeline[i];
+        const struct sim_bucket *bucket = &timeline->buckets[i];
         json_array_append_new(list, json_pack("[i,i,i]", bucket->workers, bucket->busy, bucket->ready));
     }
     return list;
@@ -76,7 +77,7 @@ json_t *simulation_to_json(const struct simulation *s) {
                      (json_int_t)s->unfinished, "missed_deadlines", (json_int_t)s->missed, "interruptions",
                      (json_int_t)s->interruptions, "jobs_sent_back", (json_int_t)s->released, "seconds_lost",
                      tenths(s->lost_s), "workers_started", (json_int_t)s->workers, "most_workers", s->most_workers,
-                     "hours", tenths(s->end_s / 3600), "timeline", timeline_to_json(s));
+                     "hours", tenths(s->end_s / 3600), "timeline", timeline_to_json(&s->timelines[SIM_WHOLE]));
 }
 
 /* ---- HTML ---- */
@@ -185,96 +186,104 @@ static void add_costs(struct buffer *out, const struct simulation *simulations, 
     buffer_append_text(out, "</svg>");
 }
 
-enum { CHART_LEFT = 44, CHART_RIGHT = 50, CHART_TOP = 8, CHART_HEIGHT = 120, CHART_FOOT = 20 };
+/* Two strips: workers above, jobs that wait below. */
+enum { CHART_LEFT = 44, CHART_RIGHT = 10, WORKERS_TOP = 6, WORKERS_HEIGHT = 90, QUEUE_TOP = 106, QUEUE_HEIGHT = 60 };
+enum { CHART_BOTTOM = QUEUE_TOP + QUEUE_HEIGHT, CHART_HEIGHT = CHART_BOTTOM + 22 };
 
 static double bucket_x(double bucket) { return CHART_LEFT + bucket * (WIDTH - CHART_LEFT - CHART_RIGHT) / SIM_BUCKETS; }
 
-static double chart_y(double value, double most) { return CHART_TOP + CHART_HEIGHT * (1 - value / most); }
-
-/* A step line, or the area below it; `member` is the offset of an int in struct sim_bucket. */
-static void add_steps(struct buffer *out, const struct simulation *s, size_t member, double most, bool area,
-                      const char *style) {
-    buffer_appendf(out, "<path style=\"%s\" d=\"M%.1f %.1f", style, bucket_x(0), chart_y(0, most));
+/* The area below a step line; `member` is the offset of an int in struct sim_bucket. */
+static void add_area(struct buffer *out, const struct sim_timeline *timeline, size_t member, double bottom,
+                     double height, const char *style) {
     double before = 0;
+    buffer_appendf(out, "<path style=\"%s\" d=\"M%.1f %.1f", style, bucket_x(0), bottom);
     for (int i = 0; i < SIM_BUCKETS; i++) {
-        double value = *(const int *)((const char *)&s->timeline[i] + member);
+        double value = *(const int *)(const void *)((const char *)&timeline->buckets[i] + member);
         if (value != before)
-            buffer_appendf(out, "H%.1fV%.1f", bucket_x(i), chart_y(value, most));
+            buffer_appendf(out, "H%.1fV%.1f", bucket_x(i), bottom - value * height);
         before = value;
     }
-    buffer_appendf(out, "H%.1f", bucket_x(SIM_BUCKETS));
-    if (area)
-        buffer_appendf(out, "V%.1fZ", chart_y(0, most));
-    buffer_append_text(out, "\"/>");
+    buffer_appendf(out, "H%.1fV%.1fZ\"/>", bucket_x(SIM_BUCKETS), bottom);
 }
 
-static void add_nights(struct buffer *out, const struct simulation *s) {
+static void add_nights(struct buffer *out, const struct sim_timeline *timeline) {
     for (int i = 0, first; i < SIM_BUCKETS; i++) {
-        if (!s->timeline[i].held)
+        if (!timeline->buckets[i].held)
             continue;
-        for (first = i; i + 1 < SIM_BUCKETS && s->timeline[i + 1].held;)
+        for (first = i; i + 1 < SIM_BUCKETS && timeline->buckets[i + 1].held;)
             i++;
         buffer_appendf(out, "<rect class=night x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", bucket_x(first),
-                       CHART_TOP, bucket_x(i + 1) - bucket_x(first), CHART_HEIGHT);
+                       WORKERS_TOP, bucket_x(i + 1) - bucket_x(first), CHART_BOTTOM - WORKERS_TOP);
     }
 }
 
-static void add_days(struct buffer *out, const struct simulation *s, int64_t start_ms) {
-    double days = s->end_s / 86400;
-    int step = (int)MAX(ceil(days / 10), 1);
-    for (int day = 0; day < days; day += step) {
-        time_t time = (time_t)(start_ms / 1000 + 43200) + day * (time_t)86400;
-        struct tm tm;
+/* Ticks count from the scenario's start, so they are at its own midnights and hours. */
+static void add_ticks(struct buffer *out, const struct sim_timeline *timeline, int64_t start_ms) {
+    double length = timeline->to_s - timeline->from_s;
+    bool hours = length <= 2 * 86400;
+    double step = hours ? 3 * 3600 : 86400 * MAX(ceil(length / 86400 / 10), 1);
+    for (double at = 0; at < length; at += step) {
+        double x = bucket_x(at / length * SIM_BUCKETS);
         char text[16] = "";
-        if (gmtime_r(&time, &tm))
+        time_t time = (time_t)(start_ms / 1000 + 43200 + (int64_t)(timeline->from_s + at));
+        struct tm tm;
+        if (hours)
+            snprintf(text, sizeof text, "%02.0f:00", fmod((timeline->from_s + at) / 3600, 24));
+        else if (gmtime_r(&time, &tm))
             strftime(text, sizeof text, "%d %b", &tm);
-        double x = bucket_x(day / days * SIM_BUCKETS);
         buffer_appendf(
             out, "<line class=grid x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/><text x=\"%.1f\" y=\"%d\">%s</text>", x,
-            x, CHART_TOP, CHART_TOP + CHART_HEIGHT, x, CHART_TOP + CHART_HEIGHT + 15, text);
+            x, WORKERS_TOP, CHART_BOTTOM, x, CHART_BOTTOM + 16, text);
     }
 }
 
-static void add_axis(struct buffer *out, double most_workers, double most_ready) {
-    for (int i = 0; i <= 1; i++)
-        buffer_appendf(out,
-                       "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.0f</text><text x=\"%d\" y=\"%.1f\" "
-                       "style=\"fill:#d1603d\">%.0f</text>",
-                       CHART_LEFT - 6, chart_y(i, 1) + 5, i * most_workers, WIDTH - CHART_RIGHT + 6, chart_y(i, 1) + 5,
-                       i * most_ready);
+static void add_scale(struct buffer *out, double top, double bottom, double most) {
+    buffer_appendf(out,
+                   "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.0f</text><text x=\"%d\" y=\"%.1f\" "
+                   "text-anchor=\"end\">0</text><line class=grid x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>",
+                   CHART_LEFT - 6, top + 10, most, CHART_LEFT - 6, bottom, CHART_LEFT, WIDTH - CHART_RIGHT, bottom,
+                   bottom);
 }
 
-static void add_timeline(struct buffer *out, const struct simulation *s, int64_t start_ms, double most_workers,
-                         double most_ready) {
-    buffer_appendf(out, "<h2>%s</h2><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"workers and queue under %s\">",
-                   sim_policy_name(s->policy), WIDTH, CHART_TOP + CHART_HEIGHT + CHART_FOOT,
-                   sim_policy_name(s->policy));
-    add_nights(out, s);
-    add_days(out, s, start_ms);
-    add_steps(out, s, offsetof(struct sim_bucket, workers), most_workers, true, "fill:#3b6fd4;fill-opacity:.25");
-    add_steps(out, s, offsetof(struct sim_bucket, busy), most_workers, true, "fill:#3b6fd4");
-    add_steps(out, s, offsetof(struct sim_bucket, ready), most_ready, false,
-              "fill:none;stroke:#d1603d;stroke-width:1.3");
-    add_axis(out, most_workers, most_ready);
+struct extent {
+    double workers, ready;
+};
+
+static void add_timeline(struct buffer *out, const struct simulation *s, int which, int64_t start_ms,
+                         struct extent most) {
+    const struct sim_timeline *timeline = &s->timelines[which];
+    double workers = WORKERS_HEIGHT / most.workers, ready = QUEUE_HEIGHT / most.ready;
+    int workers_bottom = WORKERS_TOP + WORKERS_HEIGHT;
+    buffer_appendf(out, "<h3>%s</h3><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"workers and queue under %s\">",
+                   sim_policy_name(s->policy), WIDTH, CHART_HEIGHT, sim_policy_name(s->policy));
+    add_nights(out, timeline);
+    add_ticks(out, timeline, start_ms);
+    add_area(out, timeline, offsetof(struct sim_bucket, workers), workers_bottom, workers, "fill:#9db9ee");
+    add_area(out, timeline, offsetof(struct sim_bucket, busy), workers_bottom, workers, "fill:#2c5cc0");
+    add_area(out, timeline, offsetof(struct sim_bucket, ready), CHART_BOTTOM, ready, "fill:#d9805f");
+    add_scale(out, WORKERS_TOP, workers_bottom, most.workers);
+    add_scale(out, QUEUE_TOP, CHART_BOTTOM, most.ready);
     buffer_append_text(out, "</svg>");
 }
 
 static void add_timelines(struct buffer *out, const struct scenario *scenario, const struct simulation *simulations,
-                          size_t count) {
-    double most_workers = 1, most_ready = 1;
+                          size_t count, int which) {
+    struct extent most = {1, 1};
     for (size_t i = 0; i < count; i++)
         for (int bucket = 0; bucket < SIM_BUCKETS; bucket++) {
-            most_workers = MAX(most_workers, simulations[i].timeline[bucket].workers);
-            most_ready = MAX(most_ready, simulations[i].timeline[bucket].ready);
+            most.workers = MAX(most.workers, simulations[i].timelines[which].buckets[bucket].workers);
+            most.ready = MAX(most.ready, simulations[i].timelines[which].buckets[bucket].ready);
         }
-    buffer_append_text(out, "<h2>Pool lipsync over time</h2><p>Workers (left)");
-    add_key(out, "#3b6fd4", "busy");
-    add_key(out, "#cedbf4", "booting or idle");
-    add_key(out, "#d1603d", "jobs that wait (right)");
+    buffer_appendf(
+        out, "<h2>Pool lipsync, %s</h2><p>Above workers:", which == SIM_WHOLE ? "the whole time" : "the busiest day");
+    add_key(out, "#2c5cc0", "busy");
+    add_key(out, "#9db9ee", "booting or idle");
+    buffer_append_text(out, "; below");
+    add_key(out, "#d9805f", "jobs that wait");
     add_key(out, "var(--night)", "batch is held");
     buffer_append_text(out, "</p>");
     for (size_t i = 0; i < count; i++)
-        add_timeline(out, &simulations[i], scenario->start_ms, most_workers, most_ready);
+        add_timeline(out, &simulations[i], which, scenario->start_ms, most);
 }
 
 char *simulation_to_html(const struct scenario *scenario, const struct simulation *simulations, size_t count) {
@@ -291,7 +300,8 @@ char *simulation_to_html(const struct scenario *scenario, const struct simulatio
     buffer_append_text(&out, "</p>");
     add_table(&out, simulations, count);
     add_costs(&out, simulations, count);
-    add_timelines(&out, scenario, simulations, count);
+    add_timelines(&out, scenario, simulations, count, SIM_BUSIEST_DAY);
+    add_timelines(&out, scenario, simulations, count, SIM_WHOLE);
     buffer_append_text(&out, "</html>\n");
     return buffer_steal(&out);
 }
