@@ -19,21 +19,22 @@ static void one_cap_holds_over_both_classes(void **state) {
         for (int batch = 0; batch <= 60; batch++)
             for (int leased = 0; leased <= MIN(batch, 1); leased++) {
                 struct pool_counts counts = counts_of(urgent, batch, leased);
-                int first = demand_desired(&counts, CLASS_URGENT), rest = demand_desired(&counts, CLASS_BATCH);
+                int first = demand_desired(&scale_rule_default, &counts, CLASS_URGENT),
+                    rest = demand_desired(&scale_rule_default, &counts, CLASS_BATCH);
                 assert_in_range(first + rest, 0, SCALE_CAP);
                 assert_int_equal(first > 0, urgent > 0);
                 assert_true(rest > 0 || !leased);
-                assert_int_equal(demand_desired(&counts, DEMAND_ALL) > 0, urgent + batch > 0);
+                assert_int_equal(demand_desired(&scale_rule_default, &counts, DEMAND_ALL) > 0, urgent + batch > 0);
             }
 }
 
 static void urgent_goes_first(void **state) {
     struct pool_counts counts = counts_of(40, 40, 0);
-    assert_int_equal(demand_desired(&counts, CLASS_URGENT), SCALE_CAP);
-    assert_int_equal(demand_desired(&counts, CLASS_BATCH), 0);
+    assert_int_equal(demand_desired(&scale_rule_default, &counts, CLASS_URGENT), SCALE_CAP);
+    assert_int_equal(demand_desired(&scale_rule_default, &counts, CLASS_BATCH), 0);
     counts = counts_of(40, 40, 3);
-    assert_int_equal(demand_desired(&counts, CLASS_URGENT), SCALE_CAP - 1);
-    assert_int_equal(demand_desired(&counts, CLASS_BATCH), 1);
+    assert_int_equal(demand_desired(&scale_rule_default, &counts, CLASS_URGENT), SCALE_CAP - 1);
+    assert_int_equal(demand_desired(&scale_rule_default, &counts, CLASS_BATCH), 1);
 }
 
 static void assert_written(struct buffer *out, const char *bytes, size_t length) {
