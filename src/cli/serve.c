@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/scale.h"
 #include "cli/service.h"
 #include "scale/keda.h"
 #include "server/server.h"
@@ -10,12 +11,13 @@ static bool require(const struct config *config, const char *name, struct error 
 }
 
 /* KEDA's side, only when it is asked for. */
-static bool start_scaler(const struct cli *cli, const struct queue_options *queue, struct keda **keda,
-                         struct error *err) {
+static bool start_scaler(const struct cli *cli, const struct queue_options *queue,
+                         const struct scale_policies *policies, struct keda **keda, struct error *err) {
     struct keda_options options = {.address = cli_value(cli, "scaler-listen"),
                                    .certificate = cli_value(cli, "scaler-cert"),
                                    .key = cli_value(cli, "scaler-key"),
                                    .ca = cli_value(cli, "scaler-ca"),
+                                   .policies = policies,
                                    .queue = *queue};
     if (!options.address)
         return true;
@@ -30,14 +32,18 @@ static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config || !require(config, "redis", err) || !require(config, "store", err) || !require(config, "keys", err))
         return false;
+    _cleanup_policies_ struct scale_policies *policies = cli_policies(cli, true, err);
+    if (!policies)
+        return false;
     _cleanup_close_ int signals = service_signals(err);
     struct server_options options = {.address = config_get(config, "listen"),
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
-                                     .keys_file = config_get(config, "keys")};
+                                     .keys_file = config_get(config, "keys"),
+                                     .policies = policies};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     _cleanup_keda_ struct keda *keda = NULL;
-    if (!server || !start_scaler(cli, &options.queue, &keda, err))
+    if (!server || !start_scaler(cli, &options.queue, policies, &keda, err))
         return false;
     log_write(NULL, LOG_INFO, "the API answers on port %d", server_port(server));
     service_wait(signals);

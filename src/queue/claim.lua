@@ -1,4 +1,5 @@
 -- include: recover
+-- include: held
 -- ARGV: worker, lease ms, how many, pools...
 -- Returns {id, stamp, class, id, stamp, class, ...}
 local worker, lease, capacity = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -16,6 +17,7 @@ local first = #pools > 1 and call('HINCRBY', P .. 'counts', 'turn', 1) or 0
 
 -- The next job of a pool and class: the campaign with the least start tag, its oldest job.
 local function take(pool, class)
+    if held_until(pool, class) > 0 then return false end
     local fair = P .. 'fair:' .. pool .. ':' .. class
     local head = call('ZRANGE', fair, 0, 0, 'WITHSCORES')
     if not head[1] then return false end

@@ -372,6 +372,19 @@ bool queue_worker_gone(struct queue *queue, const char *worker, struct error *er
     return queue_status_script(queue, &script_gone, &arguments, true, worker, err);
 }
 
+bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, enum hold hold, int64_t until_ms,
+                struct error *err) {
+    const int64_t never = INT64_C(1) << 52; /* exact in Lua's numbers */
+    int64_t until = CLAMP(until_ms, 0, never);
+    _cleanup_command_ struct command arguments = {0};
+    _cleanup_free_ char *field =
+        xasprintf("%s:%s%s", pool_name(pool), campaign_class_name(class), hold == HOLD_CALENDAR ? "" : ":hand");
+    command_add(&arguments, pool_name(pool));
+    command_add(&arguments, field);
+    command_add_integer(&arguments, hold == RUN_BY_HAND ? -until : until);
+    return queue_status_script(queue, &script_hold, &arguments, true, field, err);
+}
+
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     command_add_integer(&arguments, keep_ms);

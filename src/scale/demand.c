@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "scale/rule.h"
 
 enum {
     LOOK_MS = 1000, /* longest time between two looks; a blocking wait, cut short by any event */
@@ -31,7 +30,7 @@ struct demand {
 static bool same(const struct pool_counts *a, const struct pool_counts *b) {
     for (int class = 0; class < CLASS_COUNT; class ++)
         if (a->ready[class] != b->ready[class] || a->leased[class] != b->leased[class] ||
-            a->delayed[class] != b->delayed[class])
+            a->delayed[class] != b->delayed[class] || a->held_until_ms[class] != b->held_until_ms[class])
             return false;
     return true;
 }
@@ -140,16 +139,8 @@ void demand_notify(struct demand *demand, int descriptor) {
     pthread_mutex_unlock(&demand->lock);
 }
 
-static struct scale_demand of_class(const struct pool_counts *counts, int class) {
-    return (struct scale_demand){counts->ready[class], counts->leased[class], counts->delayed[class]};
-}
-
-int demand_desired(const struct pool_counts *counts, int class) {
-    struct scale_demand urgent = of_class(counts, CLASS_URGENT), batch = of_class(counts, CLASS_BATCH);
-    struct scale_demand both = {urgent.ready + batch.ready, urgent.leased + batch.leased,
-                                urgent.delayed + batch.delayed};
-    if (class == DEMAND_ALL)
-        return scale_desired(&both, SCALE_CAP);
-    int first = scale_desired(&urgent, SCALE_CAP - (batch.leased > 0));
-    return class == CLASS_URGENT ? first : scale_desired(&batch, SCALE_CAP - first);
+int demand_desired(const struct scale_rule *rule, const struct pool_counts *counts, int class) {
+    struct scale_demand demand = scale_demand_of(counts);
+    struct scale_answer answer = scale_desired(rule, &demand);
+    return class == DEMAND_ALL ? answer.total : answer.workers[class];
 }

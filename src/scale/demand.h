@@ -2,7 +2,7 @@
  * the rule makes of it. */
 #pragma once
 
-#include "queue/queue.h"
+#include "scale/policy.h"
 
 struct demand;
 
@@ -18,6 +18,5 @@ bool demand_get(struct demand *demand, enum pool pool, struct pool_counts *out);
 void demand_notify(struct demand *demand, int descriptor);
 
 enum { DEMAND_ALL = -1 };
-/* Workers wanted for one class of a pool, or for both (DEMAND_ALL). One cap holds for both: urgent takes first, but
- * leaves one to a batch that holds leases; batch gets the rest. */
-int demand_desired(const struct pool_counts *counts, int class);
+/* Workers wanted for one class of a pool, or by one deployment that serves both (DEMAND_ALL); see scale_desired(). */
+int demand_desired(const struct scale_rule *rule, const struct pool_counts *counts, int class);

@@ -43,7 +43,8 @@ struct grpc_method {
 
 struct grpc_options {
     const char *address;                /* "0.0.0.0:7421" */
-    const char *certificate, *key, *ca; /* PEM files; NULL: plain text; with `ca` clients must show a certificate */
+    const char *certificate, *key, *ca; /* PEM files; NULL: plain text; with `ca` clients must show a certificate;
+                                         * read again for a new connection when they changed */
     const struct grpc_method *methods;  /* ended by a NULL path */
     void *context;
 };

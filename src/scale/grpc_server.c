@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -39,7 +40,9 @@ struct connection {
 struct grpc_server {
     const struct grpc_method *methods;
     void *context;
+    struct grpc_options files; /* certificate, key and ca: the server's own strings */
     SSL_CTX *tls;
+    int64_t tls_stamp; /* of the files that `tls` was made from */
     int listener, poll, wake, all_streams, connection_count;
     struct connection *connections;
     pthread_t thread;
@@ -168,6 +171,83 @@ static bool tick(struct connection *connection, int64_t now) {
     return !connection->pinged_ms || now - connection->pinged_ms < GRPC_REQUEST_MS;
 }
 
+/* ---- TLS ---- */
+
+static int choose_protocol(SSL *tls, const unsigned char **out, unsigned char *length, const unsigned char *offered,
+                           unsigned offered_length, void *context) {
+    static const unsigned char h2[] = "\x02h2";
+    bool agreed = SSL_select_next_proto((unsigned char **)(uintptr_t)out, length, h2, 3, offered, offered_length) ==
+                  OPENSSL_NPN_NEGOTIATED;
+    return agreed ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static bool tls_failed(const char *what, const char *path, struct error *err) {
+    char reason[256];
+    ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
+    return error_set(err, ERR_CONFIG_INVALID, "the scaler's %s %s cannot be used: %s", what, path, reason);
+}
+
+/* A number that changes when one of the files does. */
+static int64_t tls_stamp(const struct grpc_options *files) {
+    const char *const paths[] = {files->certificate, files->key, files->ca};
+    int64_t stamp = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
+        struct stat info;
+        if (paths[i] && stat(paths[i], &info) == 0)
+            stamp = stamp * 31 + info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec + (int64_t)info.st_ino;
+    }
+    return stamp;
+}
+
+static bool tls_load(SSL_CTX *tls, const struct grpc_options *files, struct error *err) {
+    SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+    SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_alpn_select_cb(tls, choose_protocol, NULL);
+    if (SSL_CTX_use_certificate_chain_file(tls, files->certificate) != 1)
+        return tls_failed("certificate", files->certificate, err);
+    if (SSL_CTX_use_PrivateKey_file(tls, files->key, SSL_FILETYPE_PEM) != 1)
+        return tls_failed("key", files->key, err);
+    if (!files->ca)
+        return true;
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return SSL_CTX_load_verify_locations(tls, files->ca, NULL) == 1 ||
+           tls_failed("certificate authority", files->ca, err);
+}
+
+DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
+
+/* Reads the files; connections that stand keep what they have. */
+static bool tls_open(struct grpc_server *server, struct error *err) {
+    const struct grpc_options *files = &server->files;
+    if (!files->certificate && !files->key && !files->ca)
+        return true;
+    if (!files->certificate || !files->key)
+        return error_set(err, ERR_CONFIG_INVALID, "TLS for the scaler needs a certificate and its key");
+    ERR_clear_error();
+    int64_t stamp = tls_stamp(files);
+    _cleanup_(SSL_CTX_free_cleanup) SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    if (!tls)
+        return tls_failed("certificate", files->certificate, err);
+    if (!tls_load(tls, files, err))
+        return false;
+    SSL_CTX_free(server->tls);
+    server->tls = steal(tls);
+    server->tls_stamp = stamp;
+    return true;
+}
+
+/* Certificates are renewed while we run; a half-written pair is tried again at the next connection. */
+static void tls_renew(struct grpc_server *server) {
+    struct error err;
+    if (!server->tls || tls_stamp(&server->files) == server->tls_stamp)
+        return;
+    if (tls_open(server, &err))
+        log_write(NULL, LOG_INFO, "scaler: the certificate was renewed");
+    else
+        log_write(NULL, LOG_WARN, "%s; the old one stays", err.message);
+}
+
 /* ---- the loop ---- */
 
 static void turn(struct grpc_server *server, struct connection *connection, bool readable) {
@@ -215,12 +295,15 @@ static void add_connection(struct grpc_server *server, int descriptor) {
 /* A connection too many is closed at once: its client goes to another replica or comes again. */
 static void accept_one(struct grpc_server *server) {
     int descriptor = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (descriptor >= 0 && server->connection_count < GRPC_CONNECTIONS_MAX)
+    bool taken = descriptor >= 0 && server->connection_count < GRPC_CONNECTIONS_MAX;
+    if (taken) {
+        tls_renew(server);
         add_connection(server, descriptor);
-    else if (descriptor >= 0)
+    } else if (descriptor >= 0) {
         close(descriptor);
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         clock_sleep_ms(clock_system(), 50); /* it stays readable */
+    }
 }
 
 static void every_connection(struct grpc_server *server, void (*act)(struct grpc_session *session)) {
@@ -280,42 +363,6 @@ static void *loop(void *context) {
 
 /* ---- start and stop ---- */
 
-static int choose_protocol(SSL *tls, const unsigned char **out, unsigned char *length, const unsigned char *offered,
-                           unsigned offered_length, void *context) {
-    static const unsigned char h2[] = "\x02h2";
-    bool agreed = SSL_select_next_proto((unsigned char **)(uintptr_t)out, length, h2, 3, offered, offered_length) ==
-                  OPENSSL_NPN_NEGOTIATED;
-    return agreed ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-static bool tls_failed(const char *what, const char *path, struct error *err) {
-    char reason[256];
-    ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
-    return error_set(err, ERR_CONFIG_INVALID, "the scaler's %s %s cannot be used: %s", what, path, reason);
-}
-
-static bool tls_open(struct grpc_server *server, const struct grpc_options *options, struct error *err) {
-    if (!options->certificate && !options->key && !options->ca)
-        return true;
-    if (!options->certificate || !options->key)
-        return error_set(err, ERR_CONFIG_INVALID, "TLS for the scaler needs a certificate and its key");
-    if (!(server->tls = SSL_CTX_new(TLS_server_method())))
-        return tls_failed("certificate", options->certificate, err);
-    SSL_CTX_set_min_proto_version(server->tls, TLS1_2_VERSION);
-    SSL_CTX_set_options(server->tls, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_mode(server->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_alpn_select_cb(server->tls, choose_protocol, NULL);
-    if (SSL_CTX_use_certificate_chain_file(server->tls, options->certificate) != 1)
-        return tls_failed("certificate", options->certificate, err);
-    if (SSL_CTX_use_PrivateKey_file(server->tls, options->key, SSL_FILETYPE_PEM) != 1)
-        return tls_failed("key", options->key, err);
-    if (!options->ca)
-        return true;
-    SSL_CTX_set_verify(server->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    return SSL_CTX_load_verify_locations(server->tls, options->ca, NULL) == 1 ||
-           tls_failed("certificate authority", options->ca, err);
-}
-
 static bool watch_own(struct grpc_server *server, int *descriptor) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = descriptor};
     return *descriptor >= 0 && epoll_ctl(server->poll, EPOLL_CTL_ADD, *descriptor, &event) == 0;
@@ -343,13 +390,16 @@ static void server_free(struct grpc_server *server) {
     cleanup_close_descriptor(&server->poll);
     cleanup_close_descriptor(&server->wake);
     SSL_CTX_free(server->tls);
+    free((char *)server->files.certificate);
+    free((char *)server->files.key);
+    free((char *)server->files.ca);
     free(server);
 }
 
 static bool start(struct grpc_server *server, const struct grpc_options *options, struct error *err) {
     server->poll = epoll_create1(EPOLL_CLOEXEC);
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!tls_open(server, options, err) || !listen_on(server, options->address, err))
+    if (!tls_open(server, err) || !listen_on(server, options->address, err))
         return false;
     bool watched = watch_own(server, &server->listener) && watch_own(server, &server->wake);
     int failed = watched ? pthread_create(&server->thread, NULL, loop, server) : errno;
@@ -360,6 +410,8 @@ struct grpc_server *grpc_start(const struct grpc_options *options, struct error 
     struct grpc_server *server = xnew(struct grpc_server);
     *server = (struct grpc_server){
         .methods = options->methods, .context = options->context, .listener = -1, .poll = -1, .wake = -1};
+    server->files = (struct grpc_options){
+        .certificate = xstrdup(options->certificate), .key = xstrdup(options->key), .ca = xstrdup(options->ca)};
     if (start(server, options, err))
         return server;
     server_free(server);

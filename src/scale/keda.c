@@ -10,6 +10,7 @@
 struct keda {
     char *farm;
     struct demand *demand;
+    const struct scale_policies *policies;
     struct grpc_server *server;
 };
 
@@ -50,7 +51,8 @@ static enum grpc_status read_desired(const struct keda *keda, const struct targe
         error_set(err, ERR_QUEUE_UNAVAILABLE, "Redis has not answered yet");
         return GRPC_UNAVAILABLE;
     }
-    *desired = demand_desired(&counts, target->class);
+    const struct scale_rule *rule = keda->policies ? &keda->policies->pools[target->pool].rule : &scale_rule_default;
+    *desired = demand_desired(rule, &counts, target->class);
     return GRPC_OK;
 }
 
@@ -132,6 +134,7 @@ struct keda *keda_start(const struct keda_options *options, struct error *err) {
                                         .ca = options->ca,
                                         .methods = methods,
                                         .context = keda};
+    keda->policies = options->policies;
     keda->farm = xstrdup(options->queue.farm ? options->queue.farm : "mela");
     if ((keda->demand = demand_start(&options->queue, err)) && (keda->server = grpc_start(&server, err))) {
         demand_notify(keda->demand, grpc_wake(keda->server));

@@ -2,12 +2,13 @@
  * docs/keda.md tells what to write into a ScaledObject. */
 #pragma once
 
-#include "queue/queue.h"
+#include "scale/policy.h"
 
 struct keda_options {
-    const char *address;                /* "0.0.0.0:7421" */
-    const char *certificate, *key, *ca; /* PEM files; NULL: plain text; with `ca` clients must show a certificate */
-    struct queue_options queue;         /* its farm is what a ScaledObject calls "namespace" */
+    const char *address;                   /* "0.0.0.0:7421" */
+    const char *certificate, *key, *ca;    /* PEM files; NULL: plain text; with `ca` clients must show a certificate */
+    const struct scale_policies *policies; /* borrowed; NULL: the default rule */
+    struct queue_options queue;            /* its farm is what a ScaledObject calls "namespace" */
 };
 
 struct keda;

@@ -18,6 +18,8 @@ const struct route routes[] = {
     {"GET", "/v1/dead", ACCESS_VIEWER, BODY_NONE, dead_list},
     {"GET", "/v1/pools", ACCESS_VIEWER, BODY_NONE, pools_list},
     {"GET", "/v1/pools/{}/desired", ACCESS_VIEWER, BODY_NONE, pool_desired},
+    {"POST", "/v1/pools/{}/hold", ACCESS_ADMIN, BODY_SPEC, pool_hold},
+    {"POST", "/v1/pools/{}/resume", ACCESS_ADMIN, BODY_SPEC, pool_resume},
     {"GET", "/v1/workers", ACCESS_VIEWER, BODY_NONE, workers_list},
     {"PUT", "/v1/files/{}", ACCESS_PRODUCER, BODY_UPLOAD, file_finish, file_begin, file_take},
     {"HEAD", "/v1/files/{}", ACCESS_VIEWER, BODY_NONE, file_head},

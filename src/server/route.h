@@ -45,6 +45,8 @@ HANDLER(job_retry);
 HANDLER(dead_list);
 HANDLER(pools_list);
 HANDLER(pool_desired);
+HANDLER(pool_hold);
+HANDLER(pool_resume);
 HANDLER(workers_list);
 HANDLER(health_show);
 HANDLER(ready_show);

@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "scale/hold.h"
 #include "server/metrics.h"
 #include "server/request.h"
 
@@ -39,6 +40,10 @@ void server_queue_give(struct server *server, struct queue *queue) {
         queue_close(queue);
 }
 
+const struct scale_rule *server_rule(const struct server *server, enum pool pool) {
+    return server->policies ? &server->policies->pools[pool].rule : &scale_rule_default;
+}
+
 /* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
 static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
 
@@ -60,6 +65,8 @@ static bool server_listen(struct server *server, const char *address, struct err
 }
 
 static void server_free(struct server *server) {
+    if (server->holds)
+        hold_keeper_stop(server->holds);
     for (size_t i = 0; i < server->idle_count; i++)
         queue_close(server->idle[i]);
     if (server->store)
@@ -82,6 +89,7 @@ static struct server *server_new(const struct server_options *options) {
     server->queue = options->queue;
     server->queue.url = server->redis_url;
     server->queue.farm = server->farm;
+    server->policies = options->policies;
     server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
     server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     pthread_condattr_t monotonic;
@@ -101,6 +109,8 @@ struct server *server_start(const struct server_options *options, struct error *
     server->store = server->keys ? store_open(options->store_url, options->store, err) : NULL;
     if (server->store && server_listen(server, options->address, err)) {
         pthread_create(&server->housekeeper, NULL, housekeeping_thread, server);
+        if (server->policies)
+            server->holds = hold_keeper_start(&server->queue, server->policies, clock_system());
         return server;
     }
     server_free(server);

@@ -42,6 +42,7 @@ class Production:
                  "Redis")
 
     def start(self):
+        (self.folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
         self.start_redis()
         farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
         self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")

@@ -113,6 +113,10 @@ class Client:
         self.channel.close()
 
 
+# Batch is held at night by default; these tests run at any hour.
+DAY_AND_NIGHT = {"pools": {pool: {"quiet_hours": None} for pool in ("cpu", "lipsync")}}
+
+
 class Scaler:
     """mela serve with a scaler, and a Redis of its own on a socket."""
 
@@ -136,6 +140,7 @@ class Scaler:
         (self.folder / "redis.sock").unlink(missing_ok=True)
 
     def start(self, *options):
+        (self.folder / "farm.json").write_text(json.dumps(DAY_AND_NIGHT))
         command = [BUILD / "mela", "serve", "--redis", f"unix://{self.folder}/redis.sock", "--store", f"file://{self.folder}/store",
                    "--keys", self.folder / "keys.json", "--listen", "127.0.0.1:0", "--scaler-listen", "127.0.0.1:0", *options]
         with open(self.log, "wb") as log:

@@ -92,6 +92,29 @@ def test_nothing_but_h2_is_agreed_on(make_scaler, certificates):
     wait_for(lambda: answers(scaler.client(credentials=credentials(certificates))), "an answer without a certificate")
 
 
+def test_a_renewed_certificate_is_taken(make_scaler, certificates):
+    mine = make_scaler.folder
+    for name in ("server.pem", "server.key", "authority.pem", "authority.key"):
+        (mine / name).write_bytes((certificates / name).read_bytes())
+    scaler = make_scaler.start(*options(mine))
+    before = served(scaler.port)
+    (mine / "server.key").write_bytes(b"half a pair")
+    assert served(scaler.port) == before
+    scaler.logged("the old one stays")
+    make_certificate(mine, "server", "authority")
+    assert served(scaler.port) != before
+    wait_for(lambda: answers(scaler.client(credentials=credentials(mine))), "an answer")
+
+
+def served(port):
+    """The certificate that the scaler shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw, context.wrap_socket(raw) as tls:
+        return tls.getpeercert(binary_form=True)
+
+
 @pytest.mark.parametrize("arguments, word", [(["--scaler-key", "server.key"], "needs a certificate"), (["--scaler-cert", "none.pem", "--scaler-key", "server.key"], "none.pem"),
                                              (["--scaler-cert", "server.pem", "--scaler-key", "keda.key"], "keda.key"),
                                              (["--scaler-cert", "server.pem", "--scaler-key", "server.key", "--scaler-ca", "server.key"], "authority")])
