@@ -314,8 +314,10 @@ struct grpc_session *grpc_session_new(const struct grpc_method *methods, void *c
 }
 
 void grpc_session_free(struct grpc_session *session) {
-    while (session->streams)
-        stream_free(session->streams);
+    for (struct stream *next, *stream = session->streams; stream; stream = next) {
+        next = stream->next;
+        stream_free(stream);
+    }
     nghttp2_session_del(session->http);
     free(session);
 }

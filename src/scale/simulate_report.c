@@ -1,6 +1,7 @@
 #include "scale/simulate.h"
 
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/buffer.h"
@@ -198,7 +199,8 @@ static void add_area(struct buffer *out, const struct sim_timeline *timeline, si
     double before = 0;
     buffer_appendf(out, "<path style=\"%s\" d=\"M%.1f %.1f", style, bucket_x(0), bottom);
     for (int i = 0; i < SIM_BUCKETS; i++) {
-        double value = *(const int *)(const void *)((const char *)&timeline->buckets[i] + member);
+        int value;
+        memcpy(&value, (const char *)&timeline->buckets[i] + member, sizeof value);
         if (value != before)
             buffer_appendf(out, "H%.1fV%.1f", bucket_x(i), bottom - value * height);
         before = value;
@@ -222,7 +224,9 @@ static void add_ticks(struct buffer *out, const struct sim_timeline *timeline, i
     double length = timeline->to_s - timeline->from_s;
     bool hours = length <= 2 * 86400;
     double step = hours ? 3 * 3600 : 86400 * MAX(ceil(length / 86400 / 10), 1);
-    for (double at = 0; at < length; at += step) {
+    int count = (int)ceil(length / step);
+    for (int i = 0; i < count; i++) {
+        double at = i * step;
         double x = bucket_x(at / length * SIM_BUCKETS);
         char text[16] = "";
         time_t time = (time_t)(start_ms / 1000 + 43200 + (int64_t)(timeline->from_s + at));

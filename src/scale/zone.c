@@ -163,9 +163,9 @@ struct block {
 static bool read_block(const uint8_t *bytes, size_t length, int time_size, struct block *out) {
     if (length < HEADER || memcmp(bytes, "TZif", 4) != 0)
         return false;
-    uint64_t *counts[] = {&out->isut, &out->isstd, &out->leaps, &out->times, &out->types, &out->chars};
-    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++)
-        *counts[i] = big32(bytes + 20 + 4 * i);
+    const uint8_t *counts = bytes + 20;
+    *out = (struct block){big32(counts),      big32(counts + 4),  big32(counts + 8),
+                          big32(counts + 12), big32(counts + 16), big32(counts + 20)};
     uint64_t time = (uint64_t)time_size;
     out->size = out->times * (time + 1) + out->types * TYPE_SIZE + out->chars + out->leaps * (time + 4) + out->isstd +
                 out->isut;

@@ -91,7 +91,7 @@ static int64_t ecc_errors(struct nvml *nvml, int type) {
 }
 
 static void read_rows(struct nvml *nvml, struct nvml_state *state) {
-    unsigned corrected, uncorrected, pending, failed;
+    unsigned corrected = 0, uncorrected = 0, pending = 0, failed = 0;
     int retiring = 0;
     if (CALL(nvml, "nvmlDeviceGetRemappedRows", NULL, (nvml_handle, unsigned *, unsigned *, unsigned *, unsigned *),
              nvml->device, &corrected, &uncorrected, &pending, &failed) == 0) {
@@ -109,8 +109,8 @@ static void read_text(struct nvml *nvml, const char *function, char *out, unsign
 }
 
 void nvml_read(struct nvml *nvml, struct nvml_state *state) {
-    struct nvml_memory memory;
-    unsigned temperature;
+    struct nvml_memory memory = {0};
+    unsigned temperature = 0;
     *state = (struct nvml_state){.memory_total = NVML_UNKNOWN,
                                  .memory_free = NVML_UNKNOWN,
                                  .remap_failed = NVML_UNKNOWN,
