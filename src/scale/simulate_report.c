@@ -1,7 +1,6 @@
 #include "scale/simulate.h"
 
 #include <math.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/buffer.h"
@@ -193,14 +192,17 @@ enum { CHART_BOTTOM = QUEUE_TOP + QUEUE_HEIGHT, CHART_HEIGHT = CHART_BOTTOM + 22
 
 static double bucket_x(double bucket) { return CHART_LEFT + bucket * (WIDTH - CHART_LEFT - CHART_RIGHT) / SIM_BUCKETS; }
 
-/* The area below a step line; `member` is the offset of an int in struct sim_bucket. */
-static void add_area(struct buffer *out, const struct sim_timeline *timeline, size_t member, double bottom,
-                     double height, const char *style) {
+static int workers_of(const struct sim_bucket *bucket) { return bucket->workers; }
+static int busy_of(const struct sim_bucket *bucket) { return bucket->busy; }
+static int ready_of(const struct sim_bucket *bucket) { return bucket->ready; }
+
+/* The area below a step line. */
+static void add_area(struct buffer *out, const struct sim_timeline *timeline,
+                     int (*member_of)(const struct sim_bucket *), double bottom, double height, const char *style) {
     double before = 0;
     buffer_appendf(out, "<path style=\"%s\" d=\"M%.1f %.1f", style, bucket_x(0), bottom);
     for (int i = 0; i < SIM_BUCKETS; i++) {
-        int value;
-        memcpy(&value, (const char *)&timeline->buckets[i] + member, sizeof value);
+        double value = member_of(&timeline->buckets[i]);
         if (value != before)
             buffer_appendf(out, "H%.1fV%.1f", bucket_x(i), bottom - value * height);
         before = value;
@@ -224,9 +226,8 @@ static void add_ticks(struct buffer *out, const struct sim_timeline *timeline, i
     double length = timeline->to_s - timeline->from_s;
     bool hours = length <= 2 * 86400;
     double step = hours ? 3 * 3600 : 86400 * MAX(ceil(length / 86400 / 10), 1);
-    int count = (int)ceil(length / step);
-    for (int i = 0; i < count; i++) {
-        double at = i * step;
+    for (int tick = 0; tick * step < length; tick++) {
+        double at = tick * step;
         double x = bucket_x(at / length * SIM_BUCKETS);
         char text[16] = "";
         time_t time = (time_t)(start_ms / 1000 + 43200 + (int64_t)(timeline->from_s + at));
@@ -262,9 +263,9 @@ static void add_timeline(struct buffer *out, const struct simulation *s, int whi
                    sim_policy_name(s->policy), WIDTH, CHART_HEIGHT, sim_policy_name(s->policy));
     add_nights(out, timeline);
     add_ticks(out, timeline, start_ms);
-    add_area(out, timeline, offsetof(struct sim_bucket, workers), workers_bottom, workers, "fill:#9db9ee");
-    add_area(out, timeline, offsetof(struct sim_bucket, busy), workers_bottom, workers, "fill:#2c5cc0");
-    add_area(out, timeline, offsetof(struct sim_bucket, ready), CHART_BOTTOM, ready, "fill:#d9805f");
+    add_area(out, timeline, workers_of, workers_bottom, workers, "fill:#9db9ee");
+    add_area(out, timeline, busy_of, workers_bottom, workers, "fill:#2c5cc0");
+    add_area(out, timeline, ready_of, CHART_BOTTOM, ready, "fill:#d9805f");
     add_scale(out, WORKERS_TOP, workers_bottom, most.workers);
     add_scale(out, QUEUE_TOP, CHART_BOTTOM, most.ready);
     buffer_append_text(out, "</svg>");

@@ -200,7 +200,7 @@ static bool read_footer(struct zone *zone, const uint8_t *bytes, size_t length) 
 
 struct zone *zone_parse(const void *bytes, size_t length, struct error *err) {
     const uint8_t *at = bytes;
-    struct block block;
+    struct block block = {0};
     _cleanup_zone_ struct zone *zone = xnew(struct zone);
     bool good = read_block(at, length, 4, &block) && at[4] >= '2';
     if (good) {
