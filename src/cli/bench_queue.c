@@ -1,0 +1,598 @@
+/* mela bench queue: what the queue does in a second, on a Redis of its own, beside what that Redis can do at best: a
+ * bare script that makes the writes of one finish and one claim and checks nothing. */
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/commands.h"
+#include "queue/local_redis.h"
+#include "queue/queue.h"
+
+enum {
+    CAMPAIGN_JOBS = 1000, /* dubs of one campaign */
+    LEASE_MS = 600000,
+    BATCH = 8,
+    LATENCY_SAMPLES = 1000,
+    COST_SAMPLES = 2000,
+    JOBS_A_SECOND = 60000, /* more than any drain can take away */
+};
+
+static const int worker_counts[] = {1, 8, 32, 100};
+static const enum pool pools[] = {POOL_LIPSYNC, POOL_CPU};
+
+/* About 200 bytes of JSON, as a dub reports. */
+static json_t *make_report(void) {
+    return json_pack("{s:i,s:i,s:i,s:i,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:s}", "frames", 240, "bytes", 1843200, "width",
+                     1920, "height", 1080, "steps_ms", "fetch", 41, "decode", 812, "mel", 3, "lips", 2213, "blend", 640,
+                     "encode", 1534, "upload", 77, "model", "lips-basic@0123456789abcdef");
+}
+
+struct bench {
+    struct local_redis *redis;
+    struct queue *queue;
+    json_t *report;
+    int campaigns; /* made so far */
+    double seconds;
+};
+
+static double now_s(void) { return (double)clock_monotonic_ns(clock_system()) / 1e9; }
+
+static struct queue *open_queue(const struct bench *bench, struct error *err) {
+    struct queue_options options = {.url = local_redis_url(bench->redis), .timeout_ms = 60000};
+    return queue_open(&options, err);
+}
+
+static struct claim_options claim_options(const char *worker) {
+    return (struct claim_options){.worker = worker, .pools = pools, .pool_count = 2, .lease_ms = LEASE_MS};
+}
+
+/* A reply of the server to words separated by spaces; the caller frees it. */
+static redisReply *ask(const struct bench *bench, const char *command, struct error *err) {
+    redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
+    redisReply *reply = context && !context->err ? redisCommand(context, command) : NULL;
+    if (context)
+        redisFree(context);
+    if (!reply)
+        error_set(err, ERR_QUEUE_UNAVAILABLE, "the benchmark's Redis does not answer");
+    return reply;
+}
+
+/* A number from INFO, e.g. "used_memory:"; -1 when there is none. */
+static double info_number(const struct bench *bench, const char *section, const char *name, struct error *err) {
+    _cleanup_free_ char *command = xasprintf("INFO %s", section);
+    redisReply *reply = ask(bench, command, err);
+    const char *found = reply ? strstr(reply->str, name) : NULL;
+    double value = found ? strtod(found + strlen(name), NULL) : -1;
+    if (reply)
+        freeReplyObject(reply);
+    return value;
+}
+
+static bool empty_redis(struct bench *bench, struct error *err) {
+    redisReply *reply = ask(bench, "FLUSHALL SYNC", err);
+    if (reply)
+        freeReplyObject(reply);
+    return reply != NULL;
+}
+
+/* ---- adding ---- */
+
+static bool submit_one(struct queue *queue, const char *id, struct error *err) {
+    static char language[] = "hi", name[] = "Benchmark";
+    struct dub dub = {.language = language};
+    struct campaign campaign = {
+        .id = (char *)(uintptr_t)id, .name = name, .class = CLASS_BATCH, .dubs = &dub, .dub_count = 1};
+    bool created;
+    return queue_submit(queue, &campaign, "0000000000000000000000000000000000000000000000000000000000000000", &created,
+                        err);
+}
+
+/* Claims one job and finishes it with these children. */
+static bool run_one(struct bench *bench, const char *campaign, const struct job_spec *children, size_t count,
+                    double *seconds, struct error *err) {
+    struct claim_options options = claim_options("setup");
+    struct job_result result = {.artifact = "", .report = bench->report, .children = children, .child_count = count};
+    struct claim claim;
+    size_t claimed;
+    do { /* joins of drained campaigns may be first in line */
+        if (!queue_claim(bench->queue, &(struct claim_options){"setup", &pools[1], 1, LEASE_MS}, &claim, 1, &claimed,
+                         err) ||
+            (claimed == 0 && !error_set(err, ERR_INTERNAL, "the plan of %s is not ready", campaign)))
+            return false;
+        bool plan = claim.job.kind == KIND_PLAN;
+        result.child_count = plan ? count : 0;
+        double start = now_s();
+        if (!queue_finish(bench->queue, options.worker, &claim, &result, err))
+            return false;
+        *seconds += plan ? now_s() - start : 0;
+    } while (claim.job.kind != KIND_PLAN);
+    return true;
+}
+
+/* Makes campaigns of CAMPAIGN_JOBS ready dubs, each with its join waiting, until `jobs` are there; `*seconds` is the
+ * time that bringing the dubs into being took. */
+static bool fill(struct bench *bench, int64_t jobs, double *seconds, struct error *err) {
+    _cleanup_free_ struct job_spec *children = xnew_array(struct job_spec, CAMPAIGN_JOBS + 1);
+    *seconds = 0;
+    for (int64_t made = 0; made < jobs; made += CAMPAIGN_JOBS) {
+        struct job_id id = {.kind = KIND_JOIN, .language = "hi"};
+        snprintf(id.campaign, sizeof id.campaign, "a-short-film-%09d", bench->campaigns++);
+        job_id_format(&id, children[CAMPAIGN_JOBS].id);
+        children[CAMPAIGN_JOBS].waits_for = CAMPAIGN_JOBS;
+        id.kind = KIND_DUB;
+        for (id.index = 0; id.index < CAMPAIGN_JOBS; id.index++) {
+            job_id_format(&id, children[id.index].id);
+            memcpy(children[id.index].next, children[CAMPAIGN_JOBS].id, sizeof children->next);
+        }
+        if (!submit_one(bench->queue, id.campaign, err) ||
+            !run_one(bench, id.campaign, children, CAMPAIGN_JOBS + 1, seconds, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- many workers ---- */
+
+enum mode { MODE_SUBMIT, MODE_SEPARATE, MODE_BATCH, MODE_BARE, MODE_COUNT };
+
+struct crew {
+    struct bench *bench;
+    enum mode mode;
+    pthread_barrier_t start;
+    double until;         /* set by the crew's leader */
+    atomic_int next_bare; /* number of the next job of the bare script */
+    atomic_long done;
+    const char *bare_sha1;
+};
+
+struct member {
+    struct crew *crew;
+    pthread_t thread;
+    char name[16];
+    bool ok;
+    struct error err;
+};
+
+static bool still(const struct member *member) { return now_s() < member->crew->until; }
+
+static bool submit_all(struct member *member, struct queue *queue, struct error *err) {
+    for (int i = 0; still(member); i++) {
+        _cleanup_free_ char *id = xasprintf("single-%s-%d-%d", member->name, member->crew->bench->campaigns, i);
+        if (!submit_one(queue, id, err))
+            return false;
+        atomic_fetch_add(&member->crew->done, 1);
+    }
+    return true;
+}
+
+static bool finish_claim(struct member *member, struct queue *queue, const struct claim *claim, struct error *err) {
+    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->attempt);
+    struct job_result result = {.artifact = artifact, .report = member->crew->bench->report};
+    atomic_fetch_add(&member->crew->done, 1);
+    return queue_finish(queue, member->name, claim, &result, err);
+}
+
+static bool drain_separately(struct member *member, struct queue *queue, size_t capacity, struct error *err) {
+    struct claim_options options = claim_options(member->name);
+    struct claim claims[BATCH];
+    size_t count = 1;
+    while (still(member) && count > 0) {
+        if (!queue_claim(queue, &options, claims, capacity, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            if (!finish_claim(member, queue, &claims[i], err))
+                return false;
+    }
+    return true;
+}
+
+/* ---- the limit: the same writes, and nothing else ---- */
+
+/* As many jobs as fill() makes, in the same form. ARGV: campaign, number of jobs. */
+static const char bare_fill[] =
+    "local P, campaign = '{bare}:', ARGV[1] "
+    "for i = 0, ARGV[2] - 1 do local suffix = string.format('hi/dub/%04d', i) "
+    "redis.call('HSET', P .. 'job:' .. campaign .. '/' .. suffix, 'state', 'ready', 'seq', i, 'pool', 'lipsync', "
+    "'created', 1700000000000, 'next', 'hi/join') "
+    "redis.call('ZADD', P .. 'ready:lipsync:' .. campaign, i, suffix) end "
+    "redis.call('HSET', P .. 'job:' .. campaign .. '/hi/join', 'state', 'waiting', 'waits', ARGV[2])";
+
+/* What finish_claim.lua writes for one dub, call by call, with every key and value made by the client. */
+static const char bare_step[] =
+    "local call, A = redis.call, ARGV "
+    "call('HSET', A[1], A[2], A[3]) " /* artifacts */
+    "call('HSET', A[4], A[2], A[5]) " /* reports */
+    "call('ZREM', A[6], A[7]) "       /* leases */
+    "call('HSET', A[8], 'state', 'done', 'finished', A[9]) "
+    "call('XADD', A[10], 'MAXLEN', '~', 1000, '*', 'type', 'job', 'data', A[11]) "
+    "call('HINCRBY', A[12], 'waits', -1) "
+    "call('ZREM', A[13], A[14]) "        /* ready */
+    "call('ZADD', A[15], A[16], A[17]) " /* fair */
+    "call('ZADD', A[6], A[18], A[19]) "
+    "call('HSET', A[20], 'state', 'leased', 'attempt', 1, 'worker', A[21], 'claimed', A[9]) "
+    "call('XADD', A[10], 'MAXLEN', '~', 1000, '*', 'type', 'job', 'data', A[22]) "
+    "call('HINCRBY', A[23], 'n:done', 1) call('HINCRBY', A[23], 'n:ready', -1) "
+    "call('HINCRBY', A[24], 'lipsync:batch:ready', -1) call('ZADD', A[25], 0, '0') "
+    "for i = 27, #A, 2 do call('HINCRBY', A[26], A[i], A[i + 1]) end "
+    "return {A[19], 1, 'batch'}";
+
+static const char *const bare_totals[] = {
+    "jobs_done:dub",  "1",    "frames",         "240", "bytes",        "1843200", "step_ms:fetch", "41",
+    "step_ms:decode", "812",  "step_ms:mel",    "3",   "step_ms:lips", "2213",    "step_ms:blend", "640",
+    "step_ms:encode", "1534", "step_ms:upload", "77"};
+
+enum { BARE_ARGUMENTS = 26 + ARRAY_LENGTH(bare_totals) };
+
+static redisReply *bare_call(redisContext *context, int count, const char **words) {
+    redisReply *reply = redisCommandArgv(context, count, words, NULL);
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        freeReplyObject(reply);
+        return NULL;
+    }
+    return reply;
+}
+
+static bool bare_failed(const redisContext *context, struct error *err) {
+    return error_set(err, ERR_QUEUE_UNAVAILABLE, "the bare script failed: %s", context ? context->errstr : "no memory");
+}
+
+/* The limit's jobs, and the script's name in EVALSHA (caller frees). */
+static char *bare_prepare(struct bench *bench, int jobs, struct error *err) {
+    redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
+    bool ok = context && !context->err;
+    for (int i = 0; ok && i < jobs / CAMPAIGN_JOBS; i++) {
+        char campaign[64];
+        snprintf(campaign, sizeof campaign, "a-short-film-%09d", i);
+        redisReply *reply = redisCommand(context, "EVAL %s 0 %s %d", bare_fill, campaign, CAMPAIGN_JOBS);
+        ok = reply && reply->type != REDIS_REPLY_ERROR;
+        if (reply)
+            freeReplyObject(reply);
+    }
+    redisReply *reply = ok ? bare_call(context, 3, (const char *[]){"SCRIPT", "LOAD", bare_step}) : NULL;
+    char *sha1 = reply ? xstrdup(reply->str) : NULL;
+    if (!reply)
+        bare_failed(context, err);
+    else
+        freeReplyObject(reply);
+    if (context)
+        redisFree(context);
+    return sha1;
+}
+
+#define BARE_CAMPAIGN "{bare}:campaign:a-short-film-%09d"
+
+/* Finishes job `last` and claims job `next`. */
+static bool bare_run(struct member *member, redisContext *context, const char *report, int last, int next) {
+    char text[25][200];
+    const char *words[3 + BARE_ARGUMENTS] = {"EVALSHA", member->crew->bare_sha1, "0"};
+    int c = last / CAMPAIGN_JOBS, j = last % CAMPAIGN_JOBS, nc = next / CAMPAIGN_JOBS, nj = next % CAMPAIGN_JOBS;
+    long long now = clock_wall_ms(clock_system());
+#define SET(i, ...) snprintf(text[(i) - 1], sizeof *text, __VA_ARGS__)
+    SET(1, BARE_CAMPAIGN ":artifacts", c);
+    SET(2, "hi/dub/%04d", j);
+    SET(3, "campaigns/a-short-film-%09d/hi/%04d.1.mp4", c, j);
+    SET(4, BARE_CAMPAIGN ":reports", c);
+    SET(6, "{bare}:leases");
+    SET(7, "a-short-film-%09d/hi/dub/%04d", c, j);
+    SET(8, "{bare}:job:a-short-film-%09d/hi/dub/%04d", c, j);
+    SET(9, "%lld", now);
+    SET(10, BARE_CAMPAIGN ":events", c);
+    SET(11, "{\"id\":\"%s\",\"state\":\"done\",\"attempt\":1,\"worker\":\"%s\"}", text[6], member->name);
+    SET(12, "{bare}:job:a-short-film-%09d/hi/join", c);
+    SET(13, "{bare}:ready:lipsync:a-short-film-%09d", nc);
+    SET(14, "hi/dub/%04d", nj);
+    SET(15, "{bare}:fair:lipsync:batch");
+    SET(16, "%d", next);
+    SET(17, "a-short-film-%09d", nc);
+    SET(18, "%lld", now + LEASE_MS);
+    SET(19, "a-short-film-%09d/hi/dub/%04d", nc, nj);
+    SET(20, "{bare}:job:a-short-film-%09d/hi/dub/%04d", nc, nj);
+    SET(21, "%s", member->name);
+    SET(22, "{\"id\":\"%s\",\"state\":\"leased\",\"attempt\":1,\"worker\":\"%s\"}", text[18], member->name);
+    SET(23, BARE_CAMPAIGN, c);
+    SET(24, "{bare}:counts");
+    SET(25, "{bare}:marker:lipsync");
+#undef SET
+    for (int i = 0; i < 25; i++)
+        words[3 + i] = text[i];
+    words[3 + 4] = report;
+    words[3 + 25] = "{bare}:totals";
+    memcpy(words + 3 + 26, bare_totals, sizeof bare_totals);
+    redisReply *reply = bare_call(context, 3 + BARE_ARGUMENTS, words);
+    if (reply)
+        freeReplyObject(reply);
+    return reply != NULL;
+}
+
+static bool drain_bare(struct member *member, struct error *err) {
+    struct bench *bench = member->crew->bench;
+    redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
+    bool ok = context && !context->err;
+    for (int last = atomic_fetch_add(&member->crew->next_bare, 1); ok && still(member);) {
+        int next = atomic_fetch_add(&member->crew->next_bare, 1);
+        _cleanup_free_ char *report = json_line(bench->report);
+        ok = bare_run(member, context, report, last, next);
+        last = next;
+        atomic_fetch_add(&member->crew->done, 1);
+    }
+    if (!ok)
+        bare_failed(context, err);
+    if (context)
+        redisFree(context);
+    return ok;
+}
+
+/* ---- a crew's run ---- */
+
+static bool work(struct member *member, struct queue *queue, struct error *err) {
+    switch (member->crew->mode) {
+    case MODE_SUBMIT:
+        return submit_all(member, queue, err);
+    case MODE_SEPARATE:
+        return drain_separately(member, queue, 1, err);
+    case MODE_BATCH:
+        return drain_separately(member, queue, BATCH, err);
+    default:
+        return drain_bare(member, err);
+    }
+}
+
+static void *member_thread(void *context) {
+    struct member *member = context;
+    _cleanup_queue_ struct queue *queue = open_queue(member->crew->bench, &member->err);
+    pthread_barrier_wait(&member->crew->start); /* all are connected */
+    pthread_barrier_wait(&member->crew->start); /* and the time runs */
+    member->ok = queue && work(member, queue, &member->err);
+    return NULL;
+}
+
+/* Lets `count` workers do this for the bench's time; returns what they did a second, -1 on failure. */
+static double run_crew(struct bench *bench, enum mode mode, int count, const char *bare_sha1, struct error *err) {
+    struct crew crew = {.bench = bench, .mode = mode, .bare_sha1 = bare_sha1};
+    _cleanup_free_ struct member *members = xnew_array(struct member, (size_t)count);
+    pthread_barrier_init(&crew.start, NULL, (unsigned)count + 1);
+    for (int i = 0; i < count; i++) {
+        members[i] = (struct member){.crew = &crew};
+        snprintf(members[i].name, sizeof members[i].name, "w%d", i);
+        if (pthread_create(&members[i].thread, NULL, member_thread, &members[i]) != 0)
+            abort();
+    }
+    pthread_barrier_wait(&crew.start);
+    double start = now_s();
+    crew.until = start + bench->seconds;
+    pthread_barrier_wait(&crew.start);
+    double rate = 0;
+    for (int i = 0; i < count; i++) {
+        pthread_join(members[i].thread, NULL);
+        if (!members[i].ok && rate >= 0) {
+            *err = members[i].err;
+            rate = -1;
+        }
+    }
+    double elapsed = now_s() - start;
+    pthread_barrier_destroy(&crew.start);
+    return rate < 0 ? rate : (double)atomic_load(&crew.done) / elapsed;
+}
+
+static const char *const mode_names[MODE_COUNT] = {"single_add", "claim_then_finish", "claim_8", "bare_script"};
+
+/* One mode with each number of workers, {"1":rate,...}. The queue is filled anew each time. */
+static bool bench_crews(struct bench *bench, enum mode mode, json_t *out, struct error *err) {
+    json_t *rates = json_object();
+    json_object_set_new(out, mode_names[mode], rates);
+    for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++) {
+        double ignored;
+        int jobs = (int)(JOBS_A_SECOND * bench->seconds);
+        _cleanup_free_ char *sha1 = NULL;
+        if (!empty_redis(bench, err) || (mode == MODE_BARE && !(sha1 = bare_prepare(bench, jobs, err))) ||
+            ((mode == MODE_SEPARATE || mode == MODE_BATCH) && !fill(bench, jobs, &ignored, err)))
+            return false;
+        double rate = run_crew(bench, mode, worker_counts[i], sha1, err);
+        if (rate < 0)
+            return false;
+        char workers[12];
+        snprintf(workers, sizeof workers, "%d", worker_counts[i]);
+        json_object_set_new(rates, workers, json_integer((json_int_t)rate));
+    }
+    return true;
+}
+
+/* ---- latency ---- */
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* {"p50","p99"} in microseconds. Sorts. */
+static json_t *percentiles(double *seconds, size_t count) {
+    qsort(seconds, count, sizeof *seconds, compare);
+    return json_pack("{s:f,s:f}", "p50", seconds[count / 2] * 1e6, "p99", seconds[count * 99 / 100] * 1e6);
+}
+
+struct idler {
+    struct bench *bench;
+    _Atomic double submitted;
+    double seconds[LATENCY_SAMPLES];
+    atomic_int started;
+    bool ok;
+    struct error err;
+};
+
+/* An idle worker: waits, claims, notes the time, finishes. */
+static void *idler_thread(void *context) {
+    struct idler *idler = context;
+    _cleanup_queue_ struct queue *queue = open_queue(idler->bench, &idler->err);
+    struct claim_options options = claim_options("idler");
+    struct job_result result = {.artifact = "", .report = idler->bench->report};
+    idler->ok = queue != NULL;
+    for (int i = 0; idler->ok && i < LATENCY_SAMPLES;) {
+        struct claim claim;
+        size_t count = 0;
+        bool ready;
+        idler->ok = queue_claim(queue, &options, &claim, 1, &count, &idler->err) &&
+                    (count || queue_wait(queue, &options, 1000, &ready, &idler->err));
+        if (!count)
+            continue;
+        idler->seconds[i++] = now_s() - idler->submitted;
+        idler->ok = queue_finish(queue, options.worker, &claim, &result, &idler->err);
+        atomic_store(&idler->started, i);
+    }
+    atomic_store(&idler->started, LATENCY_SAMPLES);
+    return NULL;
+}
+
+static bool bench_latency(struct bench *bench, json_t *out, struct error *err) {
+    _cleanup_free_ struct idler *idler = xnew(struct idler);
+    idler->bench = bench;
+    pthread_t thread;
+    bool ok = empty_redis(bench, err);
+    if (!ok || pthread_create(&thread, NULL, idler_thread, idler) != 0)
+        return false;
+    for (int i = 0; ok && i < LATENCY_SAMPLES; i++) {
+        clock_sleep_ms(clock_system(), 2); /* it waits again by then */
+        _cleanup_free_ char *id = xasprintf("latency-%d", i);
+        idler->submitted = now_s();
+        ok = submit_one(bench->queue, id, err);
+        while (ok && atomic_load(&idler->started) <= i)
+            clock_sleep_ms(clock_system(), 1);
+    }
+    pthread_join(thread, NULL);
+    if (ok && !idler->ok)
+        *err = idler->err;
+    json_object_set_new(out, "submit_to_start_us", percentiles(idler->seconds, LATENCY_SAMPLES));
+    return ok && idler->ok;
+}
+
+/* ---- size ---- */
+
+/* Claims and finishes some jobs among many, one at a time. */
+static json_t *sample_costs(struct bench *bench, struct error *err) {
+    _cleanup_free_ double *claims = xnew_array(double, COST_SAMPLES), *finishes = xnew_array(double, COST_SAMPLES);
+    struct claim_options options = claim_options("sampler");
+    struct job_result result = {.artifact = "an/artifact", .report = bench->report};
+    for (size_t i = 0; i < COST_SAMPLES; i++) {
+        struct claim claim;
+        size_t count;
+        double start = now_s();
+        if (!queue_claim(bench->queue, &options, &claim, 1, &count, err))
+            return NULL;
+        double claimed = now_s();
+        if (count == 0)
+            return json_pack("{s:o,s:o}", "claim_us", percentiles(claims, i), "finish_us", percentiles(finishes, i));
+        if (!queue_finish(bench->queue, options.worker, &claim, &result, err))
+            return NULL;
+        claims[i] = claimed - start;
+        finishes[i] = now_s() - claimed;
+    }
+    return json_pack("{s:o,s:o}", "claim_us", percentiles(claims, COST_SAMPLES), "finish_us",
+                     percentiles(finishes, COST_SAMPLES));
+}
+
+static bool bench_sizes(struct bench *bench, bool largest, json_t *out, struct error *err) {
+    static const int64_t sizes[] = {1000, 100000, 1000000, 10000000};
+    json_t *list = json_array();
+    json_object_set_new(out, "sizes", list);
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes) - !largest; i++) {
+        double seconds;
+        if (!empty_redis(bench, err))
+            return false;
+        double before = info_number(bench, "memory", "used_memory:", err);
+        if (before < 0 || !fill(bench, sizes[i], &seconds, err))
+            return false;
+        double after = info_number(bench, "memory", "used_memory:", err);
+        json_t *costs = sample_costs(bench, err);
+        if (!costs)
+            return false;
+        json_object_set_new(costs, "ready", json_integer(sizes[i]));
+        json_object_set_new(costs, "bulk_add", json_integer((json_int_t)((double)sizes[i] / seconds)));
+        json_object_set_new(costs, "bytes_per_job", json_integer((json_int_t)((after - before) / (double)sizes[i])));
+        json_array_append_new(list, costs);
+    }
+    return true;
+}
+
+/* ---- the command ---- */
+
+static double rate_of(const json_t *result, enum mode mode, int workers) {
+    char name[12];
+    snprintf(name, sizeof name, "%d", workers);
+    return (double)json_get_integer(json_object_get(result, mode_names[mode]), name, 0);
+}
+
+static void print_table(const json_t *result) {
+    printf("%-22s", "a second, workers:");
+    for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++)
+        printf("%10d", worker_counts[i]);
+    for (int mode = 0; mode < MODE_COUNT; mode++) {
+        printf("\n%-22s", mode_names[mode]);
+        for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++)
+            printf("%10.0f", rate_of(result, (enum mode)mode, worker_counts[i]));
+    }
+    const json_t *latency = json_object_get(result, "submit_to_start_us"), *size;
+    printf("\n\nsubmit to start, idle: p50 %.0f us, p99 %.0f us\n\n", json_get_number(latency, "p50", 0),
+           json_get_number(latency, "p99", 0));
+    printf("%10s %12s %12s %12s %12s\n", "ready", "bulk add/s", "claim us", "finish us", "bytes a job");
+    size_t i;
+    json_array_foreach(json_object_get(result, "sizes"), i, size) printf(
+        "%10lld %12lld %12.0f %12.0f %12lld\n", (long long)json_get_integer(size, "ready", 0),
+        (long long)json_get_integer(size, "bulk_add", 0), json_get_number(json_object_get(size, "claim_us"), "p50", 0),
+        json_get_number(json_object_get(size, "finish_us"), "p50", 0),
+        (long long)json_get_integer(size, "bytes_per_job", 0));
+}
+
+static bool measure(struct bench *bench, bool largest, json_t *result, struct error *err) {
+    if (!bench_latency(bench, result, err))
+        return false;
+    for (int mode = 0; mode < MODE_COUNT; mode++)
+        if (!bench_crews(bench, (enum mode)mode, result, err))
+            return false;
+    return bench_sizes(bench, largest, result, err);
+}
+
+static bool run_on(struct bench *bench, struct cli *cli, struct error *err) {
+    _cleanup_json_ json_t *result = json_object();
+    if (!(bench->queue = open_queue(bench, err)))
+        return false;
+    bool ok = measure(bench, cli_flag(cli, "largest"), result, err);
+    queue_close(bench->queue);
+    if (ok && cli_json(cli))
+        cli_print_json(result);
+    else if (ok)
+        print_table(result);
+    return ok;
+}
+
+static bool run(struct cli *cli, struct error *err) {
+    const char *temporary = getenv("TMPDIR");
+    struct bench bench = {0};
+    if (!cli_number(cli, "seconds", 1, 0.1, 60, &bench.seconds, err))
+        return false;
+    _cleanup_free_ char *directory = directory_make_temporary(temporary ? temporary : "/tmp", "mela-bench", err);
+    if (!directory)
+        return false;
+    bench.redis = local_redis_start(directory, err);
+    bench.report = make_report();
+    bool ok = bench.redis && run_on(&bench, cli, err);
+    json_decref(bench.report);
+    if (bench.redis)
+        local_redis_stop(bench.redis);
+    tree_remove(directory);
+    return ok;
+}
+
+const struct command command_bench_queue = {
+    .name = "bench queue",
+    .summary = "measure the queue on a Redis of its own",
+    .help = "Starts a private redis-server that syncs its log every second, measures, and removes it again. Best on a "
+            "machine that does nothing else.\n\nExample:\n  mela bench queue --json > queue.json\n",
+    .options = (const struct cli_option[]){{"seconds", "S", "length of one measurement, default 1"},
+                                           {"largest", NULL, "with 10 million jobs too; needs 6 GB of memory"},
+                                           {0}},
+    .run = run,
+};
