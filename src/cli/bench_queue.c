@@ -138,7 +138,7 @@ static bool fill(struct bench *bench, int64_t jobs, double *seconds, struct erro
 
 /* ---- many workers ---- */
 
-enum mode { MODE_SUBMIT, MODE_SEPARATE, MODE_BATCH, MODE_BARE, MODE_COUNT };
+enum mode { MODE_SUBMIT, MODE_SEPARATE, MODE_FUSED, MODE_BATCH, MODE_BARE, MODE_COUNT };
 
 struct crew {
     struct bench *bench;
@@ -170,23 +170,33 @@ static bool submit_all(struct member *member, struct queue *queue, struct error 
     return true;
 }
 
-static bool finish_claim(struct member *member, struct queue *queue, const struct claim *claim, struct error *err) {
+/* Finishes a claim; and where `capacity` is not 0 claims again in the same round trip. */
+static bool finish_claim(struct member *member, struct queue *queue, const struct claim *claim, struct claim *claims,
+                         size_t capacity, size_t *count, struct error *err) {
+    struct claim_options options = claim_options(member->name);
     _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->attempt);
     struct job_result result = {.artifact = artifact, .report = member->crew->bench->report};
     atomic_fetch_add(&member->crew->done, 1);
-    return queue_finish(queue, member->name, claim, &result, err);
+    return queue_finish_and_claim(queue, &options, claim, &result, claims, capacity, count, err);
 }
 
-static bool drain_separately(struct member *member, struct queue *queue, size_t capacity, struct error *err) {
+/* Claims up to `capacity` jobs at once and finishes them one by one; the last finish claims the next ones where
+ * `fused`. */
+static bool drain(struct member *member, struct queue *queue, size_t capacity, bool fused, struct error *err) {
     struct claim_options options = claim_options(member->name);
-    struct claim claims[BATCH];
-    size_t count = 1;
-    while (still(member) && count > 0) {
-        if (!queue_claim(queue, &options, claims, capacity, &count, err))
+    struct claim claims[BATCH], held[BATCH];
+    size_t held_count = 0, count;
+    while (still(member)) {
+        if (held_count == 0 && !queue_claim(queue, &options, held, capacity, &held_count, err))
             return false;
-        for (size_t i = 0; i < count; i++)
-            if (!finish_claim(member, queue, &claims[i], err))
+        if (held_count == 0)
+            return true;
+        for (size_t i = 0; i < held_count; i++)
+            if (!finish_claim(member, queue, &held[i], claims, fused && i + 1 == held_count ? capacity : 0, &count,
+                              err))
                 return false;
+        held_count = count;
+        memcpy(held, claims, count * sizeof *held);
     }
     return true;
 }
@@ -334,9 +344,11 @@ static bool work(struct member *member, struct queue *queue, struct error *err) 
     case MODE_SUBMIT:
         return submit_all(member, queue, err);
     case MODE_SEPARATE:
-        return drain_separately(member, queue, 1, err);
+        return drain(member, queue, 1, false, err);
+    case MODE_FUSED:
+        return drain(member, queue, 1, true, err);
     case MODE_BATCH:
-        return drain_separately(member, queue, BATCH, err);
+        return drain(member, queue, BATCH, true, err);
     default:
         return drain_bare(member, err);
     }
@@ -379,7 +391,8 @@ static double run_crew(struct bench *bench, enum mode mode, int count, const cha
     return rate < 0 ? rate : (double)atomic_load(&crew.done) / elapsed;
 }
 
-static const char *const mode_names[MODE_COUNT] = {"single_add", "claim_then_finish", "claim_8", "bare_script"};
+static const char *const mode_names[MODE_COUNT] = {"single_add", "claim_then_finish", "finish_and_claim",
+                                                   "finish_and_claim_8", "bare_script"};
 
 /* One mode with each number of workers, {"1":rate,...}. The queue is filled anew each time. */
 static bool bench_crews(struct bench *bench, enum mode mode, json_t *out, struct error *err) {
@@ -390,7 +403,7 @@ static bool bench_crews(struct bench *bench, enum mode mode, json_t *out, struct
         int jobs = (int)(JOBS_A_SECOND * bench->seconds);
         _cleanup_free_ char *sha1 = NULL;
         if (!empty_redis(bench, err) || (mode == MODE_BARE && !(sha1 = bare_prepare(bench, jobs, err))) ||
-            ((mode == MODE_SEPARATE || mode == MODE_BATCH) && !fill(bench, jobs, &ignored, err)))
+            (mode != MODE_BARE && mode != MODE_SUBMIT && !fill(bench, jobs, &ignored, err)))
             return false;
         double rate = run_crew(bench, mode, worker_counts[i], sha1, err);
         if (rate < 0)

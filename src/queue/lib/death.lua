@@ -14,7 +14,7 @@ local function end_jobs(campaign, language, by)
 end
 
 local function emit_language(campaign, language, state)
-    emit(campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"%s"}',
+    emit_campaign(campaign, string.format('{"id":"%s","state":"running","language":"%s","language_state":"%s"}',
         campaign, language, state))
 end
 
@@ -23,7 +23,7 @@ local function end_campaign(campaign, state)
     call('HSET', key, 'state', state, 'finished', now)
     call('ZADD', P .. 'finished', now, campaign)
     call('DEL', key .. ':progress')
-    emit(campaign, 'campaign', string.format('{"id":"%s","state":"%s"}', campaign, state))
+    emit_campaign(campaign, string.format('{"id":"%s","state":"%s"}', campaign, state))
 end
 
 -- How many languages of a campaign have this state.

@@ -33,8 +33,8 @@ local function expire_leases()
     return #ids
 end
 
-local function promote_delayed(pool, class)
-    local key = P .. 'delayed:' .. pool .. ':' .. class
+local function promote_delayed(lane_name)
+    local key = P .. 'delayed:' .. lane_name
     for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
         local job = load_job_id(id)
         if job then move(job, 'ready', 0) else call('ZREM', key, id) end
