@@ -80,6 +80,15 @@ static bool empty_redis(struct bench *bench, struct error *err) {
     return reply != NULL;
 }
 
+/* The server rewrites its log while it grows; that belongs to the filling, not to what is measured after it. */
+static bool settle(const struct bench *bench, struct error *err) {
+    double busy;
+    while ((busy = info_number(bench, "persistence", "aof_rewrite_in_progress:", err)) > 0 ||
+           (busy == 0 && info_number(bench, "persistence", "aof_rewrite_scheduled:", err) > 0))
+        clock_sleep_ms(clock_system(), 20);
+    return busy == 0;
+}
+
 /* ---- adding ---- */
 
 static bool submit_one(struct queue *queue, const char *id, struct error *err) {
@@ -363,8 +372,19 @@ static void *member_thread(void *context) {
     return NULL;
 }
 
-/* Lets `count` workers do this for the bench's time; returns what they did a second, -1 on failure. */
-static double run_crew(struct bench *bench, enum mode mode, int count, const char *bare_sha1, struct error *err) {
+/* Seconds of processor time that the server has used. */
+static double server_cpu(const struct bench *bench) {
+    struct error ignored;
+    return info_number(bench, "cpu", "used_cpu_sys:", &ignored) + info_number(bench, "cpu", "used_cpu_user:", &ignored);
+}
+
+struct rate {
+    double a_second, cpu_us; /* cpu_us: what one costs the server */
+};
+
+/* Lets `count` workers do this for the bench's time. */
+static bool run_crew(struct bench *bench, enum mode mode, int count, const char *bare_sha1, struct rate *rate,
+                     struct error *err) {
     struct crew crew = {.bench = bench, .mode = mode, .bare_sha1 = bare_sha1};
     _cleanup_free_ struct member *members = xnew_array(struct member, (size_t)count);
     pthread_barrier_init(&crew.start, NULL, (unsigned)count + 1);
@@ -375,43 +395,50 @@ static double run_crew(struct bench *bench, enum mode mode, int count, const cha
             abort();
     }
     pthread_barrier_wait(&crew.start);
-    double start = now_s();
+    double start = now_s(), cpu = server_cpu(bench);
     crew.until = start + bench->seconds;
     pthread_barrier_wait(&crew.start);
-    double rate = 0;
+    bool ok = true;
     for (int i = 0; i < count; i++) {
         pthread_join(members[i].thread, NULL);
-        if (!members[i].ok && rate >= 0) {
+        if (!members[i].ok)
             *err = members[i].err;
-            rate = -1;
-        }
+        ok = ok && members[i].ok;
     }
-    double elapsed = now_s() - start;
+    long done = atomic_load(&crew.done);
+    *rate = (struct rate){(double)done / (now_s() - start), (server_cpu(bench) - cpu) * 1e6 / (double)MAX(done, 1L)};
     pthread_barrier_destroy(&crew.start);
-    return rate < 0 ? rate : (double)atomic_load(&crew.done) / elapsed;
+    return ok;
 }
 
 static const char *const mode_names[MODE_COUNT] = {"single_add", "claim_then_finish", "finish_and_claim",
                                                    "finish_and_claim_8", "bare_script"};
 
-/* One mode with each number of workers, {"1":rate,...}. The queue is filled anew each time. */
-static bool bench_crews(struct bench *bench, enum mode mode, json_t *out, struct error *err) {
-    json_t *rates = json_object();
-    json_object_set_new(out, mode_names[mode], rates);
-    for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++) {
-        double ignored;
-        int jobs = (int)(JOBS_A_SECOND * bench->seconds);
-        _cleanup_free_ char *sha1 = NULL;
-        if (!empty_redis(bench, err) || (mode == MODE_BARE && !(sha1 = bare_prepare(bench, jobs, err))) ||
-            (mode != MODE_BARE && mode != MODE_SUBMIT && !fill(bench, jobs, &ignored, err)))
-            return false;
-        double rate = run_crew(bench, mode, worker_counts[i], sha1, err);
-        if (rate < 0)
-            return false;
-        char workers[12];
-        snprintf(workers, sizeof workers, "%d", worker_counts[i]);
-        json_object_set_new(rates, workers, json_integer((json_int_t)rate));
-    }
+/* One mode with one number of workers, on a queue filled anew. */
+static bool bench_crew(struct bench *bench, enum mode mode, int workers, struct rate *rate, struct error *err) {
+    double ignored;
+    int jobs = (int)(JOBS_A_SECOND * bench->seconds);
+    _cleanup_free_ char *sha1 = NULL;
+    return empty_redis(bench, err) && (mode != MODE_BARE || (sha1 = bare_prepare(bench, jobs, err))) &&
+           (mode == MODE_BARE || mode == MODE_SUBMIT || fill(bench, jobs, &ignored, err)) && settle(bench, err) &&
+           run_crew(bench, mode, workers, sha1, rate, err);
+}
+
+/* {"claim_8":{"1":{"a_second","cpu_us"},...},...}. For each number of workers the modes follow each other closely, so
+ * that their ratios mean something on a machine that others use too. */
+static bool bench_crews(struct bench *bench, json_t *out, struct error *err) {
+    for (int mode = 0; mode < MODE_COUNT; mode++)
+        json_object_set_new(out, mode_names[mode], json_object());
+    for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++)
+        for (int mode = 0; mode < MODE_COUNT; mode++) {
+            struct rate rate;
+            char workers[12];
+            snprintf(workers, sizeof workers, "%d", worker_counts[i]);
+            if (!bench_crew(bench, (enum mode)mode, worker_counts[i], &rate, err))
+                return false;
+            json_object_set_new(json_object_get(out, mode_names[mode]), workers,
+                                json_pack("{s:f,s:f}", "a_second", rate.a_second, "cpu_us", rate.cpu_us));
+        }
     return true;
 }
 
@@ -507,16 +534,16 @@ static json_t *sample_costs(struct bench *bench, struct error *err) {
                      percentiles(finishes, COST_SAMPLES));
 }
 
-static bool bench_sizes(struct bench *bench, bool largest, json_t *out, struct error *err) {
+static bool bench_sizes(struct bench *bench, int64_t most, json_t *out, struct error *err) {
     static const int64_t sizes[] = {1000, 100000, 1000000, 10000000};
     json_t *list = json_array();
     json_object_set_new(out, "sizes", list);
-    for (size_t i = 0; i < ARRAY_LENGTH(sizes) - !largest; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes) && sizes[i] <= most; i++) {
         double seconds;
         if (!empty_redis(bench, err))
             return false;
         double before = info_number(bench, "memory", "used_memory:", err);
-        if (before < 0 || !fill(bench, sizes[i], &seconds, err))
+        if (before < 0 || !fill(bench, sizes[i], &seconds, err) || !settle(bench, err))
             return false;
         double after = info_number(bench, "memory", "used_memory:", err);
         json_t *costs = sample_costs(bench, err);
@@ -532,23 +559,26 @@ static bool bench_sizes(struct bench *bench, bool largest, json_t *out, struct e
 
 /* ---- the command ---- */
 
-static double rate_of(const json_t *result, enum mode mode, int workers) {
-    char name[12];
-    snprintf(name, sizeof name, "%d", workers);
-    return (double)json_get_integer(json_object_get(result, mode_names[mode]), name, 0);
+/* One figure of every mode and number of workers. */
+static void print_crews(const json_t *result, const char *title, const char *figure) {
+    printf("%-32s", title);
+    for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++)
+        printf("%8d", worker_counts[i]);
+    for (int mode = 0; mode < MODE_COUNT; mode++) {
+        printf("\n%-32s", mode_names[mode]);
+        const char *workers;
+        json_t *rate;
+        json_object_foreach(json_object_get(result, mode_names[mode]), workers, rate)
+            printf("%8.0f", json_get_number(rate, figure, 0));
+    }
+    printf("\n\n");
 }
 
 static void print_table(const json_t *result) {
-    printf("%-22s", "a second, workers:");
-    for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++)
-        printf("%10d", worker_counts[i]);
-    for (int mode = 0; mode < MODE_COUNT; mode++) {
-        printf("\n%-22s", mode_names[mode]);
-        for (size_t i = 0; i < ARRAY_LENGTH(worker_counts); i++)
-            printf("%10.0f", rate_of(result, (enum mode)mode, worker_counts[i]));
-    }
+    print_crews(result, "a second, by workers", "a_second");
+    print_crews(result, "us of the server's processor", "cpu_us");
     const json_t *latency = json_object_get(result, "submit_to_start_us"), *size;
-    printf("\n\nsubmit to start, idle: p50 %.0f us, p99 %.0f us\n\n", json_get_number(latency, "p50", 0),
+    printf("submit to start, idle: p50 %.0f us, p99 %.0f us\n\n", json_get_number(latency, "p50", 0),
            json_get_number(latency, "p99", 0));
     printf("%10s %12s %12s %12s %12s\n", "ready", "bulk add/s", "claim us", "finish us", "bytes a job");
     size_t i;
@@ -559,20 +589,16 @@ static void print_table(const json_t *result) {
         (long long)json_get_integer(size, "bytes_per_job", 0));
 }
 
-static bool measure(struct bench *bench, bool largest, json_t *result, struct error *err) {
-    if (!bench_latency(bench, result, err))
-        return false;
-    for (int mode = 0; mode < MODE_COUNT; mode++)
-        if (!bench_crews(bench, (enum mode)mode, result, err))
-            return false;
-    return bench_sizes(bench, largest, result, err);
+static bool measure(struct bench *bench, int64_t most, json_t *result, struct error *err) {
+    return bench_latency(bench, result, err) && bench_crews(bench, result, err) &&
+           bench_sizes(bench, most, result, err);
 }
 
-static bool run_on(struct bench *bench, struct cli *cli, struct error *err) {
+static bool run_on(struct bench *bench, struct cli *cli, int64_t most, struct error *err) {
     _cleanup_json_ json_t *result = json_object();
     if (!(bench->queue = open_queue(bench, err)))
         return false;
-    bool ok = measure(bench, cli_flag(cli, "largest"), result, err);
+    bool ok = measure(bench, most, result, err);
     queue_close(bench->queue);
     if (ok && cli_json(cli))
         cli_print_json(result);
@@ -584,14 +610,16 @@ static bool run_on(struct bench *bench, struct cli *cli, struct error *err) {
 static bool run(struct cli *cli, struct error *err) {
     const char *temporary = getenv("TMPDIR");
     struct bench bench = {0};
-    if (!cli_number(cli, "seconds", 1, 0.1, 60, &bench.seconds, err))
+    int64_t most;
+    if (!cli_number(cli, "seconds", 1, 0.1, 60, &bench.seconds, err) ||
+        !cli_integer(cli, "most", 1000000, 0, 10000000, &most, err))
         return false;
     _cleanup_free_ char *directory = directory_make_temporary(temporary ? temporary : "/tmp", "mela-bench", err);
     if (!directory)
         return false;
     bench.redis = local_redis_start(directory, err);
     bench.report = make_report();
-    bool ok = bench.redis && run_on(&bench, cli, err);
+    bool ok = bench.redis && run_on(&bench, cli, most, err);
     json_decref(bench.report);
     if (bench.redis)
         local_redis_stop(bench.redis);
@@ -604,8 +632,9 @@ const struct command command_bench_queue = {
     .summary = "measure the queue on a Redis of its own",
     .help = "Starts a private redis-server that syncs its log every second, measures, and removes it again. Best on a "
             "machine that does nothing else.\n\nExample:\n  mela bench queue --json > queue.json\n",
-    .options = (const struct cli_option[]){{"seconds", "S", "length of one measurement, default 1"},
-                                           {"largest", NULL, "with 10 million jobs too; needs 6 GB of memory"},
-                                           {0}},
+    .options =
+        (const struct cli_option[]){{"seconds", "S", "length of one measurement, default 1"},
+                                    {"most", "JOBS", "largest queue, default 1000000; 10000000 needs 6 GB of memory"},
+                                    {0}},
     .run = run,
 };

@@ -2,33 +2,26 @@
 -- include: spawn
 -- A job's good end.
 
-local function exists(campaign, suffix) return call('EXISTS', P .. 'job:' .. campaign .. '/' .. suffix) == 1 end
-
--- Those that do not exist yet. One look for a hundred: all of them are new, unless a finish is repeated.
+-- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
 local function fresh_ones(campaign, children)
-    local fresh = {}
+    local fresh, known = {}, {[''] = true}
+    local function key(suffix) return P .. 'job:' .. campaign .. '/' .. suffix end
+    -- One look for a hundred: all of them are new, unless a finish is repeated.
     for from = 1, #children, 100 do
         local keys = {}
-        for i = from, math.min(from + 99, #children) do keys[#keys + 1] = P .. 'job:' .. campaign .. '/' .. children[i].suffix end
+        for i = from, math.min(from + 99, #children) do keys[#keys + 1] = key(children[i].suffix) end
         local some = call('EXISTS', unpack(keys)) > 0
         for i = from, from + #keys - 1 do
-            if not (some and exists(campaign, children[i].suffix)) then fresh[#fresh + 1] = children[i] end
+            local child = children[i]
+            if not (some and call('EXISTS', key(child.suffix)) == 1) then fresh[#fresh + 1] = child end
+            known[child.suffix] = true
         end
+    end
+    for _, child in ipairs(fresh) do
+        if not known[child.next] and call('EXISTS', key(child.next)) == 0 then return nil end
+        known[child.next] = true
     end
     return fresh
-end
-
--- True when the job that each of them leads to exists or is among them.
-local function lead_somewhere(campaign, fresh)
-    local known = {['']= true}
-    for _, child in ipairs(fresh) do known[child.suffix] = true end
-    for _, child in ipairs(fresh) do
-        if not known[child.next] then
-            if not exists(campaign, child.next) then return false end
-            known[child.next] = true
-        end
-    end
-    return true
 end
 
 -- One job less to wait for. Returns whether the one that waits is open.
@@ -53,8 +46,9 @@ local function finish(id, worker, attempt, artifact, report, totals, children)
     -- The same finish again: its reply was lost.
     if was and was.state == 'done' then return 'known' end
     if not job then return refusal end
-    local fresh = fresh_ones(job.campaign, children)
-    if not lead_somewhere(job.campaign, fresh) then return 'queue.state' end
+    local fresh = children
+    if children[1] then fresh = fresh_ones(job.campaign, children) end
+    if not fresh then return 'queue.state' end
 
     local key = campaign_key(job.campaign)
     if artifact ~= '' then call('HSET', key .. ':artifacts', job.suffix, artifact) end
@@ -65,7 +59,7 @@ local function finish(id, worker, attempt, artifact, report, totals, children)
     emit_job(job)
     add(P .. 'totals', 'jobs_done:' .. job_kind(job.suffix), 1)
     for i = 1, #totals, 2 do add(P .. 'totals', totals[i], totals[i + 1]) end
-    local open = #fresh > 0 and spawn(job.campaign, fresh)
+    local open = fresh[1] and spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
     -- While a job that follows is open the campaign cannot end: no need to look.
