@@ -1,4 +1,6 @@
--- include: recover
+-- include: job
+-- on demand: death
+-- on demand: recover
 -- Taking jobs.
 
 -- The next job of a pool and class: the campaign with the least start tag, its oldest job. False when there is none.
@@ -26,7 +28,7 @@ end
 -- Claims up to `capacity` jobs from the pools in turn, so that none of them can starve another; the caller flushes.
 -- Adds id, attempt and class of each to `claimed`.
 local function claim(worker, lease, capacity, pools, claimed)
-    expire_leases()
+    if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then recover().expire_leases() end
     local lanes, extra = {}, {}
     for _, pool in ipairs(pools) do
         for _, class in ipairs({'urgent', 'batch'}) do
@@ -38,7 +40,8 @@ local function claim(worker, lease, capacity, pools, claimed)
     -- Mostly nothing is delayed and nothing urgent: one look instead of many.
     local classes_here = {'batch'}
     if call('EXISTS', unpack(extra)) > 0 then
-        for _, name in ipairs(lanes) do promote_delayed(name) end
+        local promote = recover().promote_delayed
+        for _, name in ipairs(lanes) do promote(name) end
         classes_here = {'urgent', 'batch'}
     end
     local before, turn = #claimed, 0

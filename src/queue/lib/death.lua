@@ -1,9 +1,8 @@
 -- include: job
--- How jobs and campaigns end badly. A dead plan or track ends its campaign, a dead dub or join its language; once no
+-- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no
 -- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`.
 
 local DEAD_KEPT = 1000
-local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
 
 -- Ends the open jobs of a language, or all when it is nil.
 local function end_jobs(campaign, language, by)

@@ -1,5 +1,5 @@
--- include: death
 -- include: spawn
+-- on demand: death
 -- A job's good end.
 
 -- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
@@ -37,7 +37,7 @@ local function end_language(job)
     local language = job_language(job.suffix)
     if not language or job.next then return end
     call('HSET', campaign_key(job.campaign), 'lang:' .. language, 'done')
-    emit_language(job.campaign, language, 'done')
+    death().emit_language(job.campaign, language, 'done')
 end
 
 -- `totals`: name, amount, name, amount... Returns "ok" or why not; the caller flushes.
@@ -63,6 +63,6 @@ local function finish(id, worker, attempt, artifact, report, totals, children)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
     -- While a job that follows is open the campaign cannot end: no need to look.
-    if not open then settle(job.campaign) end
+    if not open then death().settle(job.campaign) end
     return 'ok'
 end

@@ -4,6 +4,7 @@
 -- hashes.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
+local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
 local counters, woken, classes = {}, {}, {}
 
 -- Counters are summed up here and written once by flush(): what a finish adds and its claim takes away costs nothing.
