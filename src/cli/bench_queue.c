@@ -157,6 +157,7 @@ struct crew {
     atomic_int next_bare; /* number of the next job of the bare script */
     atomic_long done;
     const char *bare_sha1;
+    int campaigns; /* that the bare script's jobs are of */
 };
 
 struct member {
@@ -234,10 +235,11 @@ static const char bare_step[] =
     "call('ZADD', A[15], A[16], A[17]) " /* fair */
     "call('ZADD', A[6], A[18], A[19]) "
     "call('HSET', A[20], 'state', 'leased', 'attempt', 1, 'worker', A[21], 'claimed', A[9]) "
-    "call('XADD', A[10], 'MAXLEN', '~', 1000, '*', 'type', 'job', 'data', A[22]) "
-    "call('HINCRBY', A[23], 'n:done', 1) call('HINCRBY', A[23], 'n:ready', -1) "
+    "call('XADD', A[28], 'MAXLEN', '~', 1000, '*', 'type', 'job', 'data', A[22]) "
+    "call('HINCRBY', A[23], 'n:done', 1) call('HINCRBY', A[23], 'n:leased', -1) "
+    "call('HINCRBY', A[27], 'n:ready', -1) call('HINCRBY', A[27], 'n:leased', 1) "
     "call('HINCRBY', A[24], 'lipsync:batch:ready', -1) call('ZADD', A[25], 0, '0') "
-    "for i = 27, #A, 2 do call('HINCRBY', A[26], A[i], A[i + 1]) end "
+    "for i = 29, #A, 2 do call('HINCRBY', A[26], A[i], A[i + 1]) end "
     "return {A[19], 1, 'batch'}";
 
 static const char *const bare_totals[] = {
@@ -245,7 +247,7 @@ static const char *const bare_totals[] = {
     "step_ms:decode", "812",  "step_ms:mel",    "3",   "step_ms:lips", "2213",    "step_ms:blend", "640",
     "step_ms:encode", "1534", "step_ms:upload", "77"};
 
-enum { BARE_ARGUMENTS = 26 + ARRAY_LENGTH(bare_totals) };
+enum { BARE_ARGUMENTS = 28 + ARRAY_LENGTH(bare_totals) };
 
 static redisReply *bare_call(redisContext *context, int count, const char **words) {
     redisReply *reply = redisCommandArgv(context, count, words, NULL);
@@ -287,9 +289,10 @@ static char *bare_prepare(struct bench *bench, int jobs, struct error *err) {
 
 /* Finishes job `last` and claims job `next`. */
 static bool bare_run(struct member *member, redisContext *context, const char *report, int last, int next) {
-    char text[25][200];
+    char text[27][200];
     const char *words[3 + BARE_ARGUMENTS] = {"EVALSHA", member->crew->bare_sha1, "0"};
-    int c = last / CAMPAIGN_JOBS, j = last % CAMPAIGN_JOBS, nc = next / CAMPAIGN_JOBS, nj = next % CAMPAIGN_JOBS;
+    int of = member->crew->campaigns; /* they take turns, as fairness has it */
+    int c = last % of, j = last / of, nc = next % of, nj = next / of;
     long long now = clock_wall_ms(clock_system());
 #define SET(i, ...) snprintf(text[(i) - 1], sizeof *text, __VA_ARGS__)
     SET(1, BARE_CAMPAIGN ":artifacts", c);
@@ -316,12 +319,16 @@ static bool bare_run(struct member *member, redisContext *context, const char *r
     SET(23, BARE_CAMPAIGN, c);
     SET(24, "{bare}:counts");
     SET(25, "{bare}:marker:lipsync");
+    SET(26, BARE_CAMPAIGN, nc);
+    SET(27, BARE_CAMPAIGN ":events", nc);
 #undef SET
     for (int i = 0; i < 25; i++)
         words[3 + i] = text[i];
     words[3 + 4] = report;
     words[3 + 25] = "{bare}:totals";
-    memcpy(words + 3 + 26, bare_totals, sizeof bare_totals);
+    words[3 + 26] = text[25];
+    words[3 + 27] = text[26];
+    memcpy(words + 3 + 28, bare_totals, sizeof bare_totals);
     redisReply *reply = bare_call(context, 3 + BARE_ARGUMENTS, words);
     if (reply)
         freeReplyObject(reply);
@@ -385,7 +392,10 @@ struct rate {
 /* Lets `count` workers do this for the bench's time. */
 static bool run_crew(struct bench *bench, enum mode mode, int count, const char *bare_sha1, struct rate *rate,
                      struct error *err) {
-    struct crew crew = {.bench = bench, .mode = mode, .bare_sha1 = bare_sha1};
+    struct crew crew = {.bench = bench,
+                        .mode = mode,
+                        .bare_sha1 = bare_sha1,
+                        .campaigns = MAX((int)(JOBS_A_SECOND * bench->seconds) / CAMPAIGN_JOBS, 1)};
     _cleanup_free_ struct member *members = xnew_array(struct member, (size_t)count);
     pthread_barrier_init(&crew.start, NULL, (unsigned)count + 1);
     for (int i = 0; i < count; i++) {
