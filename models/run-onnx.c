@@ -84,6 +84,7 @@ int main(int argc, char **argv) {
     OrtSessionOptions *options;
     OrtSession *session;
     OrtAllocator *allocator;
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
     check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "run-onnx", &env), "start");
     check(ort->CreateSessionOptions(&options), "start");
     check(ort->SetIntraOpNumThreads(options, 1), "start");

@@ -28,15 +28,6 @@ DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all)
 
 /* ---- where the farm is, and the key ---- */
 
-static bool is_default(const struct config *config, const char *name) {
-    _cleanup_json_ json_t *all = config_describe(config);
-    size_t i;
-    json_t *setting;
-    json_array_foreach(all, i, setting) if (strcmp(json_get_string(setting, "name", ""), name) == 0) return strcmp(
-        json_get_string(setting, "source", "default"), "default") == 0;
-    return true;
-}
-
 /* The first line of a small file, or NULL with *err. */
 static char *read_word(const char *path, struct error *err) {
     _cleanup_buffer_ struct buffer text = {0};
@@ -48,7 +39,7 @@ static char *read_word(const char *path, struct error *err) {
 static char *find_address(const struct config *config, const char *data) {
     _cleanup_free_ char *path = xasprintf("%s/address", data);
     struct error none;
-    char *local = is_default(config, "address") ? read_word(path, &none) : NULL;
+    char *local = config_is_default(config, "address") ? read_word(path, &none) : NULL;
     return local ? local : xstrdup(config_get(config, "address"));
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/scale.h"
 #include "cli/service.h"
 #include "queue/local_redis.h"
 #include "scale/local.h"
@@ -23,6 +24,7 @@ struct up {
     const struct config *config;
     char *data, *store_url, *keys_file, *key_file, *address_file, *models, *manifests;
     int lock, signals;
+    struct scale_policies *policies;
     int gpus, cores;
     int64_t workers, cooldown, port;
 };
@@ -35,6 +37,8 @@ static void up_free(struct up *up) {
     free(up->address_file);
     free(up->models);
     free(up->manifests);
+    if (up->policies)
+        scale_policies_free(up->policies);
     cleanup_close_descriptor(&up->lock);
     cleanup_close_descriptor(&up->signals);
 }
@@ -63,8 +67,8 @@ static bool read_workers(struct up *up, struct error *err) {
 }
 
 static bool read_options(struct up *up, struct error *err) {
-    if (!(up->config = cli_config(up->cli, err)) || !(up->data = cli_data_directory(up->cli, err)) ||
-        !(up->models = cli_models_directory(up->cli, err)) ||
+    if (!(up->config = cli_config(up->cli, err)) || !(up->policies = cli_policies(up->cli, false, err)) ||
+        !(up->data = cli_data_directory(up->cli, err)) || !(up->models = cli_models_directory(up->cli, err)) ||
         !(up->manifests = cli_manifests_directory(up->cli, err)) || !read_workers(up, err) ||
         !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
@@ -164,6 +168,7 @@ static bool scale(const struct up *up, struct local_redis *redis, const struct q
     /* clang-format on */
     struct local_scale_options options = {.queue = *queue,
                                           .worker = worker,
+                                          .rule = &up->policies->pools[POOL_LIPSYNC].rule,
                                           .cap = (int)up->workers,
                                           .gpus = up->gpus,
                                           .cooldown_ms = (int)up->cooldown * 1000,
@@ -183,8 +188,11 @@ static bool serve_and_scale(const struct up *up, struct error *err) {
     if (!redis)
         return error_wrap(err, "cannot start the farm's Redis");
     struct queue_options queue = {.url = local_redis_url(redis), .farm = config_get(up->config, "farm")};
-    struct server_options options = {
-        .address = listen, .queue = queue, .store_url = up->store_url, .keys_file = up->keys_file};
+    struct server_options options = {.address = listen,
+                                     .queue = queue,
+                                     .store_url = up->store_url,
+                                     .keys_file = up->keys_file,
+                                     .policies = up->policies};
     _cleanup_server_ struct server *server = server_start(&options, err);
     if (!server)
         return error_wrap(err, "cannot start the API at %s (--port 0 takes a free port)", listen);

@@ -121,6 +121,12 @@ bool config_set_flag(struct config *config, const char *name, const char *value,
     return true;
 }
 
+bool config_is_default(const struct config *config, const char *name) {
+    int index = find_setting(name);
+    const char *source = index < 0 ? NULL : config->values[index].source;
+    return !source || strcmp(source, "default") == 0;
+}
+
 const char *config_get(const struct config *config, const char *name) {
     int index = find_setting(name);
     return index < 0 ? NULL : config->values[index].text;

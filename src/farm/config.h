@@ -24,6 +24,8 @@ DEFINE_CLEANUP(struct config *, config_free)
 bool config_set_flag(struct config *config, const char *name, const char *value, struct error *err) must_check;
 /* The value as text, NULL when it has none. Borrowed. */
 const char *config_get(const struct config *config, const char *name);
+/* Whether nobody has set it. */
+bool config_is_default(const struct config *config, const char *name);
 /* The value as a whole number within [low, high]; config.invalid names the setting and where it came from. */
 bool config_get_integer(const struct config *config, const char *name, int64_t low, int64_t high, int64_t *out,
                         struct error *err) must_check;

@@ -8,6 +8,7 @@ enum pool { POOL_CPU, POOL_LIPSYNC, POOL_COUNT };
 enum job_state { JOB_WAITING, JOB_READY, JOB_DELAYED, JOB_LEASED, JOB_DONE, JOB_DEAD, JOB_CANCELLED, JOB_STATE_COUNT };
 
 enum { JOB_ID_MAX = CAMPAIGN_ID_MAX + LANGUAGE_MAX + 16 };
+enum { STAMP_MAX = 24 }; /* of a claim: "2-1f3a9c0b2d", see queue.h */
 
 struct job_id {
     char campaign[CAMPAIGN_ID_MAX + 1];

@@ -6,20 +6,22 @@
 
 char *layout_spec(const char *campaign) { return xasprintf("campaigns/%s/spec.json", campaign); }
 
+char *layout_cancelled(const char *campaign) { return xasprintf("campaigns/%s/cancelled.json", campaign); }
+
 char *layout_plan(const char *campaign) { return xasprintf("campaigns/%s/plan.json", campaign); }
 
 char *layout_speech(const char *campaign, const char *language) {
     return xasprintf("campaigns/%s/%s/speech.pcm", campaign, language);
 }
 
-char *layout_artifact(const struct job_id *job, int attempt) {
+char *layout_artifact(const struct job_id *job, const char *stamp) {
     switch (job->kind) {
     case KIND_TRACK:
-        return xasprintf("campaigns/%s/track/%04d.%d.trk", job->campaign, job->index, attempt);
+        return xasprintf("campaigns/%s/track/%04d.%s.trk", job->campaign, job->index, stamp);
     case KIND_DUB:
-        return xasprintf("campaigns/%s/%s/%04d.%d.mp4", job->campaign, job->language, job->index, attempt);
+        return xasprintf("campaigns/%s/%s/%04d.%s.mp4", job->campaign, job->language, job->index, stamp);
     case KIND_JOIN:
-        return xasprintf("campaigns/%s/%s/final.%d.mp4", job->campaign, job->language, attempt);
+        return xasprintf("campaigns/%s/%s/final.%s.mp4", job->campaign, job->language, stamp);
     default:
         return layout_plan(job->campaign);
     }

@@ -5,13 +5,16 @@
 #include "farm/job.h"
 
 char *layout_spec(const char *campaign);
+/* Written when a campaign is cancelled: what Redis forgets must not come back to life. */
+char *layout_cancelled(const char *campaign);
 char *layout_plan(const char *campaign);
 /* A language's speech as the networks hear it: 16 kHz mono, signed 16 bit, little endian. Created once by the plan job.
  */
 char *layout_speech(const char *campaign, const char *language);
-/* The artifact of one attempt at a job: .../track/0007.2.trk, .../hi/0007.1.mp4, .../hi/final.1.mp4. A plan's
- * is layout_plan whatever the attempt: it is created once and never overwritten. */
-char *layout_artifact(const struct job_id *job, int attempt);
+/* The artifact of one attempt at a job, named by its claim's stamp, which no other claim has: .../track/0007.STAMP.trk,
+ * .../hi/0007.STAMP.mp4, .../hi/final.STAMP.mp4. A plan's is layout_plan whatever the attempt: it is created once and
+ * never overwritten. */
+char *layout_artifact(const struct job_id *job, const char *stamp);
 /* Written after publishing, never overwritten: campaigns/<id>/receipts/<rest of the job id>.json */
 char *layout_receipt(const struct job_id *job);
 char *layout_receipts_prefix(const char *campaign);

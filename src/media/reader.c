@@ -197,6 +197,10 @@ static bool decode(struct video_reader *reader, struct error *err) {
         reader->forgave = true;
         if (!reader->forgiving)
             return corrupt(reader, err, av_err2str(status));
+        if (status < 0 && reader->drained)
+            return true;
+        if (status < 0 && !feed(reader, err)) /* the same error would come again and again */
+            return false;
     }
     if (is_damaged(picture))
         return corrupt(reader, err, "a picture cannot be decoded");

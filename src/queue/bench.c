@@ -181,7 +181,7 @@ static bool submit_all(struct member *member, struct queue *queue, struct error 
 static bool finish_claim(struct member *member, struct queue *queue, const struct claim *claim, struct claim *claims,
                          size_t capacity, size_t *count, struct error *err) {
     struct claim_options options = claim_options(member->name);
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->attempt);
+    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
     struct job_result result = {.artifact = artifact, .report = member->crew->bench->report};
     atomic_fetch_add(&member->crew->done, 1);
     return queue_finish_and_claim(queue, &options, claim, &result, claims, capacity, count, err);

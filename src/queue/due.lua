@@ -1,15 +1,20 @@
--- include: base
+-- include: held
 -- ARGV: pools... Returns in how many ms there may be something to claim: 0 now, -1 nothing is in sight.
 local due
-local function at(key)
+local function at(time) due = math.min(due or math.huge, tonumber(time)) end
+local function at_head(key, not_before)
     local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if head[2] then due = math.min(due or math.huge, tonumber(head[2])) end
+    if head[2] then at(math.max(head[2], not_before)) end
 end
-at(P .. 'leases')
+at_head(P .. 'leases', 0)
 for _, pool in ipairs(ARGV) do
     for _, class in ipairs({'urgent', 'batch'}) do
-        if call('EXISTS', P .. 'fair:' .. pool .. ':' .. class) == 1 then return 0 end
-        at(P .. 'delayed:' .. pool .. ':' .. class)
+        local held = held_until(pool, class)
+        if call('EXISTS', P .. 'fair:' .. pool .. ':' .. class) == 1 then
+            if held == 0 then return 0 end
+            at(held)
+        end
+        at_head(P .. 'delayed:' .. pool .. ':' .. class, held)
     end
 end
 return due and math.max(due - now, 0) or -1

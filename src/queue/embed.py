@@ -2,10 +2,12 @@
 """Writes scripts.c and scripts.h: each Lua script with its includes, its comments taken out, and its SHA-1 (its name in
 EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua. `-- on demand: NAME` makes of it a
 function NAME() that returns a table of its functions: to define a function costs every run of a script, so what a script
-seldom needs it defines only then."""
+seldom needs it defines only then. With --test-clock as the last argument the scripts take the time from the key test_clock, so that tests
+can move it."""
 import hashlib, os, re, sys
 
 out_c, out_h, *sources = sys.argv[1:]
+test_clock = sources[-1] == "--test-clock" and sources.pop()
 
 
 def on_demand(name, lines):
@@ -22,6 +24,8 @@ def expand(path, seen):
             seen.add(include[2])
             text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), seen)
             lines += text if include[1] == "include" else on_demand(include[2], text)
+        elif test_clock and line.startswith("local now ="):
+            lines.append("local now = tonumber(call('GET', P .. 'test_clock'))\n")
         elif not line.lstrip().startswith("--") and line.strip():
             lines.append(line)
     return lines

@@ -1,5 +1,5 @@
 -- include: death
--- ARGV: job, worker, attempt, error (JSON), permanent (0 or 1), errors allowed, delay ms of the first retry,
+-- ARGV: job, worker, stamp, error (JSON), permanent (0 or 1), errors allowed, delay ms of the first retry,
 -- random number in [0, 1)
 local DELAY_MAX = 300000
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])

@@ -1,8 +1,8 @@
 -- include: finish
 -- include: claim
--- ARGV: job, worker, attempt, artifact or "", report, lease ms, how many jobs to claim, pools as claim.lua has them,
+-- ARGV: job, worker, stamp, artifact or "", report, lease ms, how many jobs to claim, pools as claim.lua has them,
 -- number of totals, (name, amount)..., (suffix, pool, waits, next)...
--- Returns {status, id, attempt, class, ...}: what came of the finish, and if it is "ok" what was claimed.
+-- Returns {status, id, stamp, class, ...}: what came of the finish, and if it is "ok" what was claimed.
 local totals, children, pools = {}, {}, {}
 local first_child = 10 + 2 * ARGV[9]
 for i = 10, first_child - 1 do totals[#totals + 1] = ARGV[i] end

@@ -1,5 +1,5 @@
 -- include: job
--- ARGV: job, worker, attempt, lease ms, progress (JSON object or ""), longest time of an attempt, ms
+-- ARGV: job, worker, stamp, lease ms, progress (JSON object or ""), longest time of an attempt, ms
 local PROGRESS_EVENT_MS = 500
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end

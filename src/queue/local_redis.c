@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/child.h"
 #include "base/clock.h"
@@ -169,6 +170,12 @@ bool local_redis_tend(struct local_redis *redis, bool *restarted, struct error *
         return true;
     redis->pid = 0;
     return launch(redis, err) && wait_until_ready(redis, err);
+}
+
+char *local_redis_find(const char *directory) {
+    struct error none;
+    _cleanup_free_ char *real = realpath(directory, NULL), *path = real ? socket_path(real, &none) : NULL;
+    return path && access(path, F_OK) == 0 ? xasprintf("unix://%s", path) : NULL;
 }
 
 const char *local_redis_url(const struct local_redis *redis) { return redis->url; }

@@ -12,6 +12,8 @@ struct local_redis;
  * killed parent left behind on the same directory is taken over. child.failed with the last line of its log
  * otherwise. */
 struct local_redis *local_redis_start(const char *directory, struct error *err) must_check;
+/* The URL of the server that some process runs on `directory`; NULL when there is none. Caller frees. */
+char *local_redis_find(const char *directory);
 /* "unix:///.../redis.sock". Borrowed. */
 const char *local_redis_url(const struct local_redis *redis);
 /* Starts the server again on its data if it has ended; for whoever learns that some child did. *restarted

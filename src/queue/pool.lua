@@ -1,5 +1,6 @@
--- include: base
--- ARGV: pool, due within ms. Returns ready, leased, delayed of urgent and of batch, then the oldest ready job's age.
+-- include: held
+-- ARGV: pool, due within ms. Returns ready, leased, delayed of urgent and of batch, then the oldest ready job's age,
+-- then until when urgent and batch are held.
 local HEADS_MAX = 1000
 local pool, out, oldest = ARGV[1], {}, now
 for _, class in ipairs({'urgent', 'batch'}) do
@@ -15,4 +16,5 @@ for _, class in ipairs({'urgent', 'batch'}) do
     end
 end
 out[7] = now - oldest
+out[8], out[9] = held_until(pool, 'urgent'), held_until(pool, 'batch')
 return out

@@ -171,12 +171,13 @@ static bool check_worker(const char *worker, struct error *err) {
                      QUEUE_WORKER_MAX);
 }
 
-/* Reads {id, attempt, class} from a claim's reply. */
+/* Reads {id, stamp, class} from a claim's reply. */
 static bool read_claim(struct redisReply *const *values, struct claim *claim, struct error *err) {
     if (!queue_check_job_id(values[0]->str, &claim->job, err))
         return error_wrap(err, "claimed from the queue");
     job_id_format(&claim->job, claim->job_id);
-    claim->attempt = (int)values[1]->integer;
+    snprintf(claim->stamp, sizeof claim->stamp, "%s", values[1]->str);
+    claim->attempt = (int)strtol(claim->stamp, NULL, 10);
     return campaign_class_parse(values[2]->str, &claim->class) ||
            error_set(err, ERR_INTERNAL, "%s has the unknown class \"%s\"", claim->job_id, values[2]->str);
 }
@@ -276,7 +277,7 @@ static const struct {
 static bool fenced(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
     command_add(arguments, worker);
-    command_add_integer(arguments, claim->attempt);
+    command_add(arguments, claim->stamp);
     return check_worker(worker, err);
 }
 
@@ -400,6 +401,19 @@ bool queue_worker_gone(struct queue *queue, const char *worker, struct error *er
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, worker);
     return queue_status_script(queue, &script_gone, &arguments, true, worker, err);
+}
+
+bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, enum hold hold, int64_t until_ms,
+                struct error *err) {
+    const int64_t never = INT64_C(1) << 52; /* exact in Lua's numbers */
+    int64_t until = CLAMP(until_ms, 0, never);
+    _cleanup_command_ struct command arguments = {0};
+    _cleanup_free_ char *field =
+        xasprintf("%s:%s%s", pool_name(pool), campaign_class_name(class), hold == HOLD_CALENDAR ? "" : ":hand");
+    command_add(&arguments, pool_name(pool));
+    command_add(&arguments, field);
+    command_add_integer(&arguments, hold == RUN_BY_HAND ? -until : until);
+    return queue_status_script(queue, &script_hold, &arguments, true, field, err);
 }
 
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) {

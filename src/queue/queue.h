@@ -46,6 +46,9 @@ struct claim {
     char job_id[JOB_ID_MAX + 1];
     struct job_id job;
     int attempt;
+    /* "<attempt>-<ten hexadecimal digits>": no other claim of the job has it, also if Redis lost data in between. It
+     * fences the calls below and names the artifact. */
+    char stamp[STAMP_MAX + 1];
     enum campaign_class class;
 };
 
@@ -97,6 +100,13 @@ bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *in
                        struct error *err) must_check;
 bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) must_check;
 
+enum hold { HOLD_CALENDAR, HOLD_BY_HAND, RUN_BY_HAND };
+/* Holds a class of a pool until a Unix time: no claim takes its jobs, what is leased goes on. What was set by
+ * hand wins over the calendar's, and RUN_BY_HAND means that the calendar does not hold; `until_ms` 0 (or past)
+ * ends it, INT64_MAX never ends. Wakes idle workers. */
+bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, enum hold hold, int64_t until_ms,
+                struct error *err) must_check;
+
 /* A bounded piece of house-keeping: returns expired leases to ready (claims do so too) and removes campaigns
  * that ended more than `keep_ms` ago with all their keys. *more: there was something to do, so call again.
  * Whoever runs all the time calls it about once a second; it does no harm from several places at once. */
@@ -131,8 +141,9 @@ json_t *queue_workers(struct queue *queue, struct error *err) must_check;
 
 struct pool_counts {
     int64_t ready[CLASS_COUNT], leased[CLASS_COUNT];
-    int64_t delayed[CLASS_COUNT]; /* due within `due_within_ms` */
-    int64_t oldest_ready_ms;      /* age of the oldest ready job, 0 when there is none */
+    int64_t delayed[CLASS_COUNT];       /* due within `due_within_ms` */
+    int64_t held_until_ms[CLASS_COUNT]; /* Unix time; 0: not held */
+    int64_t oldest_ready_ms;            /* age of the oldest ready job, 0 when there is none */
 };
 bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_ms, struct pool_counts *out,
                        struct error *err) must_check;

@@ -334,6 +334,8 @@ bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_m
         out->delayed[class] = reply->element[3 * class + 2]->integer;
     }
     out->oldest_ready_ms = reply->element[3 * CLASS_COUNT]->integer;
+    for (int class = 0; class < CLASS_COUNT; class ++)
+        out->held_until_ms[class] = reply->element[3 * CLASS_COUNT + 1 + class]->integer;
     return true;
 }
 

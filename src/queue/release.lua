@@ -1,5 +1,5 @@
 -- include: job
--- ARGV: job, worker, attempt
+-- ARGV: job, worker, stamp
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
 move(job, 'ready', 0)

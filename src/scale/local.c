@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "scale/rule.h"
 
 enum {
     LOOK_MS = 1000,        /* longest time between two looks at the queue; a blocking wait, cut short by any event */
@@ -28,41 +27,45 @@ enum {
     LOG_MAX = 10 << 20, /* bytes; then the log is moved aside */
 };
 
-/* ---- the watcher: a thread that turns events of the queue into a number of jobs ---- */
+/* ---- the watcher: a thread that turns events of the queue into a number of workers ---- */
 
 struct watcher {
     const struct local_scale_options *options;
-    atomic_llong jobs; /* ready + leased + due, over all pools: every local worker serves them all */
+    atomic_int wanted; /* workers */
     atomic_bool stop;
-    int wake; /* eventfd: `jobs` changed */
+    int wake; /* eventfd: `wanted` changed */
     pthread_t thread;
 };
 
-static bool count_jobs(struct queue *queue, int64_t due_ms, int64_t *jobs, struct error *err) {
-    *jobs = 0;
+/* Over all pools together: every local worker serves them all. */
+static bool ask_rule(const struct local_scale_options *options, struct queue *queue, int *wanted, struct error *err) {
+    struct scale_demand sum = {0};
     for (enum pool pool = 0; pool < POOL_COUNT; pool++) {
         struct pool_counts counts;
-        if (!queue_pool_counts(queue, pool, due_ms, &counts, err))
+        if (!queue_pool_counts(queue, pool, options->cooldown_ms, &counts, err))
             return false;
-        for (int class = 0; class < CLASS_COUNT; class ++)
-            *jobs += counts.ready[class] + counts.leased[class] + counts.delayed[class];
+        struct scale_demand demand = scale_demand_of(&counts);
+        scale_demand_add(&sum, &demand);
     }
+    struct scale_rule rule = *options->rule;
+    rule.max = options->cap;
+    *wanted = scale_desired(&rule, &sum).total;
     return true;
 }
 
-static void tell(struct watcher *watcher, int64_t jobs) {
+static void tell(struct watcher *watcher, int wanted) {
     uint64_t one = 1;
-    if (atomic_exchange(&watcher->jobs, jobs) != jobs && write(watcher->wake, &one, sizeof one) < 0)
+    if (atomic_exchange(&watcher->wanted, wanted) != wanted && write(watcher->wake, &one, sizeof one) < 0)
         log_write(NULL, LOG_ERROR, "cannot wake the autoscaler: %s", strerror(errno));
 }
 
 /* One look at the queue, then a wait for the next event. An event between the two is seen at the next look.
  */
 static bool look(struct watcher *watcher, struct queue *queue, struct error *err) {
-    int64_t jobs;
-    if (!count_jobs(queue, watcher->options->cooldown_ms, &jobs, err))
+    int wanted;
+    if (!ask_rule(watcher->options, queue, &wanted, err))
         return false;
-    tell(watcher, jobs);
+    tell(watcher, wanted);
     clock_sleep_ms(clock_system(), CALM_MS);
     _cleanup_json_ json_t *events = queue_events(queue, NULL, "$", LOOK_MS, 1, err);
     return events != NULL;
@@ -197,8 +200,7 @@ static int reap(struct scaler *scaler) {
 
 /* Starts what the rule asks for; returns how long to sleep at most (-1: until something happens). */
 static int adjust(struct scaler *scaler) {
-    struct scale_demand demand = {.ready = atomic_load(&scaler->watcher.jobs)};
-    int missing = scale_desired(&demand, scaler->options->cap) - reap(scaler);
+    int missing = atomic_load(&scaler->watcher.wanted) - reap(scaler);
     int64_t now = now_ms(), next = INT64_MAX;
     for (int i = 0; i < scaler->options->cap && missing > 0; i++) {
         struct slot *slot = &scaler->slots[i];

@@ -1,8 +1,13 @@
-/* scale: how many workers a queue asks for, and keeping that many.
+/* scale: how many workers a queue asks for, when, and keeping that many.
  *
- * The rule is pure and the same everywhere: the local farm of `mela up`, the API's answer and the metrics. It
- * promises never more than the cap, and never zero while a lease is held. */
+ * Rule and calendar are data of farm.json and the same everywhere: the local farm of `mela up`, the API's
+ * answers, the metrics and the simulator. They promise never more than the cap over both classes, urgent first;
+ * never zero while a lease is held; and in quiet hours nothing of a held class begins, what runs finishes, and
+ * nothing is killed. KEDA asks for it over gRPC (docs/keda.md). */
 #pragma once
 
+#include "scale/calendar.h"
+#include "scale/keda.h"
 #include "scale/local.h"
+#include "scale/policy.h"
 #include "scale/rule.h"

@@ -26,7 +26,9 @@ struct keys {
 static const char *const role_names[] = {
     [ROLE_VIEWER] = "viewer", [ROLE_PRODUCER] = "producer", [ROLE_ADMIN] = "admin"};
 
-static bool role_parse(const char *name, enum role *out) {
+const char *role_name(enum role role) { return role_names[role]; }
+
+bool role_parse(const char *name, enum role *out) {
     for (size_t i = 0; i < ARRAY_LENGTH(role_names); i++)
         if (strcmp(role_names[i], name) == 0) {
             *out = (enum role)i;
@@ -128,7 +130,7 @@ char *keys_create(const char *path, const char *name, enum role role, struct err
     _cleanup_free_ char *key = xasprintf("mela_%s", random);
     key_hash(key, hex);
     json_array_append_new(json_object_get(root, "keys"),
-                          json_pack("{s:s, s:s, s:s}", "name", name, "role", role_names[role], "sha256", hex));
+                          json_pack("{s:s, s:s, s:s}", "name", name, "role", role_name(role), "sha256", hex));
     _cleanup_free_ char *text = json_line(root);
     return file_write_atomic(path, text, strlen(text), 0600, err) ? steal(key) : NULL;
 }

@@ -5,6 +5,9 @@
 
 enum role { ROLE_VIEWER, ROLE_PRODUCER, ROLE_ADMIN }; /* reads; submits and cancels; retries and all else */
 
+const char *role_name(enum role role);
+bool role_parse(const char *name, enum role *out);
+
 struct keys;
 /* Reads {"keys":[{"name":"...","role":"producer","sha256":"<hex of the key>"}...]}; config.invalid. */
 struct keys *keys_load(const char *path, struct error *err) must_check;

@@ -41,9 +41,14 @@ bool campaign_show(struct request *request, struct error *err) {
     return queue && campaign_answer(request, queue, err);
 }
 
+/* The marker keeps `mela recover` from bringing the campaign back should Redis lose it. */
 bool campaign_cancel(struct request *request, struct error *err) {
+    const char *id = request->arguments[0];
     struct queue *queue = request_queue(request, err);
-    return queue && queue_cancel(queue, request->arguments[0], err) && campaign_answer(request, queue, err);
+    if (!queue || !queue_cancel(queue, id, err))
+        return false;
+    _cleanup_free_ char *key = layout_cancelled(id);
+    return store_put(request->server->store, key, "{}\n", 3, 0, err) && campaign_answer(request, queue, err);
 }
 
 bool campaign_jobs(struct request *request, struct error *err) {

@@ -1,11 +1,12 @@
-/* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago.
- */
+/* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago,
+ * and saying so when Redis has lost everything. */
 #include <time.h>
 
 #include "base/log.h"
+#include "queue/recover.h"
 #include "server/request.h"
 
-enum { SWEEP_S = 1 };
+enum { SWEEP_S = 1, LOOK_EVERY = 60 };
 
 /* Waits for the next turn; false when the server stops. */
 static bool sleep_until_next(struct server *server) {
@@ -30,8 +31,26 @@ static void sweep(struct server *server) {
         server_queue_give(server, queue);
 }
 
+/* Tells once that Redis is empty beside a store that is not; *lost: it was so the last time. */
+static void look_for_loss(struct server *server, bool *lost) {
+    struct error err;
+    struct queue *queue = server_queue_take(server, &err);
+    bool needed = false;
+    if (queue && recover_is_needed(queue, server->store, &needed, &err) && needed && !*lost)
+        log_write(NULL, LOG_WARN,
+                  "Redis is empty, but the store holds campaigns: if they were lost, mela recover brings them back "
+                  "(mela recover --dry-run shows which)");
+    *lost = needed;
+    if (queue)
+        server_queue_give(server, queue);
+}
+
 void *housekeeping_thread(void *server) {
-    while (sleep_until_next(server))
+    bool lost = false;
+    for (unsigned turn = 0; sleep_until_next(server); turn++) {
+        if (turn % LOOK_EVERY == 0)
+            look_for_loss(server, &lost);
         sweep(server);
+    }
     return NULL;
 }

@@ -150,17 +150,13 @@ static void write_pools(struct buffer *out, const struct pool_counts counts[POOL
     }
 }
 
-static void write_desired(struct buffer *out, const struct pool_counts counts[POOL_COUNT]) {
+static void write_desired(struct buffer *out, const struct server *server,
+                          const struct pool_counts counts[POOL_COUNT]) {
     metric_head(out, "mela_workers_desired", "gauge", "Workers that the scaling rule asks for.");
     for (int pool = 0; pool < POOL_COUNT; pool++) {
-        struct scale_demand demand = {0};
-        for (int class = 0; class < CLASS_COUNT; class ++) {
-            demand.ready += counts[pool].ready[class];
-            demand.leased += counts[pool].leased[class];
-            demand.delayed += counts[pool].delayed[class];
-        }
-        buffer_appendf(out, "mela_workers_desired{pool=\"%s\"} %d\n", pool_name((enum pool)pool),
-                       scale_desired(&demand, SCALE_CAP));
+        struct scale_demand demand = scale_demand_of(&counts[pool]);
+        struct scale_answer answer = scale_desired(server_rule(server, (enum pool)pool), &demand);
+        buffer_appendf(out, "mela_workers_desired{pool=\"%s\"} %d\n", pool_name((enum pool)pool), answer.total);
     }
 }
 
@@ -176,7 +172,7 @@ static void write_by_label(struct buffer *out, const json_t *totals, const char 
                        json_number_value(json_object_iter_value(iterator)) * factor);
 }
 
-static bool write_queue(struct buffer *out, struct queue *queue, struct error *err) {
+static bool write_queue(struct buffer *out, const struct server *server, struct queue *queue, struct error *err) {
     struct pool_counts counts[POOL_COUNT] = {0};
     _cleanup_json_ json_t *totals = queue_totals(queue, err), *workers = totals ? queue_workers(queue, err) : NULL;
     if (!workers)
@@ -185,7 +181,7 @@ static bool write_queue(struct buffer *out, struct queue *queue, struct error *e
         if (!queue_pool_counts(queue, (enum pool)pool, SCALE_COOL_DOWN_MS, &counts[pool], err))
             return false;
     write_pools(out, counts);
-    write_desired(out, counts);
+    write_desired(out, server, counts);
     metric_one(out, "mela_workers", "gauge", "Workers that live.", (double)json_array_size(workers));
     metric_one(out, "mela_frames_total", "counter", "Frames that finished jobs worked on.",
                json_get_number(totals, "frames", 0));
@@ -200,7 +196,7 @@ bool metrics_show(struct request *request, struct error *err) {
     _cleanup_buffer_ struct buffer text = {0}, farm = {0};
     struct error away; /* no error here: mela_queue_up says it, and the process' own numbers stay visible */
     struct queue *queue = request_queue(request, &away);
-    bool up = queue && write_queue(&farm, queue, &away);
+    bool up = queue && write_queue(&farm, request->server, queue, &away);
     metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about jobs below.", up);
     if (up)
         buffer_append(&text, farm.data, farm.length);

@@ -13,13 +13,16 @@
 enum { IDLE_QUEUES = 8, STREAMS_MAX = 256, CONNECTIONS_MAX = 512, PATH_ARGUMENTS = 2 };
 
 struct metrics;
+struct hold_keeper;
 
 struct server {
     struct MHD_Daemon *daemon;
     struct store *store;
     struct keys *keys;
     struct metrics *metrics;
-    struct queue_options queue; /* its strings are the server's own */
+    const struct scale_policies *policies; /* may be NULL */
+    struct hold_keeper *holds;             /* NULL without policies */
+    struct queue_options queue;            /* its strings are the server's own */
     char *redis_url, *farm;
     int64_t upload_limit;
     int idle_timeout_s;
@@ -30,11 +33,16 @@ struct server {
     int running;           /* requests begun and not completed */
     struct queue *idle[IDLE_QUEUES];
     size_t idle_count;
+    struct pool_counts last_counts[POOL_COUNT]; /* what Redis said last, for pools that it told of */
+    bool knows_counts[POOL_COUNT];
     pthread_t housekeeper;
 };
 
 /* The thread that keeps the queue tidy until the server stops. */
 void *housekeeping_thread(void *server);
+
+/* The rule of a pool. */
+const struct scale_rule *server_rule(const struct server *server, enum pool pool);
 
 /* Connections to Redis: one for each thread that needs one now; a few idle ones are kept. */
 struct queue *server_queue_take(struct server *server, struct error *err) must_check;

@@ -44,6 +44,9 @@ HANDLER(job_show);        /* farm.c */
 HANDLER(job_retry);
 HANDLER(dead_list);
 HANDLER(pools_list);
+HANDLER(pool_desired);
+HANDLER(pool_hold);
+HANDLER(pool_resume);
 HANDLER(workers_list);
 HANDLER(health_show);
 HANDLER(ready_show);

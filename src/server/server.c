@@ -2,13 +2,14 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <netdb.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "scale/hold.h"
 #include "server/metrics.h"
 #include "server/request.h"
 
@@ -39,38 +40,15 @@ void server_queue_give(struct server *server, struct queue *queue) {
         queue_close(queue);
 }
 
+const struct scale_rule *server_rule(const struct server *server, enum pool pool) {
+    return server->policies ? &server->policies->pools[pool].rule : &scale_rule_default;
+}
+
 /* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
 static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
 
-/* Splits "127.0.0.1:8080" or "[::1]:8080". */
-static bool address_split(const char *address, char host[64], const char **port) {
-    const char *colon = strrchr(address, ':');
-    if (!colon)
-        return false;
-    bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    size_t length = (size_t)(colon - address) - (bracketed ? 2 : 0);
-    if (length == 0 || length >= 64 || colon[1] == '\0')
-        return false;
-    memcpy(host, address + bracketed, length);
-    host[length] = '\0';
-    *port = colon + 1;
-    return true;
-}
-
-static struct addrinfo *address_resolve(const char *address, struct error *err) {
-    char host[64];
-    const char *port;
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (address_split(address, host, &port) && getaddrinfo(host, port, &hints, &found) == 0)
-        return found;
-    error_set(err, ERR_CONFIG_INVALID, "%s is not an address to listen on, such as 127.0.0.1:8080 or [::]:8080",
-              address);
-    return NULL;
-}
-
 static bool server_listen(struct server *server, const char *address, struct error *err) {
-    struct addrinfo *where = address_resolve(address, err);
+    _cleanup_address_ struct addrinfo *where = address_resolve(address, err);
     if (!where)
         return false;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO | MHD_USE_ITC |
@@ -81,13 +59,14 @@ static bool server_listen(struct server *server, const char *address, struct err
         leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)server->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
-    freeaddrinfo(where);
     if (!server->daemon)
         return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
     return true;
 }
 
 static void server_free(struct server *server) {
+    if (server->holds)
+        hold_keeper_stop(server->holds);
     for (size_t i = 0; i < server->idle_count; i++)
         queue_close(server->idle[i]);
     if (server->store)
@@ -110,6 +89,7 @@ static struct server *server_new(const struct server_options *options) {
     server->queue = options->queue;
     server->queue.url = server->redis_url;
     server->queue.farm = server->farm;
+    server->policies = options->policies;
     server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
     server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     pthread_condattr_t monotonic;
@@ -129,6 +109,8 @@ struct server *server_start(const struct server_options *options, struct error *
     server->store = server->keys ? store_open(options->store_url, options->store, err) : NULL;
     if (server->store && server_listen(server, options->address, err)) {
         pthread_create(&server->housekeeper, NULL, housekeeping_thread, server);
+        if (server->policies)
+            server->holds = hold_keeper_start(&server->queue, server->policies, clock_system());
         return server;
     }
     server_free(server);

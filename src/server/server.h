@@ -5,7 +5,7 @@
  * and no CPU. It never includes media, model, stage or worker. */
 #pragma once
 
-#include "queue/queue.h"
+#include "scale/policy.h"
 #include "store/store.h"
 
 struct server;
@@ -16,8 +16,11 @@ struct server_options {
     const char *store_url;
     const char *keys_file;             /* JSON, see auth.h; required */
     const struct store_options *store; /* may be NULL */
-    int64_t upload_limit;              /* bytes of one uploaded file; 0: 64 GiB */
-    int idle_timeout_s;                /* a connection that moves no byte for so long is closed; 0: 30 */
+    /* Rules and calendars; the server tells the queue what the calendars say. Borrowed. NULL: the default rule
+     * and no calendar. */
+    const struct scale_policies *policies;
+    int64_t upload_limit; /* bytes of one uploaded file; 0: 64 GiB */
+    int idle_timeout_s;   /* a connection that moves no byte for so long is closed; 0: 30 */
 };
 
 /* Listens and opens the store; Redis may come later (until then requests that need it answer 503). Ignores

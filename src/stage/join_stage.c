@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "stage/flow.h"
 #include "stage/work.h"
 
 struct parts {
@@ -17,24 +18,52 @@ static void parts_free(struct parts *parts) {
     free(parts->starts);
 }
 
-static bool fetch_parts(const struct stage_context *context, struct step_times *times,
-                        const struct plan_language *language, struct parts *parts, struct error *err) {
-    int64_t started = step_start();
-    parts->paths = xnew_array(char *, language->output_count);
-    parts->starts = xnew_array(int64_t, language->output_count);
+/* Several at a time: a part is small, so over a network its fetch is mostly waiting. */
+struct fetch {
+    const struct stage_context *context;
+    struct parts *parts;
+    struct flow flow;
+    _Atomic size_t next, done;
+};
+
+static void *fetch_thread(void *context) {
+    struct fetch *fetch = context;
+    for (size_t i; !flow_stopped(&fetch->flow) && (i = atomic_fetch_add(&fetch->next, 1)) < fetch->parts->count;) {
+        struct error err;
+        if (!store_get_file(fetch->context->store, fetch->context->inputs[i], fetch->parts->paths[i], &err))
+            flow_fail(&fetch->flow, &err);
+        atomic_store(&fetch->context->progress->frames, (int64_t)atomic_fetch_add(&fetch->done, 1) + 1);
+    }
+    return NULL;
+}
+
+static void name_parts(const struct stage_context *context, const struct plan_language *language, struct parts *parts) {
     parts->count = language->output_count;
+    parts->paths = xnew_array(char *, parts->count);
+    parts->starts = xnew_array(int64_t, parts->count);
     for (size_t i = 0; i < parts->count; i++) {
-        if (atomic_load(context->cancel))
-            return error_set(err, ERR_CANCELLED, "the job was told to stop");
         _cleanup_free_ char *name = xasprintf("%04zu.mp4", i);
         parts->starts[i] = language->outputs[i].start_pts;
         parts->paths[i] = work_path(context, name);
-        if (!store_get_file(context->store, context->inputs[i], parts->paths[i], err))
-            return false;
-        atomic_store(&context->progress->frames, (int64_t)i + 1);
     }
+}
+
+static bool fetch_parts(const struct stage_context *context, struct step_times *times, struct parts *parts,
+                        struct error *err) {
+    enum { FETCHERS = 8 };
+    int64_t started = step_start();
+    struct fetch fetch = {.context = context, .parts = parts};
+    flow_init(&fetch.flow, context->cancel);
+    pthread_t threads[FETCHERS];
+    size_t count = MIN(parts->count, FETCHERS);
+    for (size_t i = 0; i < count; i++)
+        pthread_create(&threads[i], NULL, fetch_thread, &fetch);
+    for (size_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
     step_stop(times, STEP_FETCH, started);
-    return true;
+    bool good = flow_result(&fetch.flow, err);
+    flow_destroy(&fetch.flow);
+    return good;
 }
 
 static bool join_parts(const struct stage_context *context, const struct plan_language *language,
@@ -67,7 +96,8 @@ bool stage_join(const struct stage_context *context, struct step_times *times, s
         return false;
     atomic_store(&context->progress->of, (int64_t)language->output_count);
     _cleanup_(parts_free) struct parts parts = {0};
-    if (!fetch_parts(context, times, language, &parts, err))
+    name_parts(context, language, &parts);
+    if (!fetch_parts(context, times, &parts, err))
         return false;
     if (!work_enter(context, err))
         return false;

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "stage/work.h"
 
-static const char detector_name[] = "blazeface-128", mesh_name[] = "face-mesh", enhance_name[] = "realesrgan-fast";
+static const char mesh_name[] = "face-mesh";
 static const char default_lips[] = "lips-basic";
 
 enum { LIPS_MAX = 8, BATCH_CPU = 16, BATCH_CUDA = 128 };
@@ -14,6 +14,7 @@ struct models {
     struct zoo *zoo;
     struct device device;
     int batch;
+    char *detector_name, *enhancer_name;
     struct detector *detector;
     struct mesh *mesh;
     struct enhance *enhance;
@@ -38,7 +39,7 @@ static int64_t host_memory_mb(void) {
 
 /* Says before anything is loaded whether it fits: sums what the manifests say they need. */
 static bool check_memory(const struct models *models, struct error *err) {
-    static const char *const needed[] = {detector_name, mesh_name, default_lips};
+    const char *const needed[] = {models->detector_name, mesh_name, default_lips};
     int64_t need_mb = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
         const json_t *manifest = zoo_manifest(models->zoo, needed[i], err);
@@ -55,7 +56,7 @@ static bool check_memory(const struct models *models, struct error *err) {
 
 static bool load_lipsync(struct models *models, struct error *err) {
     return check_memory(models, err) &&
-           (models->detector = detector_open(models->zoo, detector_name, &models->device, err)) &&
+           (models->detector = detector_open(models->zoo, models->detector_name, &models->device, err)) &&
            (models->mesh = mesh_open(models->zoo, mesh_name, &models->device, err)) &&
            models_lips(models, default_lips, err);
 }
@@ -65,6 +66,8 @@ struct models *models_load(const struct models_options *options, const enum pool
     _cleanup_models_ struct models *models = xnew(struct models);
     models->device = options->device;
     models->batch = options->batch ? options->batch : options->device.kind == DEVICE_CUDA ? BATCH_CUDA : BATCH_CPU;
+    models->detector_name = xstrdup(options->detector ? options->detector : "blazeface-128");
+    models->enhancer_name = xstrdup(options->enhancer ? options->enhancer : "realesrgan-fast");
     models->zoo = zoo_open(options->manifests, options->directory, err);
     if (!models->zoo)
         return NULL;
@@ -84,6 +87,8 @@ void models_free(struct models *models) {
     mesh_close_cleanup(&models->mesh);
     enhance_close_cleanup(&models->enhance);
     zoo_close_cleanup(&models->zoo);
+    free(models->detector_name);
+    free(models->enhancer_name);
     free(models);
 }
 
@@ -111,6 +116,6 @@ struct lips *models_lips(struct models *models, const char *name, struct error *
 
 struct enhance *models_enhance(struct models *models, struct error *err) {
     if (!models->enhance)
-        models->enhance = enhance_open(models->zoo, enhance_name, &models->device, err);
+        models->enhance = enhance_open(models->zoo, models->enhancer_name, &models->device, err);
     return models->enhance;
 }

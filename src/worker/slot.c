@@ -168,13 +168,20 @@ static void fail(struct slot *slot, const struct error *failure, const struct lo
         log_write(log, LOG_WARN, "the failure was not recorded: %s", err.message);
 }
 
-/* The job was stopped from outside: only a drained one is given back, the others are not ours any more. */
+/* The job was stopped from outside: a drained one is given back, one that took too long has failed, the others are not
+ * ours any more. */
 static void stopped(struct slot *slot, const struct log *log) {
-    static const char *const words[] = {"", "the lease was lost", "the campaign was cancelled", "draining"};
+    static const char *const words[] = {"", "the lease was lost", "the campaign was cancelled", "draining",
+                                        "it took too long"};
     struct error err = {0};
     log_write(log, LOG_INFO, "stopped: %s", words[slot->reason]);
     if (slot->reason == STOP_DRAIN && !queue_release(slot->queue, slot->worker->id, &slot->claim, &err))
         log_write(log, LOG_WARN, "the job was not given back and waits for its lease to end: %s", err.message);
+    if (slot->reason != STOP_TIMEOUT)
+        return;
+    error_set(&err, ERR_JOB_TIMEOUT, "the job ran past the longest time that a %s may take",
+              job_kind_name(slot->claim.job.kind));
+    fail(slot, &err, log);
 }
 
 static void run_job(struct slot *slot) {
@@ -185,7 +192,7 @@ static void run_job(struct slot *slot) {
                       .language = claim->job.language[0] ? claim->job.language : NULL,
                       .stage = job_kind_name(claim->job.kind),
                       .attempt = claim->attempt};
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->attempt);
+    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
     _cleanup_stage_result_ struct stage_result result = {0};
     struct error err = {0};
     log_write(&log, LOG_INFO, "claimed");

@@ -6,7 +6,7 @@
 #include "worker/worker.h"
 
 /* Why a running job was told to stop. */
-enum stop_reason { STOP_NONE, STOP_LOST, STOP_CANCELLED, STOP_DRAIN };
+enum stop_reason { STOP_NONE, STOP_LOST, STOP_CANCELLED, STOP_DRAIN, STOP_TIMEOUT };
 
 struct worker;
 
@@ -36,6 +36,8 @@ struct worker {
     char *scratch;
     pthread_mutex_t claiming; /* one slot waits for a job at a time */
     atomic_bool draining;
+    atomic_bool is_leaving;       /* the machine is to be taken away */
+    int leave;                    /* eventfd: is_leaving was set */
     _Atomic int64_t last_busy_ms; /* monotonic */
     struct slot *slots;
     int slot_count;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
 
@@ -12,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "worker/node.h"
 #include "worker/slot.h"
 
 enum {
@@ -20,6 +22,7 @@ enum {
     BEAT_TTL_MS = 15000,
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
+    SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for giving back */
 };
 static const int64_t default_cache_bytes = 20LL << 30;
 
@@ -59,9 +62,13 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))
         return;
     struct claim now;
-    bool same = slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && now.attempt == claim.attempt;
-    if (same && (err.code == ERR_QUEUE_STALE || err.code == ERR_CANCELLED))
-        slot_stop(slot, err.code == ERR_CANCELLED ? STOP_CANCELLED : STOP_LOST);
+    bool same = slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && strcmp(now.stamp, claim.stamp) == 0;
+    enum stop_reason reason = err.code == ERR_CANCELLED     ? STOP_CANCELLED
+                              : err.code == ERR_JOB_TIMEOUT ? STOP_TIMEOUT
+                              : err.code == ERR_QUEUE_STALE ? STOP_LOST
+                                                            : STOP_NONE;
+    if (same && reason != STOP_NONE)
+        slot_stop(slot, reason);
 }
 
 static json_t *describe(const struct worker *worker, json_t *jobs) {
@@ -183,12 +190,12 @@ static bool any_busy(struct worker *worker) {
     return false;
 }
 
-/* Waits for a signal, or for long enough without work. */
+/* Waits for a signal, for word that the machine is taken away, or for long enough without work. */
 static void wait_for_end(struct worker *worker, int signals) {
     int64_t idle_exit_ms = worker->options->idle_exit_ms;
     for (;;) {
-        struct pollfd wait = {.fd = signals, .events = POLLIN};
-        if (poll(&wait, 1, idle_exit_ms ? 200 : -1) > 0)
+        struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = worker->leave, .events = POLLIN}};
+        if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? 200 : -1) > 0)
             return;
         if (idle_exit_ms && !any_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
             return;
@@ -199,7 +206,8 @@ static void wait_for_end(struct worker *worker, int signals) {
  */
 static void drain(struct worker *worker, int signals) {
     atomic_store(&worker->draining, true);
-    int64_t deadline = now_ms() + worker->options->grace_ms;
+    bool leaving = atomic_load(&worker->is_leaving);
+    int64_t deadline = now_ms() + (leaving ? MIN(worker->options->grace_ms, SPOT_GRACE_MS) : worker->options->grace_ms);
     for (int i = 0; i < worker->slot_count; i++)
         if (atomic_load(&worker->slots[i].progress.step) == STEP_FETCH)
             slot_stop(&worker->slots[i], STOP_DRAIN);
@@ -213,6 +221,16 @@ static void drain(struct worker *worker, int signals) {
         slot_stop(&worker->slots[i], STOP_DRAIN);
 }
 
+static bool node_asks_busy(void *worker) { return any_busy(worker); }
+
+static void node_says_leave(void *context) {
+    struct worker *worker = context;
+    uint64_t one = 1;
+    atomic_store(&worker->is_leaving, true);
+    if (write(worker->leave, &one, sizeof one) < 0)
+        log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "cannot start to drain");
+}
+
 static bool run(struct worker *worker, int signals, struct error *err) {
     struct heart heart = {.worker = worker};
     _cleanup_queue_ struct queue *queue = queue_open(&worker->options->queue, err);
@@ -224,6 +242,7 @@ static bool run(struct worker *worker, int signals, struct error *err) {
         pthread_create(&worker->slots[i].thread, NULL, slot_thread, &worker->slots[i]);
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready on %s",
               worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
+    struct node *node = node_start(&(struct node_options){node_asks_busy, node_says_leave, worker});
     struct signalfd_siginfo info;
     wait_for_end(worker, signals);
     ssize_t ignored =
@@ -232,6 +251,7 @@ static bool run(struct worker *worker, int signals, struct error *err) {
     drain(worker, signals);
     for (int i = 0; i < worker->slot_count; i++)
         pthread_join(worker->slots[i].thread, NULL);
+    node_stop(node);
     atomic_store(&heart.stop, true);
     pthread_join(heart.thread, NULL);
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
@@ -259,7 +279,10 @@ bool worker_run(const struct worker_options *given, struct error *err) {
     if (signals < 0)
         return error_set(err, ERR_INTERNAL, "cannot wait for signals");
     _cleanup_free_ char *id = options.id ? xstrdup(options.id) : make_id();
-    struct worker worker = {.options = &options, .id = id};
+    _cleanup_close_ int leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (leave < 0)
+        return error_set(err, ERR_INTERNAL, "cannot wait for the machine's end");
+    struct worker worker = {.options = &options, .id = id, .leave = leave};
     bool good = open_worker(&worker, err) && run(&worker, signals, err);
     worker_free(&worker);
     return good;

@@ -8,8 +8,8 @@ import pytest
 
 from cli_farm import BUILD, ROOT
 
-COMMANDS = ["up", "serve", "submit", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
-            "config", "version", "completion"]
+COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
+            "config", "scale desired", "scale hold", "scale resume", "simulate", "version", "completion"]
 
 
 def test_without_a_command_the_commands_are_listed(mela):
@@ -22,7 +22,7 @@ def test_without_a_command_the_commands_are_listed(mela):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c != "models"])
 def test_help_has_an_example_and_every_option_does_what_it_says(mela, command):
-    done = mela(command, "--help")
+    done = mela(*command.split(), "--help")
     assert done.returncode == 0 and done.stderr == ""
     assert "Example" in done.stdout and f"mela {command}" in done.stdout and "--json" in done.stdout
 
@@ -31,7 +31,7 @@ def test_docs_name_every_command_and_option(mela):
     page = (ROOT / "docs" / "cli.md").read_text()
     for command in COMMANDS:
         assert f"mela {command}" in page, command
-        for option in re.findall(r"^\s+(?:-\w, )?--([\w-]+)", mela(command, "--help").stdout, re.M):
+        for option in re.findall(r"^\s+(?:-\w, )?--([\w-]+)", mela(*command.split(), "--help").stdout, re.M):
             assert f"--{option}" in page, (command, option)
 
 
@@ -112,6 +112,9 @@ COMP_WORDS=(mela %s); COMP_CWORD=%d; _mela; printf '%%s\\n' "${COMPREPLY[@]}"
 
     assert complete("su", 1) == ["submit"]
     assert complete("submit --seg", 2) == ["--segment-seconds"]
+    assert set(complete("sc", 1)) == {"scale"}
+    assert complete("scale h", 2) == ["hold"]
+    assert complete("scale hold --un", 3) == ["--until"]
 
 
 def test_mela_links_no_media_and_no_inference():

@@ -132,8 +132,8 @@ def test_variable_frame_rate_survives(dub, clips, tmp_path):
 
 
 @pytest.mark.parametrize("name, options, kept", [
-    ("hdr", ("-vf", "format=yuv420p10le", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc",
-             "-color_range", "tv", "-profile:v", "high10"),
+    ("hdr", ("-vf", "format=yuv420p10le,setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv",
+             "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-profile:v", "high10"),
      {"pix_fmt": "yuv420p10le", "color_primaries": "bt2020", "color_transfer": "smpte2084", "color_space": "bt2020nc",
       "color_range": "tv"}),
     ("ntsc", ("-r", "30000/1001"), {"avg_frame_rate": "30000/1001"}),

@@ -1,5 +1,4 @@
 """Trouble around the farm: a Redis that goes away, a disk that is full, uploads that lie."""
-import hashlib
 import json
 import os
 import shutil
@@ -23,10 +22,10 @@ class Production:
     """The two programs as production runs them: mela serve and mela-worker run around a Redis of their own."""
 
     def __init__(self, folder):
-        self.folder, self.key, self.processes = folder, "mela_test-key", []
+        self.folder, self.processes = folder, []
         self.redis_port, self.port = free_port(), free_port()
-        (folder / "keys.json").write_text(json.dumps({"keys": [
-            {"name": "test", "role": "admin", "sha256": hashlib.sha256(self.key.encode()).hexdigest()}]}))
+        self.key = subprocess.run([BUILD / "mela", "keys", "add", "test", "--role", "admin", "--keys", folder / "keys.json"],
+                                  capture_output=True, text=True, check=True).stdout.strip()
         (folder / "key").write_text(self.key)
         (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
 
@@ -43,6 +42,7 @@ class Production:
                  "Redis")
 
     def start(self):
+        (self.folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
         self.start_redis()
         farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
         self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")

@@ -14,13 +14,14 @@ def scan(path):
 VARIABLE = ["-vf", "select='not(between(n,10,17))*not(eq(mod(n,5),3))'", "-fps_mode", "vfr", *X264, "-bf", "2"]
 ODD = ["-vf", "crop=161:121:exact=1"]  # of a larger picture
 
+HDR = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+
 # The bad-input list of the farm, as far as it can be read: name, encoder, source.
 CLIPS = {
     "plain.mp4": [*X264, "-bf", "3", "-g", "12"],
     "ntsc.mp4": X264,
     "hevc10.mp4": ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params",
-                   "log-level=none:bframes=3:keyint=12:open-gop=1", "-color_primaries", "bt2020", "-color_trc", "smpte2084",
-                   "-colorspace", "bt2020nc"],
+                   "log-level=none:bframes=3:keyint=12:open-gop=1", "-vf", HDR],
     "opengop.mp4": ["-c:v", "libx264", "-preset", "veryfast", "-x264-params", "open-gop=1:keyint=12:bframes=3:scenecut=0"],
     "odd.mp4": [*ODD, *X264, "-pix_fmt", "yuv444p"],
     "odd.webm": [*ODD, "-c:v", "libvpx", "-b:v", "1M", "-pix_fmt", "yuv420p"],

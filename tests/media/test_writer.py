@@ -3,9 +3,7 @@ import numpy as np
 import pytest
 
 from conftest import X264, ToolError, ffmpeg, frame_times, frames, hashes, probe, run, stream_of, tool
-from test_reader import make, scan, turned
-
-HDR = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
+from test_reader import HDR, make, scan, turned
 
 
 def copied(path, folder, quality=20):
@@ -53,7 +51,7 @@ def test_copy_keeps_times_and_pictures(clips, tmp_path, name):
 def test_tags_of_hdr(clips, tmp_path):
     path = tmp_path / "hdr.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-t", 1, "-c:v", "libx265", "-preset", "ultrafast",
-           "-pix_fmt", "yuv420p10le", *HDR, "-x265-params", "log-level=none:hdr10=1:chromaloc=2:master-display="
+           "-pix_fmt", "yuv420p10le", "-vf", f"{HDR}:range=tv", "-x265-params", "log-level=none:hdr10=1:chromaloc=2:master-display="
            "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400", path)
     written = copied(path, tmp_path)
     stream = stream_of(written)
@@ -69,8 +67,8 @@ def test_tags_of_hdr(clips, tmp_path):
 @pytest.mark.parametrize("tags", [("bt709", "bt709", "bt709", "tv"), ("smpte170m", "smpte170m", "smpte170m", "pc")])
 def test_tags_of_sdr(tmp_path, tags):
     primaries, transfer, space, color_range = tags
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-t", 1, "-vf", "setsar=16/11,format=yuv420p", *X264,
-           "-color_primaries", primaries, "-color_trc", transfer, "-colorspace", space, "-color_range", color_range,
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-t", 1, "-vf", f"setsar=16/11,format=yuv420p,setparams="
+           f"color_primaries={primaries}:color_trc={transfer}:colorspace={space}:range={color_range}", *X264,
            tmp_path / "in.mp4")
     stream = stream_of(copied(tmp_path / "in.mp4", tmp_path))
     assert (stream["color_primaries"], stream["color_transfer"], stream["color_space"], stream["color_range"]) == tags

@@ -57,7 +57,7 @@ static bool claim(struct queue *queue, const char *worker, json_t *answer, struc
     if (!queue_claim(queue, &options, &got, 1, &count, err))
         return false;
     if (count)
-        json_object_update_new(answer, json_pack("{s:s, s:i}", "job", got.job_id, "attempt", got.attempt));
+        json_object_update_new(answer, json_pack("{s:s, s:s}", "job", got.job_id, "attempt", got.stamp));
     return true;
 }
 
@@ -78,7 +78,8 @@ static bool finish(struct queue *queue, const char *worker, const struct claim *
 
 static bool obey(struct queue *queue, const json_t *command, json_t *answer, struct error *err) {
     const char *operation = json_get_string(command, "do", ""), *worker = json_get_string(command, "worker", "w1");
-    struct claim held = {.attempt = (int)json_get_integer(command, "attempt", 0)};
+    struct claim held = {0};
+    snprintf(held.stamp, sizeof held.stamp, "%s", json_get_string(command, "attempt", ""));
     snprintf(held.job_id, sizeof held.job_id, "%s", json_get_string(command, "job", ""));
     if (*held.job_id && !job_id_parse(held.job_id, &held.job))
         return error_set(err, ERR_USAGE, "%s is no job id", held.job_id);

@@ -112,7 +112,7 @@ static inline size_t children_of(const struct job_id *done, const char *language
 static inline bool finish_shaped(struct queue *queue, const char *worker, const struct claim *claim,
                                  const char *languages, int segments, struct error *err) {
     _cleanup_free_ struct job_spec *children = xnew_array(struct job_spec, (size_t)segments + 16);
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->attempt);
+    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
     json_t *report = json_pack("{s:i, s:{s:i}}", "frames", 24, "steps_ms", "lips", 7);
     struct job_result result = {.artifact = artifact,
                                 .report = report,

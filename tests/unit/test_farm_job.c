@@ -48,8 +48,8 @@ static void test_what_is_no_id_is_refused(void **state) {
 
 static void test_keys(void **state) {
     struct job_id dub = {.campaign = "c-1", .kind = KIND_DUB, .language = "hi", .index = 7};
-    _cleanup_free_ char *artifact = layout_artifact(&dub, 2), *receipt = layout_receipt(&dub);
-    assert_string_equal(artifact, "campaigns/c-1/hi/0007.2.mp4");
+    _cleanup_free_ char *artifact = layout_artifact(&dub, "2-1f3a9c0b2d"), *receipt = layout_receipt(&dub);
+    assert_string_equal(artifact, "campaigns/c-1/hi/0007.2-1f3a9c0b2d.mp4");
     assert_string_equal(receipt, "campaigns/c-1/receipts/hi/dub/0007.json");
 }
 

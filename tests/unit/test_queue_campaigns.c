@@ -266,8 +266,8 @@ static void test_artifacts_of_many_jobs(void **state) {
     _cleanup_json_ json_t *artifacts = queue_artifacts(queue, ids, 3, &err);
     assert_ok(artifacts, err);
     assert_true(json_is_null(json_array_get(artifacts, 0)));
-    assert_string_equal(json_string_value(json_array_get(artifacts, 1)), "campaigns/film/hi/0000.1.mp4");
-    assert_string_equal(json_string_value(json_array_get(artifacts, 2)), "campaigns/film/track/0001.1.trk");
+    assert_memory_equal(json_string_value(json_array_get(artifacts, 1)), "campaigns/film/hi/0000.1-", 25);
+    assert_memory_equal(json_string_value(json_array_get(artifacts, 2)), "campaigns/film/track/0001.1-", 28);
 }
 
 static void test_events_tell_what_happened(void **state) {

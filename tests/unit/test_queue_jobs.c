@@ -13,7 +13,7 @@ static void test_a_campaign_runs_to_its_end(void **state) {
     assert_int_equal(drain(queue, "hi ta", 3), 3 + 6 + 2);
     assert_string_equal(campaign_state(queue, "film"), "done");
     assert_string_equal(language_state(queue, "film", 1), "done");
-    assert_string_equal(job_text(queue, "film/ta/join", "artifact"), "campaigns/film/ta/final.1.mp4");
+    assert_memory_equal(job_text(queue, "film/ta/join", "artifact"), "campaigns/film/ta/final.1-", 26);
     assert_idle(queue);
 }
 
@@ -65,12 +65,28 @@ static void test_a_stale_worker_is_refused(void **state) {
     assert_refused(queue, "w1", &old);
     assert_refused(queue, "w2", &now);
     struct claim never = now;
-    never.attempt = 3;
+    snprintf(never.stamp, sizeof never.stamp, "3-%s", strchr(now.stamp, '-') + 1);
     assert_refused(queue, "w1", &never);
     assert_job_state(queue, "film/plan", "leased");
     assert_string_equal(job_text(queue, "film/plan", "artifact"), "(none)");
     finish(queue, "w1", &now, "hi", 1);
     assert_refused(queue, "w2", &now);
+}
+
+/* Redis lost everything and was filled again: the same worker may have the same attempt of the same job twice. */
+static void test_a_claim_of_before_a_wipe_is_refused(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim old = claim_job(queue, "w1", "film/plan");
+    freeReplyObject(redis_fixture_command(*state, "FLUSHALL"));
+    assert_refused(queue, "w1", &old);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    assert_refused(queue, "w1", &old);
+    struct claim now = claim_job(queue, "w1", "film/plan");
+    assert_int_equal(now.attempt, old.attempt);
+    assert_string_not_equal(now.stamp, old.stamp);
+    assert_refused(queue, "w1", &old);
+    finish(queue, "w1", &now, "hi", 1);
 }
 
 static void test_a_repeated_finish_succeeds_and_changes_nothing(void **state) {
@@ -335,6 +351,7 @@ int main(void) {
         cmocka_unit_test(test_a_join_waits_for_its_last_dub),
         cmocka_unit_test(test_the_same_submission_twice_is_one),
         cmocka_unit_test(test_a_stale_worker_is_refused),
+        cmocka_unit_test(test_a_claim_of_before_a_wipe_is_refused),
         cmocka_unit_test(test_a_repeated_finish_succeeds_and_changes_nothing),
         cmocka_unit_test(test_a_finish_claims_the_next_job_but_not_twice),
         cmocka_unit_test(test_a_heartbeat_keeps_the_lease),

@@ -25,6 +25,7 @@ static void paths_find_their_routes(void **state) {
     assert_route("GET", "/v1/campaigns/a-1/files/hi/final.mp4", "/v1/campaigns/{}/files/{*}", "a-1", "hi/final.mp4");
     assert_route("GET", "/v1/jobs/a-1/hi/dub/0007", "/v1/jobs/{*}", "a-1/hi/dub/0007", "");
     assert_route("POST", "/v1/jobs/a-1/hi/dub/0007/retry", "/v1/jobs/{*}/retry", "a-1/hi/dub/0007", "");
+    assert_route("GET", "/v1/pools/cpu/desired", "/v1/pools/{}/desired", "cpu", "");
     assert_route("HEAD", "/v1/files/abc", "/v1/files/{}", "abc", "");
 }
 

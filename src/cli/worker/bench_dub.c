@@ -111,8 +111,16 @@ static void add_steps(json_t *sums, const json_t *report) {
         json_object_set_new(sums, step, json_integer(json_get_integer(sums, step, 0) + json_integer_value(value)));
 }
 
+static double cpu_seconds(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 struct totals {
     double plan, track, dub; /* wall seconds */
+    double dub_cpu;          /* CPU seconds */
     int64_t frames;
     json_t *steps; /* of the dubs */
 };
@@ -127,66 +135,89 @@ static bool run_segment(struct bench *bench, int index, struct totals *totals, s
     id.kind = KIND_DUB;
     snprintf(id.language, sizeof id.language, "en");
     _cleanup_free_ char *artifact = xasprintf("dub-%d", index);
+    double cpu = cpu_seconds();
     if (!run_job(bench, id, artifact, &dub, &totals->dub, err))
         return false;
+    totals->dub_cpu += cpu_seconds() - cpu;
     totals->frames += json_get_integer(dub.report, "frames", 0);
     add_steps(totals->steps, dub.report);
     return true;
 }
 
-static bool run_pipeline(struct bench *bench, struct totals *totals, struct error *err) {
+static bool run_plan(struct bench *bench, struct totals *totals, struct error *err) {
     _cleanup_stage_result_ struct stage_result plan = {0};
     if (!run_job(bench, (struct job_id){.kind = KIND_PLAN}, "plan.json", &plan, &totals->plan, err))
         return false;
     bench->plan = steal(plan.plan);
+    return true;
+}
+
+static bool run_pipeline(struct bench *bench, struct totals *totals, struct error *err) {
     for (size_t i = 0; i < bench->plan->segment_count; i++)
         if (!run_segment(bench, (int)i, totals, err))
             return false;
     return true;
 }
 
-/* Frames per second of the generator alone, full batches of noise, for about as many frames as the pipeline
- * did. */
-static bool run_bare(struct lips *lips, int64_t frames, double *rate, struct error *err) {
+/* What a piece of work took. CPU time tells more than wall time where other programs run beside. */
+struct cost {
+    double wall, cpu; /* seconds */
+    int64_t frames;
+};
+
+/* The generator alone, full batches of noise, for about so many frames; added to `cost`. */
+static bool run_bare(struct lips *lips, int64_t frames, struct cost *cost, struct error *err) {
     size_t batch = (size_t)lips_batch(lips), plane = (size_t)lips_size(lips) * (size_t)lips_size(lips);
     _cleanup_free_ float *mels = xnew_array(float, batch *MEL_BANDS *MEL_WINDOW);
     _cleanup_free_ float *crops = xnew_array(float, batch * 3 * plane), *out = xnew_array(float, batch * 3 * plane);
     for (size_t i = 0; i < batch * 3 * plane; i++)
         crops[i] = (float)(i * 2654435761U % 1024) / 1024;
-    if (!lips_run(lips, (int)batch, mels, crops, out, err)) /* warm */
-        return false;
     int64_t runs = MAX(frames / (int64_t)batch, 4), started = clock_monotonic_ns(clock_system());
+    double cpu = cpu_seconds();
     for (int64_t i = 0; i < runs; i++)
         if (!lips_run(lips, (int)batch, mels, crops, out, err))
             return false;
-    *rate = (double)(runs * (int64_t)batch) / seconds_since(started);
+    cost->wall += seconds_since(started);
+    cost->cpu += cpu_seconds() - cpu;
+    cost->frames += runs * (int64_t)batch;
     return true;
 }
 
+static json_t *report(const struct bench *bench, struct lips *lips, const struct totals *totals,
+                      const struct cost *bare) {
+    double rate = (double)totals->frames / totals->dub, bare_rate = (double)bare->frames / bare->wall;
+    double cpu_ratio = totals->dub_cpu / (double)totals->frames / (bare->cpu / (double)bare->frames);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return json_pack("{s:s,s:i,s:i,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:O}", "lips", bench->campaign->options.lips,
+                     "batch", lips_batch(lips), "width", bench->plan->width, "height", bench->plan->height, "frames",
+                     (json_int_t)totals->frames, "pipeline_fps", rate, "bare_fps", bare_rate, "wall_ratio",
+                     bare_rate / rate, "cpu_ratio", cpu_ratio, "plan_seconds", totals->plan, "track_seconds",
+                     totals->track, "dub_seconds", totals->dub, "peak_rss_mb", (json_int_t)(usage.ru_maxrss / 1024),
+                     "steps_ms", totals->steps);
+}
+
+/* The bare model runs half before and half after, so that a machine that slows down slows both. */
 static bool run(struct cli *cli, struct error *err) {
     _cleanup_(bench_close) struct bench bench = {0};
     _cleanup_json_ json_t *steps = json_object();
     struct totals totals = {.steps = steps};
-    double bare;
+    struct cost bare = {0}, warm = {0};
     if (!open_bench(cli, &bench, err))
         return false;
     struct lips *lips = models_lips(bench.models, bench.campaign->options.lips, err);
-    if (!lips || !run_pipeline(&bench, &totals, err) || !run_bare(lips, totals.frames, &bare, err))
+    if (!lips || !run_plan(&bench, &totals, err) || !run_bare(lips, 0, &warm, err) ||
+        !run_bare(lips, bench.plan->frame_count / 2, &bare, err) || !run_pipeline(&bench, &totals, err) ||
+        !run_bare(lips, bench.plan->frame_count / 2, &bare, err))
         return false;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    double rate = (double)totals.frames / totals.dub;
-    _cleanup_json_ json_t *json =
-        json_pack("{s:s,s:i,s:i,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:O}", "lips", bench.campaign->options.lips,
-                  "batch", lips_batch(lips), "width", bench.plan->width, "height", bench.plan->height, "frames",
-                  (json_int_t)totals.frames, "pipeline_fps", rate, "bare_fps", bare, "wall_ratio", bare / rate,
-                  "plan_seconds", totals.plan, "track_seconds", totals.track, "dub_seconds", totals.dub, "peak_rss_mb",
-                  (json_int_t)(usage.ru_maxrss / 1024), "steps_ms", steps);
+    _cleanup_json_ json_t *json = report(&bench, lips, &totals, &bare);
     if (cli_json(cli))
         cli_print_json(json);
     else
         printf("%dx%d, %s: %.1f frames/s through the pipeline, %.1f by the bare model: %.2fx its wall time\n",
-               bench.plan->width, bench.plan->height, bench.campaign->options.lips, rate, bare, bare / rate);
+               bench.plan->width, bench.plan->height, bench.campaign->options.lips,
+               json_get_number(json, "pipeline_fps", 0), json_get_number(json, "bare_fps", 0),
+               json_get_number(json, "wall_ratio", 0));
     return true;
 }
 

@@ -129,7 +129,7 @@ static bool measure_video(struct networks *n, const char *path, struct measures 
     if (!reader)
         return error_wrap(err, "%s", path);
     const struct video_info *info = video_reader_info(reader);
-    struct mesh_face face;
+    struct mesh_face face = {0};
     bool following = false;
     for (;;) {
         struct frame *next = NULL;

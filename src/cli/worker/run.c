@@ -45,6 +45,8 @@ bool model_flags_read(struct cli *cli, struct model_flags *flags, struct error *
     flags->options.directory = flags->directory;
     flags->options.manifests = flags->manifests;
     flags->options.cache_directory = flags->graphs;
+    flags->options.detector = cli_value(cli, "detector");
+    flags->options.enhancer = cli_value(cli, "enhancer");
     return true;
 }
 
@@ -86,6 +88,8 @@ static const struct cli_option options[] = {
     {"cache-gb", "N", "largest size of the cache (default 20)"},
     {"batch", "N", "frames of one generator run (default: 16 on the CPU, 128 on CUDA)"},
     {"threads", "N", "threads of one network on the CPU (default: one a core)"},
+    {"detector", "NAME", "face detector of the zoo (default blazeface-128)"},
+    {"enhancer", "NAME", "network that sharpens faces (default realesrgan-fast)"},
     {"lease-ms", "N", "how long a job stays ours without a heartbeat (default 30000)"},
     {"grace-ms", "N", "SIGTERM: time to finish the running job (default 25000)"},
     {"idle-exit-ms", "N", "end after so long without work (default: never)"},

@@ -1,10 +1,12 @@
 -- include: job
+-- include: held
 -- on demand: death
 -- on demand: recover
 -- Taking jobs.
 
 -- The next job of a pool and class: the campaign with the least start tag, its oldest job. False when there is none.
 local function take(pool, class, worker, lease, claimed)
+    if held_until(pool, class) > 0 then return false end
     local fair = P .. 'fair:' .. pool .. ':' .. class
     local head = call('ZRANGE', fair, 0, 0, 'WITHSCORES')
     local campaign = head[1]
@@ -17,16 +19,17 @@ local function take(pool, class, worker, lease, claimed)
         return take(pool, class, worker, lease, claimed)
     end
     job.more, job.tag = oldest[2] ~= nil, head[2] + 1
-    job.attempt, job.worker = job.attempt + 1, worker
-    move(job, 'leased', now + lease, 'attempt', job.attempt, 'worker', worker, 'claimed', now)
+    stamp_claim(job, worker)
+    job.worker = worker
+    move(job, 'leased', now + lease, 'attempt', job.stamp, 'worker', worker, 'claimed', now)
     emit_job(job)
     if job.more then woken[pool] = woken[pool] or false end
-    for _, value in ipairs({job.id, job.attempt, class}) do claimed[#claimed + 1] = value end
+    for _, value in ipairs({job.id, job.stamp, class}) do claimed[#claimed + 1] = value end
     return true
 end
 
 -- Claims up to `capacity` jobs from the pools in turn, so that none of them can starve another; the caller flushes.
--- Adds id, attempt and class of each to `claimed`.
+-- Adds id, stamp and class of each to `claimed`.
 local function claim(worker, lease, capacity, pools, claimed)
     if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then recover().expire_leases() end
     local lanes, extra = {}, {}

@@ -41,8 +41,8 @@ local function end_language(job)
 end
 
 -- `totals`: name, amount, name, amount... Returns "ok" or why not; the caller flushes.
-local function finish(id, worker, attempt, artifact, report, totals, children)
-    local job, refusal, was = fence(id, worker, attempt)
+local function finish(id, worker, stamp, artifact, report, totals, children)
+    local job, refusal, was = fence(id, worker, stamp)
     -- The same finish again: its reply was lost.
     if was and was.state == 'done' then return 'known' end
     if not job then return refusal end

@@ -6,6 +6,12 @@ local function index_key(campaign) return campaign_key(campaign) .. ':jobs' end
 local function bucket_key(campaign, bucket) return index_key(campaign) .. ':' .. bucket end
 local function bucket_of(suffix) return suffix:match('^(.*%d%d)%d%d$') or suffix end
 
+local function index_add(campaign, suffix)
+    local bucket = bucket_of(suffix)
+    call('ZADD', bucket_key(campaign, bucket), 0, suffix)
+    call('ZADD', index_key(campaign), 0, bucket)
+end
+
 -- Calls visit(suffix) for the jobs of a language, or of the whole campaign when it is nil.
 local function each_job(campaign, language, visit)
     local from, to = '-', '+'

@@ -64,7 +64,8 @@ local function load_job(campaign, suffix)
     local key = P .. 'job:' .. id
     local f = call('HMGET', key, 'state', 'attempt', 'worker', 'seq', 'pool', 'next', 'waits', 'errors', 'told')
     if not f[1] then return nil end
-    return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], attempt = tonumber(f[2] or 0),
+    return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = f[2] or '',
+        attempt = tonumber((f[2] or '0'):match('^%d+')),
         worker = f[3] or '', seq = f[4], pool = f[5], next = f[6] or nil, waits = tonumber(f[7] or 0), errors = f[8],
         told = f[9]}
 end
@@ -87,6 +88,11 @@ local function enter_fair(pool, campaign)
     local time = call('ZRANGE', fair, 0, 0, 'WITHSCORES')[2] or call('HGET', P .. 'counts', name .. ':time') or 0
     local tag = call('HGET', campaign_key(campaign), 'tag:' .. pool) or 0
     call('ZADD', fair, math.max(tonumber(time), tonumber(tag)), campaign)
+end
+
+local function enter_ready(job)
+    call('ZADD', ready_key(job.pool, job.campaign), job.seq, job.suffix)
+    enter_fair(job.pool, job.campaign)
 end
 
 local function leave_fair(pool, campaign, tag)
@@ -122,8 +128,7 @@ local function enter(job, state, at, ...)
     job.state = state
     count(job.campaign, job.pool, state, 1)
     if state == 'ready' then
-        call('ZADD', ready_key(job.pool, job.campaign), job.seq, job.suffix)
-        enter_fair(job.pool, job.campaign)
+        enter_ready(job)
         -- A job that never moved is ready since it was created; the field would cost every queued job 17 bytes.
         call('HSET', job.key, 'state', state, 'ready', now, ...)
         return
@@ -148,10 +153,17 @@ local function move(job, state, at, ...)
     enter(job, state, at, ...)
 end
 
--- The job if `worker` holds its lease by this attempt; else nil, why not, and the job if it exists.
-local function fence(id, worker, attempt)
+-- A claim's stamp, "<attempt>-<ten digits>", is what the record's field `attempt` holds. The digits tell it from the claim
+-- of the same attempt that a Redis which has lost its data since may have given before.
+local function stamp_claim(job, worker)
+    job.attempt = job.attempt + 1
+    job.stamp = job.attempt .. '-' .. redis.sha1hex(clock[1] .. ' ' .. clock[2] .. ' ' .. job.id .. ' ' .. worker):sub(1, 10)
+end
+
+-- The job if `worker` holds its lease by the claim of this stamp; else nil, why not, and the job if it exists.
+local function fence(id, worker, stamp)
     local job = load_job_id(id)
-    if not job or job.worker ~= worker or job.attempt ~= tonumber(attempt) then return nil, 'queue.stale', nil end
+    if not job or job.worker ~= worker or job.stamp ~= stamp then return nil, 'queue.stale', nil end
     if job.state == 'leased' then return job end
     return nil, job.state == 'cancelled' and 'cancelled' or 'queue.stale', job
 end

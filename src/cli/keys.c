@@ -1,0 +1,45 @@
+#include "base/memory.h"
+#include "cli/commands.h"
+#include "server/auth.h"
+
+static bool run(struct cli *cli, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    const char *file = config ? config_get(config, "keys") : NULL, *role_text = cli_value(cli, "role");
+    enum role role = ROLE_PRODUCER;
+    if (!config)
+        return false;
+    if (!file)
+        return error_set(err, ERR_USAGE, "say which file the API reads its keys from with --keys FILE");
+    if (role_text && !role_parse(role_text, &role))
+        return error_set(err, ERR_USAGE, "--role is \"%s\", not viewer, producer or admin", role_text);
+    _cleanup_free_ char *key = keys_create(file, cli_argument(cli, 0), role, err);
+    if (!key)
+        return false;
+    if (!cli_json(cli)) {
+        puts(key);
+        return true;
+    }
+    _cleanup_json_ json_t *json =
+        json_pack("{s:s,s:s,s:s}", "name", cli_argument(cli, 0), "role", role_name(role), "key", key);
+    cli_print_json(json);
+    return true;
+}
+
+const struct command command_keys_add = {
+    .name = "keys add",
+    .arguments = "NAME",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .summary = "make an API key",
+    .help =
+        "Makes a key, adds its SHA-256 to the file that mela serve reads, and prints the key: it is kept nowhere "
+        "else. A viewer reads; a producer submits and cancels too; an admin may do everything. mela serve reads the "
+        "file when it starts.\n\n"
+        "Examples:\n"
+        "  mela keys add asha --role producer --keys /etc/mela/keys.json\n"
+        "  MELA_KEYS=keys.json mela keys add dashboards --role viewer\n",
+    .options = (const struct cli_option[]){{"keys", "FILE", "JSON file with the hashes of the API keys"},
+                                           {"role", "ROLE", "viewer, producer (default) or admin"},
+                                           {0}},
+    .run = run,
+};

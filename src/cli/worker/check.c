@@ -1,0 +1,92 @@
+/* check: is this machine fit for work? */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/worker/commands.h"
+#include "worker/check.h"
+#include "worker/kubernetes.h"
+
+enum { CORDONED_MAX = 2 };
+
+/* The first thing that is wrong. Borrowed from the report. */
+static const char *reason_of(const json_t *report) {
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(report, "checks"), i,
+                       check) if (!json_get_bool(check, "ok", true)) return json_get_string(check, "message", "");
+    return "";
+}
+
+/* What became of it goes into the report; a cluster that refuses is no reason to call a sick node healthy. */
+static bool cordon(struct cli *cli, json_t *report, struct error *err) {
+    int64_t most;
+    if (!cli_integer(cli, "cordon-most", CORDONED_MAX, 1, 10000, &most, err))
+        return false;
+    _cleanup_kubernetes_ struct kubernetes *kubernetes = kubernetes_open();
+    struct error why;
+    bool done = false;
+    if (!kubernetes)
+        log_write(NULL, LOG_WARN, "not in a cluster: no node is cordoned");
+    else if (!kubernetes_cordon(kubernetes, reason_of(report), (int)most, &done, &why))
+        log_write(NULL, LOG_ERROR, "the node is not cordoned: %s", why.message);
+    else if (!done)
+        log_write(NULL, LOG_ERROR, "the node is not cordoned: %d others are already, look for a cause they share",
+                  (int)most);
+    json_object_set_new(report, "cordoned", json_boolean(done));
+    return true;
+}
+
+static void print_text(const json_t *report) {
+    size_t i;
+    json_t *check;
+    printf("%s %s%s%s\n", json_get_string(report, "device", ""), json_get_string(report, "name", ""),
+           json_object_get(report, "driver") ? ", driver " : "", json_get_string(report, "driver", ""));
+    json_array_foreach(json_object_get(report, "checks"), i, check)
+        printf("%-10s %-6s %s\n", json_get_string(check, "name", ""),
+               json_get_bool(check, "ok", false) ? "ok" : "FAILED", json_get_string(check, "message", ""));
+}
+
+static bool run(struct cli *cli, struct error *err) {
+    const struct config *config = cli_config(cli, err);
+    struct check_options options;
+    if (!config || !check_device(config_get(config, "device"), &options.device, err) ||
+        !cli_integer(cli, "memory-mb", 0, 0, 1 << 30, &options.memory_mb, err))
+        return false;
+    _cleanup_free_ char *models = cli_models_directory(cli, err);
+    _cleanup_free_ char *manifests = models ? cli_manifests_directory(cli, err) : NULL;
+    options.models = models;
+    options.manifests = manifests;
+    _cleanup_json_ json_t *report = manifests ? check_machine(&options, err) : NULL;
+    if (!report)
+        return false;
+    bool healthy = json_get_bool(report, "healthy", false);
+    if (!healthy && cli_flag(cli, "cordon") && !cordon(cli, report, err))
+        return false;
+    if (!healthy)
+        cli_set_status(cli, STATUS_FAILED);
+    if (cli_json(cli))
+        cli_print_json(report);
+    else
+        print_text(report);
+    return true;
+}
+
+static const struct cli_option options[] = {
+    {"memory-mb", "N", "least free memory of the device (default: not looked at)"},
+    {"cordon", NULL, "when something is wrong, take no more pods on this Kubernetes node (NODE_NAME)"},
+    {"cordon-most", "N", "but not when N nodes of the cluster are cordoned already (default 2)"},
+    {0},
+};
+
+const struct command command_check = {
+    .name = "check",
+    .summary = "is this machine's card fit for work?",
+    .help = "For an init container: looks at the driver, the card, its memory and its record of errors, and runs a "
+            "network whose result must be the CPU's. The exit status is 0 when all is well and 1 when the machine is "
+            "at fault; a missing model or a wrong option has another one, and never cordons. A machine that promises a "
+            "card (/dev/nvidia0, NVIDIA_VISIBLE_DEVICES) must have one that works.\n\nExamples:\n"
+            "  mela-worker check --json\n  mela-worker check --device cuda:0 --memory-mb 6000 --cordon",
+    .options = options,
+    .run = run,
+};

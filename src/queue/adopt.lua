@@ -1,0 +1,27 @@
+-- include: spawn
+-- Gives a job whose result is in the store to whoever restores it; an ordinary finish then publishes the result.
+-- ARGV: job, pool, next or "", restorer, lease ms, dry run (0 or 1). Creates the job when Redis has lost it.
+-- Returns {how, stamp}: adopted; in a dry run open; done; ended (it, its language or its campaign); busy: another
+-- restorer has it.
+local campaign, suffix = ARGV[1]:match('^([^/]+)/(.+)$')
+local key, language = campaign_key(campaign), job_language(suffix)
+local state = call('HGET', key, 'state')
+if not state and ARGV[6] == '1' then return {'open', ''} end
+if not state then return {'queue.not_found', ''} end
+local job = load_job(campaign, suffix)
+if job and job.state == 'done' then return {'done', ''} end
+if state ~= 'running' or job and (job.state == 'dead' or job.state == 'cancelled') or
+    language and call('HGET', key, 'by:' .. language) then return {'ended', ''} end
+if job and job.state == 'leased' and job.worker:find('^restore%-') and
+    tonumber(call('ZSCORE', P .. 'leases', job.id)) > now then return {'busy', ''} end
+if ARGV[6] == '1' then return {'open', ''} end
+if not job then
+    if ARGV[3] ~= '' and not load_job(campaign, ARGV[3]) then return {'queue.state', ''} end
+    spawn(campaign, {{suffix = suffix, pool = ARGV[2], waits = 0, next = ARGV[3]}})
+    job = load_job(campaign, suffix)
+end
+stamp_claim(job, ARGV[4])
+job.worker = ARGV[4]
+move(job, 'leased', now + ARGV[5], 'attempt', job.stamp, 'worker', job.worker, 'claimed', now)
+flush()
+return {'adopted', job.stamp}

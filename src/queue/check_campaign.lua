@@ -1,0 +1,80 @@
+-- include: death
+-- ARGV: campaign, bucket to go on from or "", repair (0 or 1). Looks at up to ten buckets of jobs.
+-- Returns {next bucket or "", jobs by state as found, by state as counted, finding, job, ...}; empty without such a
+-- campaign.
+local BUCKETS_AT_ONCE = 10
+local STATES = {'waiting', 'ready', 'delayed', 'leased', 'done', 'dead', 'cancelled'}
+local campaign, from, repair = ARGV[1], ARGV[2], ARGV[3] == '1'
+local key = campaign_key(campaign)
+if call('EXISTS', key) == 0 then return {} end
+local found, findings, spawning = {}, {}, nil
+
+local function find(what, suffix)
+    findings[#findings + 1], findings[#findings + 2] = what, campaign .. '/' .. suffix
+    return repair
+end
+
+-- Whether jobs may come into being that others wait for already.
+local function may_spawn()
+    if spawning == nil then
+        spawning = call('HGET', P .. 'job:' .. campaign .. '/plan', 'state') ~= 'done'
+        each_job(campaign, 'track', function(suffix)
+            if call('HGET', P .. 'job:' .. campaign .. '/' .. suffix, 'state') ~= 'done' then spawning = true end
+        end)
+    end
+    return spawning
+end
+
+local function check_waits(job)
+    local pending = 0
+    each_job(campaign, job_language(job.suffix), function(suffix)
+        local f = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'next', 'state')
+        if f[1] == job.suffix and f[2] ~= 'done' then pending = pending + 1 end
+    end)
+    if job.waits >= pending and (job.waits == pending or may_spawn()) then return end
+    if not find('waits for another number of jobs than there are', job.suffix) then return end
+    call('HSET', job.key, 'waits', pending)
+    if pending == 0 then move(job, 'ready', 0) end
+end
+
+local function check_job(suffix, bucket)
+    local job = load_job(campaign, suffix)
+    if not job then
+        if find('in the index without a record', suffix) then call('ZREM', bucket_key(campaign, bucket), suffix) end
+        return
+    end
+    if job.state == 'waiting' then
+        check_waits(job)
+    elseif job.state == 'ready' and not call('ZSCORE', ready_key(job.pool, job.campaign), suffix) then
+        if find('ready but in no line', suffix) then enter_ready(job) end
+    elseif job.state == 'leased' and not call('ZSCORE', P .. 'leases', job.id) then
+        if find('leased without a lease', suffix) then move(job, 'ready', 0) end
+    elseif job.state == 'delayed' and not call('ZSCORE', delayed_key(job), job.id) then
+        if find('delayed for ever', suffix) then call('ZADD', delayed_key(job), now, job.id) end
+    end
+    found[job.state] = (found[job.state] or 0) + 1
+end
+
+local buckets = call('ZRANGEBYLEX', index_key(campaign), from == '' and '-' or '[' .. from, '+', 'LIMIT', 0,
+    BUCKETS_AT_ONCE + 1)
+for i = 1, math.min(#buckets, BUCKETS_AT_ONCE) do
+    for _, suffix in ipairs(call('ZRANGE', bucket_key(campaign, buckets[i]), 0, -1)) do check_job(suffix, buckets[i]) end
+end
+flush()
+
+local out, counted = {buckets[BUCKETS_AT_ONCE + 1] or '', {}, {}}, {}
+for i, state in ipairs(STATES) do
+    out[2][i] = found[state] or 0
+    out[3][i] = tonumber(call('HGET', key, 'n:' .. state) or 0)
+end
+local open = out[3][1] + out[3][2] + out[3][3] + out[3][4]
+if from == '' and open == 0 and call('HGET', key, 'state') == 'running' then
+    if find('running without an open job', 'plan') then settle(campaign) end
+end
+if from == '' and not call('ZSCORE', P .. 'campaigns', campaign) then
+    if find('not in the list of campaigns', 'plan') then
+        call('ZADD', P .. 'campaigns', call('HGET', key, 'submitted') or now, campaign)
+    end
+end
+for _, value in ipairs(findings) do out[#out + 1] = value end
+return out

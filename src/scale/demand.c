@@ -1,0 +1,146 @@
+#include "scale/demand.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+enum {
+    LOOK_MS = 1000, /* longest time between two looks; a blocking wait, cut short by any event */
+    CALM_MS = 20,   /* shortest, so that a stream of events costs little */
+    EVENTS = 1000,  /* read at once */
+    EVENT_ID_MAX = 48,
+};
+
+struct demand {
+    struct queue_options options; /* its strings are the ones below */
+    char *url, *farm;
+    pthread_t thread;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* of what follows */
+    bool known;
+    struct pool_counts counts[POOL_COUNT];
+    int notify;
+};
+
+static bool same(const struct pool_counts *a, const struct pool_counts *b) {
+    for (int class = 0; class < CLASS_COUNT; class ++)
+        if (a->ready[class] != b->ready[class] || a->leased[class] != b->leased[class] ||
+            a->delayed[class] != b->delayed[class] || a->held_until_ms[class] != b->held_until_ms[class])
+            return false;
+    return true;
+}
+
+static void publish(struct demand *demand, const struct pool_counts counts[POOL_COUNT]) {
+    pthread_mutex_lock(&demand->lock);
+    bool changed = !demand->known;
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        changed = changed || !same(&demand->counts[pool], &counts[pool]);
+    memcpy(demand->counts, counts, sizeof demand->counts);
+    demand->known = true;
+    uint64_t one = 1;
+    if (changed && demand->notify >= 0 && write(demand->notify, &one, sizeof one) < 0)
+        log_write(NULL, LOG_ERROR, "scaler: cannot announce a change: %s", strerror(errno));
+    pthread_mutex_unlock(&demand->lock);
+}
+
+static bool look(struct demand *demand, struct queue *queue, struct error *err) {
+    struct pool_counts counts[POOL_COUNT];
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        if (!queue_pool_counts(queue, (enum pool)pool, SCALE_COOL_DOWN_MS, &counts[pool], err))
+            return false;
+    publish(demand, counts);
+    return true;
+}
+
+/* Waits for events behind `last` and passes all there are, so that one between two looks is not missed. */
+static bool pass_events(struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
+    for (size_t count = EVENTS; count == EVENTS;) {
+        _cleanup_json_ json_t *events = queue_events(queue, NULL, last, LOOK_MS, EVENTS, err);
+        if (!events)
+            return false;
+        count = json_array_size(events);
+        if (count > 0)
+            snprintf(last, EVENT_ID_MAX, "%s", json_get_string(json_array_get(events, count - 1), "id", "0"));
+    }
+    return true;
+}
+
+/* One look, then a wait for the next event, which the next look follows at once: a first job is known as it comes. */
+static bool look_and_wait(struct demand *demand, struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
+    if (!look(demand, queue, err))
+        return false;
+    clock_sleep_ms(clock_system(), CALM_MS);
+    return pass_events(queue, last, err);
+}
+
+static void *watch(void *context) {
+    struct demand *demand = context;
+    _cleanup_queue_ struct queue *queue = NULL;
+    char last[EVENT_ID_MAX] = "0";
+    for (bool answering = true; !atomic_load(&demand->stop);) {
+        struct error err;
+        bool ok = (queue || (queue = queue_open(&demand->options, &err))) && look_and_wait(demand, queue, last, &err);
+        if (ok != answering)
+            log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "scaler: %s", ok ? "Redis answers again" : err.message);
+        answering = ok;
+        if (ok)
+            continue;
+        snprintf(last, sizeof last, "0"); /* it may be another Redis, with events of its own */
+        clock_sleep_ms(clock_system(), LOOK_MS);
+    }
+    return NULL;
+}
+
+struct demand *demand_start(const struct queue_options *options, struct error *err) {
+    struct demand *demand = xnew(struct demand);
+    demand->url = xstrdup(options->url);
+    demand->farm = xstrdup(options->farm);
+    demand->options = *options;
+    demand->options.url = demand->url;
+    demand->options.farm = demand->farm;
+    demand->notify = -1;
+    pthread_mutex_init(&demand->lock, NULL);
+    int failed = pthread_create(&demand->thread, NULL, watch, demand);
+    if (!failed)
+        return demand;
+    error_set_errno(err, ERR_INTERNAL, failed, "cannot watch the queue");
+    pthread_mutex_destroy(&demand->lock);
+    free(demand->url);
+    free(demand->farm);
+    free(demand);
+    return NULL;
+}
+
+void demand_stop(struct demand *demand) {
+    atomic_store(&demand->stop, true);
+    pthread_join(demand->thread, NULL);
+    pthread_mutex_destroy(&demand->lock);
+    free(demand->url);
+    free(demand->farm);
+    free(demand);
+}
+
+bool demand_get(struct demand *demand, enum pool pool, struct pool_counts *out) {
+    pthread_mutex_lock(&demand->lock);
+    bool known = demand->known;
+    *out = demand->counts[pool];
+    pthread_mutex_unlock(&demand->lock);
+    return known;
+}
+
+void demand_notify(struct demand *demand, int descriptor) {
+    pthread_mutex_lock(&demand->lock);
+    demand->notify = descriptor;
+    pthread_mutex_unlock(&demand->lock);
+}
+
+int demand_desired(const struct scale_rule *rule, const struct pool_counts *counts, int class) {
+    struct scale_demand demand = scale_demand_of(counts);
+    struct scale_answer answer = scale_desired(rule, &demand);
+    return class == DEMAND_ALL ? answer.total : answer.workers[class];
+}

@@ -1,0 +1,89 @@
+#include "scale/hold.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+enum {
+    AGAIN_MS = 60000, /* said again so often, should Redis have lost it or the machine's clock been set */
+    PAUSE_MS = 5000,  /* while Redis does not answer */
+};
+
+struct hold_keeper {
+    struct queue_options options;
+    const struct scale_policies *policies;
+    const struct clock *clock;
+    pthread_t thread;
+    bool stopping;
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+};
+
+/* Says it once; returns how long to wait. */
+static int64_t keep(struct hold_keeper *keeper, struct queue **queue, bool *answering) {
+    struct error err;
+    int64_t now = clock_wall_ms(keeper->clock), next = INT64_MAX;
+    bool ok = (*queue || (*queue = queue_open(&keeper->options, &err))) &&
+              scale_write_holds(keeper->policies, *queue, now, &next, &err);
+    if (!ok && *answering)
+        log_write(NULL, LOG_WARN, "cannot tell the queue of quiet hours: %s", err.message);
+    *answering = ok;
+    return ok ? CLAMP(next - now, 1, (int64_t)AGAIN_MS) : PAUSE_MS;
+}
+
+static bool wait_on(struct hold_keeper *keeper, int64_t ms) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    int64_t ns = end.tv_nsec + ms % 1000 * 1000000;
+    end.tv_sec += ms / 1000 + ns / 1000000000;
+    end.tv_nsec = ns % 1000000000;
+    pthread_mutex_lock(&keeper->lock);
+    for (int status = 0; !keeper->stopping && status == 0;)
+        status = pthread_cond_timedwait(&keeper->stop, &keeper->lock, &end);
+    bool go_on = !keeper->stopping;
+    pthread_mutex_unlock(&keeper->lock);
+    return go_on;
+}
+
+static void *run(void *context) {
+    struct hold_keeper *keeper = context;
+    _cleanup_queue_ struct queue *queue = NULL;
+    bool answering = true;
+    while (wait_on(keeper, keep(keeper, &queue, &answering)))
+        continue;
+    return NULL;
+}
+
+struct hold_keeper *hold_keeper_start(const struct queue_options *options, const struct scale_policies *policies,
+                                      const struct clock *clock) {
+    struct hold_keeper *keeper = xnew(struct hold_keeper);
+    keeper->options = *options;
+    keeper->policies = policies;
+    keeper->clock = clock;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->stop, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&keeper->lock, NULL);
+    int failed = pthread_create(&keeper->thread, NULL, run, keeper);
+    if (!failed)
+        return keeper;
+    log_write(NULL, LOG_ERROR, "quiet hours are not kept: no thread: %s", strerror(failed));
+    free(keeper);
+    return NULL;
+}
+
+void hold_keeper_stop(struct hold_keeper *keeper) {
+    pthread_mutex_lock(&keeper->lock);
+    keeper->stopping = true;
+    pthread_cond_signal(&keeper->stop);
+    pthread_mutex_unlock(&keeper->lock);
+    pthread_join(keeper->thread, NULL);
+    pthread_cond_destroy(&keeper->stop);
+    pthread_mutex_destroy(&keeper->lock);
+    free(keeper);
+}

@@ -1,0 +1,23 @@
+/* The two things a worker says to the Kubernetes API: what its pod's end would cost, and that its node is broken.
+ * Inside a pod the address comes from KUBERNETES_SERVICE_HOST and _PORT, the token, the CA and the namespace from the
+ * service account's mount (MELA_KUBERNETES_MOUNT for another folder), the pod's name from POD_NAME or HOSTNAME, the
+ * node's from NODE_NAME. */
+#pragma once
+
+#include "base/error.h"
+
+struct kubernetes;
+
+/* NULL without an error outside of a cluster. For one thread. */
+struct kubernetes *kubernetes_open(void);
+void kubernetes_close(struct kubernetes *kubernetes);
+DEFINE_CLEANUP(struct kubernetes *, kubernetes_close)
+#define _cleanup_kubernetes_ _cleanup_(kubernetes_close_cleanup)
+/* Sets the annotation controller.kubernetes.io/pod-deletion-cost of the own pod: of the pods that a ReplicaSet can end
+ * it ends the cheapest. Needs the right to patch pods. io. */
+bool kubernetes_set_deletion_cost(struct kubernetes *kubernetes, int cost, struct error *err) must_check;
+/* Takes no more pods on the own node, and writes `reason` into its annotation mela/cordoned; unless `most` nodes of the
+ * cluster are cordoned already, whoever did it: then *done is false, since an image that fails everywhere must not stop
+ * everything. Needs the right to get, list and patch nodes. usage without NODE_NAME, io. */
+bool kubernetes_cordon(struct kubernetes *kubernetes, const char *reason, int most, bool *done,
+                       struct error *err) must_check;

@@ -1,0 +1,184 @@
+"""Many small jobs on real processes under constant trouble: workers are killed, or stopped past their lease; Redis is
+restarted, and wiped and rebuilt from the store. At the end the auditor (chaos_tool audit) reads Redis and the store."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
+TOOL = BUILD / "tests/chaos/chaos_tool"
+
+
+def clock_shifted_by(seconds):
+    """An environment in which a program's clock is off."""
+    environment = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/chaos/shifted_clock.so"), "SHIFT_SECONDS": str(seconds)}
+    shown = subprocess.run(["date", "+%s"], env=environment, capture_output=True, text=True, check=True).stdout
+    assert abs(int(shown) - time.time() - seconds) < 60, "the clock could not be shifted"
+    return environment
+
+
+class Chaos:
+    def __init__(self, campaigns, segments, languages, workers, lease_ms=1000, job_ms=10, hurt_every=1.0, restart_every=15.0,
+                 wipes=0, clocks_off_s=0, seed=None, say=lambda text: None):
+        self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed")})
+        self.random = random.Random(seed)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-chaos-"))
+        self.url, self.store = f"unix://{self.folder}/s", f"file://{self.folder}/store"
+        self.processes, self.stopped, self.names, self.redis = {}, [], 0, None
+        self.done = {"killed": 0, "stopped": 0, "restarts": 0, "wipes": 0, "retried": 0}
+
+    # ---- processes ----
+
+    def start_redis(self):
+        with open(self.folder / "redis.log", "ab") as log:
+            self.redis = subprocess.Popen(
+                ["redis-server", "--port", "0", "--unixsocket", self.folder / "s", "--dir", self.folder, "--appendonly", "yes",
+                 "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"], stdout=log, stderr=log)
+        self.wait(lambda: self.cli("ping") == "PONG", "Redis")
+
+    def cli(self, *command):
+        done = subprocess.run(["redis-cli", "-s", self.folder / "s", *command], capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def wait(self, condition, what, seconds=60):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}"
+            time.sleep(0.02)
+
+    def tool(self, command, *arguments):
+        done = subprocess.run([TOOL, command, self.url, *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start_worker(self):
+        self.names += 1
+        name = f"w{self.names}"
+        shift = self.clocks_off_s * (-1) ** self.names  # one ahead, the next behind
+        with open(self.folder / "workers.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [TOOL, "work", self.url, self.store, name, str(self.lease_ms), str(self.job_ms)], stderr=log,
+                env=clock_shifted_by(shift) if shift else None)
+
+    # ---- trouble ----
+
+    def awake(self):
+        return [n for n in self.processes if n not in [s for s, _ in self.stopped]]
+
+    def hurt_two(self):
+        """Kills one worker and stops another past its lease; new ones take their places."""
+        victim = self.random.choice(self.awake())
+        self.processes[victim].kill()
+        self.processes.pop(victim).wait()
+        victim = self.random.choice(self.awake())
+        self.processes[victim].send_signal(signal.SIGSTOP)
+        self.stopped.append((victim, time.monotonic() + 2.5 * self.lease_ms / 1000))
+        self.start_worker()
+        self.start_worker()
+        self.done["killed"] += 1
+        self.done["stopped"] += 1
+
+    def wake_stopped(self):
+        """They go on where they were, as zombies, and work on as anybody; as many as before are kept."""
+        for name, due in list(self.stopped):
+            if time.monotonic() < due:
+                continue
+            self.stopped.remove((name, due))
+            self.processes[name].send_signal(signal.SIGCONT)
+            extra = self.random.choice([n for n in self.awake() if n != name])
+            time.sleep(0.05)
+            self.processes[extra].kill()
+            self.processes.pop(extra).wait()
+
+    def restart_redis(self):
+        self.redis.send_signal(self.random.choice([signal.SIGKILL, signal.SIGTERM]))
+        self.redis.wait(60)
+        self.start_redis()
+        self.done["restarts"] += 1
+
+    def wipe(self):
+        assert self.cli("flushall") == "OK"
+        self.recover()
+        self.done["wipes"] += 1
+
+    def recover(self):
+        done = subprocess.run([BUILD / "mela", "recover", "--json", "--redis", self.url, "--store", self.store],
+                              capture_output=True, text=True, cwd=self.folder)
+        assert done.returncode == 0, done.stderr
+
+    # ---- the run ----
+
+    def running(self):
+        """Campaigns not done; dead jobs are revived: a job may well have met three deaths that were not its fault."""
+        retried = int(self.tool("retry"))
+        self.done["retried"] += retried
+        return int(self.cli("zcard", "{mela}:campaigns") or 0) - int(self.cli("zcard", "{mela}:finished") or 0) + retried
+
+    def run(self):
+        try:
+            self.start_redis()
+            for _ in range(self.workers):
+                self.start_worker()
+            started = time.monotonic()
+            self.tool("submit", self.store, 0, self.campaigns, self.segments, self.languages)
+            self.torment(started)
+            return self.report(started)
+        finally:
+            self.close()
+
+    def torment(self, started):
+        hurt, restart = started + self.hurt_every, started + self.restart_every
+        wipes = [started + self.random.uniform(0.2, 0.9) * self.wipe_within() for _ in range(self.wipes)]
+        while True:
+            now = time.monotonic()
+            self.wake_stopped()
+            if now >= hurt:
+                self.hurt_two()
+                hurt = now + self.hurt_every
+            if now >= restart:
+                self.restart_redis()
+                restart = time.monotonic() + self.restart_every
+            if wipes and now >= min(wipes):
+                wipes.remove(min(wipes))
+                self.wipe()
+            for name in [n for n, p in self.processes.items() if p.poll() is not None]:
+                raise AssertionError(f"{name} ended: {(self.folder / 'workers.log').read_text()[-2000:]}")
+            if not wipes and self.running() == 0:
+                return
+            time.sleep(0.05)
+
+    def wipe_within(self):
+        jobs = self.campaigns * (1 + self.segments + len(self.languages.split()) * (self.segments + 1))
+        return jobs * 2.2 * self.job_ms / 1000 / self.workers
+
+    def report(self, started):
+        seconds = time.monotonic() - started
+        # A worker killed between its finish and its receipt leaves the latter out: the stalled may still come.
+        for name, _ in self.stopped:
+            self.processes[name].send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        audit = json.loads(self.tool("audit", self.store, self.campaigns))
+        return {"seconds": round(seconds, 1), **self.done, **audit}
+
+    def close(self):
+        for process in [*self.processes.values(), self.redis]:
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder)
+
+
+def problems_of(result):
+    """What the audit holds against the run."""
+    problems = result["problems"] + [f"{f['where']}: {f['what']}" for f in result["findings"]]
+    if result["wipes"] == 0 and result["finished_by_totals"] != result["jobs"]:
+        problems.append(f"{result['finished_by_totals']} finishes of {result['jobs']} jobs: not each was published once")
+    if result["wipes"] == 0 and result["receipts_other"]:
+        problems.append(f"{result['receipts_other']} receipts name another artifact than Redis")
+    return problems

@@ -1,0 +1,158 @@
+/* Campaigns of small jobs: the real graph, queue and store, with artifacts of a few bytes that tell where they come
+ * from. A campaign's name is its number of segments. */
+#pragma once
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "queue/queue.h"
+#include "store/store.h"
+
+enum { SMALL_DOCUMENT_MAX = 16 << 20 };
+
+static inline bool small_get(struct store *store, const char *key, struct buffer *out, struct error *err) {
+    return store_get(store, key, SMALL_DOCUMENT_MAX, out, err);
+}
+
+static inline bool small_put(struct store *store, const char *key, const char *text, enum store_flags flags,
+                             struct error *err) {
+    return store_put(store, key, text, strlen(text), flags, err) ||
+           ((flags & STORE_IF_ABSENT) && err->code == ERR_STORE_EXISTS);
+}
+
+/* `languages`: "hi ta". */
+static inline struct campaign *small_campaign(const char *id, const char *class, const char *languages, int segments) {
+    _cleanup_json_ json_t *dubs = json_array(), *problems = json_array();
+    _cleanup_free_ char *words = xstrdup(languages), *name = xasprintf("%d", segments),
+                        *uri = xasprintf("sha256:%064d", 0);
+    char *rest = words;
+    for (char *word; (word = strsep(&rest, " "));)
+        json_array_append_new(dubs, json_pack("{s:s, s:s}", "language", word, "audio", uri));
+    _cleanup_json_ json_t *spec = json_pack("{s:s, s:s, s:s, s:O, s:{s:i, s:s}}", "name", name, "class", class, "video",
+                                            uri, "dubs", dubs, "options", "segment_seconds", 1, "sync", "silence");
+    return campaign_parse(spec, id, problems);
+}
+
+/* Writes the spec, then tells the queue, as the server does. */
+static inline bool small_submit(struct queue *queue, struct store *store, const struct campaign *campaign,
+                                struct error *err) {
+    _cleanup_json_ json_t *spec = campaign_to_json(campaign);
+    _cleanup_free_ char *text = json_line(spec), *key = layout_spec(campaign->id);
+    unsigned char hash[SHA256_BYTES];
+    char hex[SHA256_HEX + 1];
+    bool created;
+    sha256_of(text, strlen(text), hash);
+    hex_encode(hash, sizeof hash, hex);
+    return small_put(store, key, text, STORE_IF_ABSENT, err) && queue_submit(queue, campaign, hex, &created, err);
+}
+
+static inline struct plan *small_make_plan(const struct campaign *campaign) {
+    int64_t frames = 25 * strtol(campaign->name, NULL, 10);
+    _cleanup_free_ int64_t *pts = xnew_array(int64_t, frames);
+    double speech[CAMPAIGN_DUBS_MAX];
+    for (int64_t i = 0; i < frames; i++)
+        pts[i] = i;
+    for (size_t i = 0; i < campaign->dub_count; i++)
+        speech[i] = 1;
+    struct plan_input input = {.width = 2,
+                               .height = 2,
+                               .time_base_num = 1,
+                               .time_base_den = 25,
+                               .rate_num = 25,
+                               .rate_den = 1,
+                               .pts = pts,
+                               .frame_count = frames,
+                               .end_pts = frames,
+                               .shots = (int64_t[]){0},
+                               .shot_count = 1,
+                               .speech_seconds = speech};
+    return plan_make(campaign, &input);
+}
+
+static inline json_t *small_get_json(struct store *store, const char *key, struct error *err) {
+    _cleanup_buffer_ struct buffer text = {0};
+    return small_get(store, key, &text, err) ? json_parse(text.data, text.length, err) : NULL;
+}
+
+/* The campaign's plan: made by the plan job, read by the others. */
+static inline struct plan *small_plan(struct store *store, const struct claim *claim, struct error *err) {
+    _cleanup_free_ char *spec_key = layout_spec(claim->job.campaign), *plan_key = layout_plan(claim->job.campaign);
+    if (claim->job.kind == KIND_PLAN) {
+        _cleanup_json_ json_t *spec = small_get_json(store, spec_key, err), *problems = json_array();
+        _cleanup_campaign_ struct campaign *campaign =
+            spec ? campaign_parse(spec, claim->job.campaign, problems) : NULL;
+        if (!campaign)
+            return NULL;
+        _cleanup_plan_ struct plan *plan = small_make_plan(campaign);
+        _cleanup_json_ json_t *json = plan_to_json(plan);
+        _cleanup_free_ char *text = json_line(json);
+        if (!small_put(store, plan_key, text, STORE_IF_ABSENT, err))
+            return NULL;
+    }
+    _cleanup_json_ json_t *json = small_get_json(store, plan_key, err);
+    return json ? plan_from_json(json, err) : NULL;
+}
+
+/* A join lists its dubs' artifacts, all of which must be there. */
+static inline bool small_join(struct queue *queue, struct store *store, const struct plan *plan,
+                              const struct claim *claim, struct buffer *out, struct error *err) {
+    const struct plan_language *language = plan_language_find(plan, claim->job.language);
+    struct job_id dub = claim->job;
+    dub.kind = KIND_DUB;
+    for (dub.index = 0; (size_t)dub.index < language->output_count; dub.index++) {
+        char id[JOB_ID_MAX + 1];
+        const char *ids[] = {id};
+        job_id_format(&dub, id);
+        _cleanup_json_ json_t *artifacts = queue_artifacts(queue, ids, 1, err);
+        const char *key = json_string_value(json_array_get(artifacts, 0));
+        struct store_stat stat;
+        if (!artifacts)
+            return false;
+        if (!key)
+            return error_set(err, ERR_INTERNAL, "%s has no artifact", id);
+        if (!store_head(store, key, &stat, err))
+            return false;
+        buffer_appendf(out, "%s\n", key);
+    }
+    return true;
+}
+
+/* Does the job, which writes its artifact. New key in *artifact. */
+static inline bool small_work(struct queue *queue, struct store *store, const struct plan *plan,
+                              const struct claim *claim, char **artifact, struct error *err) {
+    _cleanup_buffer_ struct buffer text = {0};
+    buffer_appendf(&text, "%s %s\n", claim->job_id, claim->stamp);
+    *artifact = layout_artifact(&claim->job, claim->stamp);
+    if (claim->job.kind == KIND_JOIN && !small_join(queue, store, plan, claim, &text, err))
+        return false;
+    return claim->job.kind == KIND_PLAN || store_put(store, *artifact, text.data, text.length, STORE_IF_ABSENT, err);
+}
+
+/* Publishes, then leaves the receipt. */
+static inline bool small_finish(struct queue *queue, struct store *store, const struct plan *plan, const char *worker,
+                                const struct claim *claim, const char *artifact, struct error *err) {
+    _cleanup_free_ struct job_spec *children = NULL;
+    _cleanup_json_ json_t *report = json_pack("{s:i}", "frames", 25);
+    struct job_result result = {.artifact = artifact, .report = report};
+    result.child_count = plan_children(plan, &claim->job, &children);
+    result.children = children;
+    if (!queue_finish(queue, worker, claim, &result, err))
+        return false;
+    _cleanup_free_ char *key = layout_receipt(&claim->job);
+    _cleanup_json_ json_t *receipt = json_pack("{s:s, s:s, s:i, s:s, s:O}", "job", claim->job_id, "artifact", artifact,
+                                               "attempt", claim->attempt, "worker", worker, "report", report);
+    _cleanup_free_ char *line = json_line(receipt);
+    return small_put(store, key, line, STORE_IF_ABSENT, err);
+}
+
+/* All of a claimed job. */
+static inline bool small_run(struct queue *queue, struct store *store, const char *worker, const struct claim *claim,
+                             struct error *err) {
+    _cleanup_plan_ struct plan *plan = small_plan(store, claim, err);
+    _cleanup_free_ char *artifact = NULL;
+    return plan && small_work(queue, store, plan, claim, &artifact, err) &&
+           small_finish(queue, store, plan, worker, claim, artifact, err);
+}

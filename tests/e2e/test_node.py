@@ -1,0 +1,104 @@
+"""A worker and its node: the machine is taken away, the pod's deletion cost follows the work, a job takes too long.
+Redis, the worker and its jobs are real; the cluster and EC2's metadata are mocks."""
+import json
+import subprocess
+
+from fake_node import FakeCluster, FakeMetadata
+from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
+from test_trouble import Production, free_port
+
+import pytest
+
+
+class Node(Production):
+    """Production, with a worker of the options and surroundings that a test wants."""
+
+    def start(self):
+        self.start_redis()
+        self.farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
+        self.spawn("serve", BUILD / "mela", "serve", *self.farm, "--keys", self.folder / "keys.json", "--listen",
+                   f"127.0.0.1:{self.port}")
+        wait_for(lambda: self.status("/readyz") == 200, "the API")
+
+    def worker(self, environment, *options):
+        return self.spawn("worker", "env", *[f"{name}={value}" for name, value in environment.items()], BUILD / "mela-worker", "run",
+                          *self.farm, "--models", DEPS / "models", "--manifests", ROOT / "models", "--work", self.folder / "work",
+                          "--device", "cpu", *options)
+
+    def redis_cli(self, *arguments):
+        return subprocess.run(["redis-cli", "-p", str(self.redis_port), *arguments], check=True, capture_output=True, text=True).stdout
+
+    def job(self, job):
+        return json.loads(Farm(self.folder).api(f"/v1/jobs/{job}"))
+
+    def log(self):
+        return (self.folder / "worker.log").read_text()
+
+
+@pytest.fixture
+def node(tmp_path):
+    node = Node(tmp_path)
+    node.start()
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def metadata():
+    server = FakeMetadata()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    server = FakeCluster(folder)
+    yield server
+    server.stop()
+
+
+def submit(node, clips):
+    """A campaign whose dubs are long: a large generator on a CPU."""
+    return Farm(node.folder).submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips",
+                                    "wav2lip-384-random")
+
+
+def test_a_spot_notice_drains_and_the_job_keeps_its_place(node, clips, metadata):
+    farm, worker = Farm(node.folder), node.worker(metadata.environment(), "--grace-ms", "1000")
+    campaign = submit(node, clips)
+    held = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    metadata.notice = {"action": "terminate", "time": "2026-11-23T13:00:00Z"}
+    assert worker.wait(60) == 0
+    job = node.job(held["id"])
+    assert job["state"] == "ready" and not job["errors"] and not job["crashes"], job
+    assert "takes this spot instance away (terminate)" in node.log()
+    node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "0")
+    assert wait_for(lambda: farm.running(campaign, "dub"), "the dub in other hands")["id"] == held["id"]
+
+
+def test_the_deletion_cost_follows_the_work(node, clips, cluster):
+    farm, worker = Farm(node.folder), node.worker({**cluster.environment(), "AWS_EC2_METADATA_DISABLED": "true"})
+    wait_for(lambda: cluster.costs == ["0"], "the cost of an idle pod")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
+    wait_for(lambda: cluster.costs == ["0", "1000"], "the cost of a busy pod")
+    assert farm.wait(campaign)["state"] == "done"
+    wait_for(lambda: cluster.costs == ["0", "1000", "0"], "the cost of a pod that is idle again")
+    cluster.refuses = "pods is forbidden"
+    farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
+    wait_for(lambda: "pods is forbidden" in node.log(), "the refusal in the log")
+    worker.terminate()
+    assert worker.wait(60) == 0
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_has_failed(node, clips):
+    farm = Farm(node.folder)
+    node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "0")
+    campaign = submit(node, clips)
+    held = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    node.redis_cli("HSET", f"{{mela}}:job:{held['id']}", "claimed", "1")  # it was claimed in 1970
+    job = wait_for(lambda: (j := node.job(held["id"]))["errors"] and j, "the job's failure")
+    assert job["error"]["code"] == "job.timeout" and "a dub may take" in job["error"]["message"], job
+    assert not job["crashes"]
+    assert job["state"] == "delayed" or job["attempt"] > held["attempt"]  # to be tried again

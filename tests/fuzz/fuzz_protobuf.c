@@ -1,0 +1,26 @@
+/* Any bytes as a message of the scaler: read or refused, and what was read is text. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "scale/protobuf.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+static void check(const char *text) {
+    if (strlen(text) > PROTOBUF_TEXT_MAX)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+    struct scaled_object object;
+    char metric[PROTOBUF_TEXT_MAX + 1];
+    struct error err;
+    if (protobuf_read_object(bytes, length, &object, &err)) {
+        check(object.pool);
+        check(object.class);
+        check(object.farm);
+    }
+    if (protobuf_read_metrics_request(bytes, length, &object, metric, &err))
+        check(metric);
+    return 0;
+}

@@ -1,0 +1,225 @@
+"""What the queue should be, as plain dictionaries: docs/queue.md, "States", "Death, retry, cancel"."""
+
+OPEN = {"waiting", "ready", "delayed", "leased"}
+POOL = {"plan": "cpu", "track": "lipsync", "dub": "lipsync", "join": "cpu"}
+ERRORS = {"plan": 3, "track": 5, "dub": 5, "join": 5}
+LONGEST = {"plan": 3600_000, "track": 7200_000, "dub": 12 * 3600_000, "join": 7200_000}
+RETRY_MS, DELAY_MAX = 2000, 300_000
+
+
+class Job:
+    def __init__(self, campaign, suffix, seq, waits=0, next=None):
+        self.campaign, self.suffix, self.seq, self.waits, self.next = campaign, suffix, seq, waits, next
+        self.id = f"{campaign.id}/{suffix}"
+        parts = suffix.split("/")
+        self.kind = parts[0] if parts[0] in ("plan", "track") else parts[1]
+        self.language = parts[0] if self.kind in ("dub", "join") else None
+        self.pool = POOL[self.kind]
+        self.state, self.attempt, self.stamp, self.worker = "waiting" if waits else "ready", 0, None, None
+        self.until = self.due = self.claimed = 0
+        self.forgive()
+
+    def forgive(self):
+        self.errors = self.crashes = 0
+        self.crashed_by, self.by = set(), None
+
+
+class Campaign:
+    def __init__(self, id, class_, languages, segments):
+        self.id, self.class_, self.languages, self.segments = id, class_, languages, segments
+        self.state, self.ended_by, self.finished = "running", None, None
+        self.language_state, self.language_by = {}, {}
+        self.jobs = {}
+        self.add("plan")
+
+    def add(self, suffix, waits=0, next=None):
+        job = Job(self, suffix, len(self.jobs) + 1, waits, next)
+        by = self.language_by.get(job.language)
+        if by:
+            job.state, job.by = "cancelled", by
+        self.jobs[suffix] = job
+
+    def children(self, job):
+        if job.kind == "plan":
+            return [(f"track/{i:04}", 0, None) for i in range(self.segments)] + \
+                   [(f"{language}/join", self.segments, None) for language in self.languages]
+        if job.kind == "track":
+            return [(f"{language}/dub/{job.suffix[6:]}", 0, f"{language}/join") for language in self.languages]
+        return []
+
+
+class Oracle:
+    def __init__(self):
+        self.now, self.campaigns, self.broken = 1_000_000, {}, []
+
+    def job(self, id):
+        campaign, suffix = id.split("/", 1)
+        return self.campaigns[campaign].jobs.get(suffix) if campaign in self.campaigns else None
+
+    def jobs(self):
+        return [job for campaign in self.campaigns.values() for job in campaign.jobs.values()]
+
+    # ---- endings ----
+
+    def end_jobs(self, campaign, language, by):
+        for job in campaign.jobs.values():
+            if job.state in OPEN and (language is None or job.language == language):
+                job.state, job.by = "cancelled", by
+
+    def end(self, campaign, state):
+        campaign.state, campaign.finished = state, self.now
+
+    def settle(self, campaign):
+        if campaign.state != "running" or any(job.state in OPEN for job in campaign.jobs.values()):
+            return
+        done = sum(state == "done" for state in campaign.language_state.values())
+        self.end(campaign, "failed" if campaign.ended_by else "done" if done == len(campaign.languages) else "partial")
+
+    def die(self, job):
+        campaign = job.campaign
+        job.state = "dead"
+        everything = job.language is None
+        if job.language:
+            campaign.language_state[job.language], campaign.language_by[job.language] = "failed", job.suffix
+            self.end_jobs(campaign, job.language, job.suffix)
+            everything = sum(s == "failed" for s in campaign.language_state.values()) == len(campaign.languages)
+        if everything:
+            campaign.ended_by = job.suffix
+            self.end_jobs(campaign, None, job.suffix)
+        self.settle(campaign)
+
+    def expire(self):
+        for job in sorted((j for j in self.jobs() if j.state == "leased" and j.until <= self.now),
+                          key=lambda j: (j.until, j.id)):
+            if job.state != "leased":
+                continue  # an earlier death ended it
+            job.crashes += 1
+            job.crashed_by.add(job.worker)
+            if len(job.crashed_by) >= 3 or job.crashes >= 10:
+                self.die(job)
+            else:
+                job.state = "ready"
+
+    # ---- operations ----
+
+    def submit(self, id, class_, languages, segments):
+        if id in self.campaigns:
+            return False
+        self.campaigns[id] = Campaign(id, class_, languages, segments)
+        return True
+
+    def ready(self, pools, class_):
+        return [j for j in self.jobs() if j.state == "ready" and j.pool in pools and j.campaign.class_ == class_]
+
+    def claim(self, worker, pools, capacity, lease, claims):
+        """Checks what the queue gave and follows it: the order between campaigns is the queue's choice."""
+        taken = {"urgent": 0, "batch": 0}
+        for claim in claims:
+            job = self.job(claim["job"])
+            assert job, claim
+            assert job.state == "ready" and job.pool in pools, (job.id, job.state)
+            class_ = job.campaign.class_
+            if class_ == "batch":
+                assert not self.ready(pools, "urgent"), "batch before urgent"
+            first = min((j for j in self.ready([job.pool], class_) if j.campaign is job.campaign), key=lambda j: j.seq)
+            assert job is first, (job.id, first.id)
+            taken[class_] += 1
+            job.state, job.attempt, job.stamp, job.worker = "leased", job.attempt + 1, claim["stamp"], worker
+            assert int(job.stamp.split("-")[0]) == job.attempt
+            job.until, job.claimed = self.now + lease, self.now
+        left = len(self.ready(pools, "urgent")) + len(self.ready(pools, "batch"))
+        assert len(claims) == capacity or (len(claims) < capacity and left == 0), "ready jobs were left"
+
+    def fence(self, held):
+        """The job, or why not."""
+        job = self.job(held["job"])
+        if not job or job.worker != held["worker"] or job.stamp != held["stamp"]:
+            return None, "queue.stale"
+        if job.state == "leased":
+            return job, None
+        return None, "cancelled" if job.state == "cancelled" else "queue.stale"
+
+    def heartbeat(self, held, lease):
+        job, refusal = self.fence(held)
+        if not job:
+            return refusal
+        if self.now - job.claimed > LONGEST[job.kind]:
+            return "job.timeout"
+        job.until = self.now + lease
+        return None
+
+    def finish(self, held):
+        known = self.job(held["job"])
+        if known and known.state == "done" and known.worker == held["worker"] and known.stamp == held["stamp"]:
+            return None
+        job, refusal = self.fence(held)
+        if not job:
+            return refusal
+        campaign = job.campaign
+        job.state = "done"
+        for suffix, waits, next in campaign.children(job):
+            if suffix not in campaign.jobs:
+                campaign.add(suffix, waits, next)
+        if job.next:
+            join = campaign.jobs[job.next]
+            join.waits -= 1
+            if join.waits == 0 and join.state == "waiting":
+                join.state = "ready"
+        if job.kind == "join":
+            campaign.language_state[job.language] = "done"
+        self.settle(campaign)
+        return None
+
+    def fail(self, held, permanent):
+        job, refusal = self.fence(held)
+        if not job:
+            return refusal
+        job.errors += 1
+        if permanent or job.errors >= ERRORS[job.kind]:
+            self.die(job)
+        else:
+            delay = min(RETRY_MS * 2 ** (job.errors - 1), DELAY_MAX)
+            job.state, job.due = "delayed", (self.now + delay // 2, self.now + delay)
+        return None
+
+    def release(self, held):
+        job, refusal = self.fence(held)
+        if job:
+            job.state = "ready"
+        return refusal
+
+    def cancel(self, id):
+        campaign = self.campaigns.get(id)
+        if not campaign:
+            return "queue.not_found"
+        if campaign.state == "cancelled":
+            return None
+        if campaign.state != "running":
+            return "queue.state"
+        self.end_jobs(campaign, None, "")
+        self.end(campaign, "cancelled")
+        return None
+
+    def retry(self, id):
+        job = self.job(id)
+        if not job:
+            return "queue.not_found"
+        campaign = job.campaign
+        if job.state != "dead" or campaign.state == "cancelled" or campaign.ended_by not in (None, job.suffix):
+            return "queue.state"
+        job.forgive()
+        job.state = "ready"
+        for other in campaign.jobs.values():
+            hit = campaign.ended_by or other.language == job.language or job.language is None
+            if hit and other.state == "cancelled" and other.by == job.suffix:
+                other.by, other.state = None, "waiting" if other.waits > 0 else "ready"
+        if job.language:
+            campaign.language_state.pop(job.language), campaign.language_by.pop(job.language)
+        campaign.state, campaign.ended_by, campaign.finished = "running", None, None
+        return None
+
+    def sweep(self, keep):
+        self.expire()
+        old = [c for c in self.campaigns.values() if c.finished is not None and c.finished <= self.now - keep]
+        if old:
+            self.campaigns.pop(min(old, key=lambda c: (c.finished, c.id)).id)

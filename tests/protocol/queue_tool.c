@@ -1,0 +1,164 @@
+/* Obeys one JSON command a line, answers likewise: every call of the queue's interface, on a clock that the test moves.
+ *
+ *   queue_tool REDIS
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "../chaos/small_job.h"
+#include "queue/check.h"
+
+struct tool {
+    struct queue *queue;
+    redisContext *redis;
+};
+
+/* A claim from its "job" and "stamp". */
+static bool read_claim(const json_t *command, struct claim *claim, struct error *err) {
+    *claim = (struct claim){0};
+    snprintf(claim->job_id, sizeof claim->job_id, "%s", json_get_string(command, "job", ""));
+    snprintf(claim->stamp, sizeof claim->stamp, "%s", json_get_string(command, "stamp", ""));
+    return job_id_parse(claim->job_id, &claim->job) || error_set(err, ERR_USAGE, "%s is no job", claim->job_id);
+}
+
+static struct campaign *read_campaign(const json_t *command, const char *id) {
+    return small_campaign(id, json_get_string(command, "class", "batch"), json_get_string(command, "languages", "hi"),
+                          (int)json_get_integer(command, "segments", 1));
+}
+
+static bool submit(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    _cleanup_campaign_ struct campaign *campaign = read_campaign(command, json_get_string(command, "id", ""));
+    bool created = false;
+    bool done = queue_submit(tool->queue, campaign, json_get_string(command, "spec", "x"), &created, err);
+    json_object_set_new(answer, "created", json_boolean(created));
+    return done;
+}
+
+static bool claim(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    enum { MOST = 16 };
+    enum pool pools[POOL_COUNT];
+    struct claim claims[MOST];
+    size_t i, count;
+    json_t *name, *list = json_array();
+    struct claim_options options = {.worker = json_get_string(command, "worker", ""),
+                                    .pools = pools,
+                                    .lease_ms = (int)json_get_integer(command, "lease", 1000)};
+    json_array_foreach(json_object_get(command, "pools"), i, name) options.pool_count +=
+        pool_parse(json_string_value(name), &pools[options.pool_count]);
+    json_object_set_new(answer, "claims", list);
+    size_t capacity = (size_t)MIN(json_get_integer(command, "capacity", 1), MOST);
+    if (!queue_claim(tool->queue, &options, claims, capacity, &count, err))
+        return false;
+    for (i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "job", claims[i].job_id, "stamp", claims[i].stamp));
+    return true;
+}
+
+/* The children follow from the campaign's shape, which the command repeats. */
+static bool finish(struct tool *tool, const json_t *command, const char *worker, const struct claim *held,
+                   struct error *err) {
+    _cleanup_campaign_ struct campaign *campaign = read_campaign(command, held->job.campaign);
+    _cleanup_plan_ struct plan *plan = small_make_plan(campaign);
+    _cleanup_free_ struct job_spec *children = NULL;
+    _cleanup_free_ char *artifact = layout_artifact(&held->job, held->stamp);
+    struct job_result result = {.artifact = artifact};
+    result.child_count = plan_children(plan, &held->job, &children);
+    result.children = children;
+    return queue_finish(tool->queue, worker, held, &result, err);
+}
+
+static bool held_call(struct tool *tool, const char *operation, const json_t *command, struct error *err) {
+    const char *worker = json_get_string(command, "worker", "");
+    struct claim held;
+    if (!read_claim(command, &held, err))
+        return false;
+    if (strcmp(operation, "finish") == 0)
+        return finish(tool, command, worker, &held, err);
+    if (strcmp(operation, "heartbeat") == 0)
+        return queue_heartbeat(tool->queue, worker, &held, (int)json_get_integer(command, "lease", 1000), NULL, err);
+    if (strcmp(operation, "release") == 0)
+        return queue_release(tool->queue, worker, &held, err);
+    struct error failure;
+    error_set(&failure, json_get_bool(command, "permanent", false) ? ERR_MEDIA_EMPTY : ERR_IO, "made to fail");
+    return queue_fail(tool->queue, worker, &held, &failure, err);
+}
+
+/* All jobs of a campaign by id, its state, and what the audit says. */
+static bool look(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    const char *id = json_get_string(command, "id", "");
+    _cleanup_json_ json_t *campaign = queue_campaign(tool->queue, id, err);
+    _cleanup_json_ json_t *jobs = campaign ? queue_jobs(tool->queue, id, NULL, 10000, err) : NULL;
+    if (!jobs)
+        return false;
+    json_object_set(answer, "campaign", campaign);
+    json_object_set(answer, "jobs", json_object_get(jobs, "items"));
+    return true;
+}
+
+static bool check(struct tool *tool, json_t *answer, struct error *err) {
+    _cleanup_json_ json_t *result = queue_check(tool->queue, false, err);
+    if (result)
+        json_object_set(answer, "findings", json_object_get(result, "findings"));
+    return result != NULL;
+}
+
+static bool plain(struct tool *tool, const char *text) {
+    redisReply *reply = redisCommand(tool->redis, text);
+    bool done = reply && reply->type != REDIS_REPLY_ERROR;
+    freeReplyObject(reply);
+    return done;
+}
+
+static bool set_clock(struct tool *tool, int64_t ms, struct error *err) {
+    _cleanup_free_ char *text = xasprintf("SET {mela}:test_clock %lld", (long long)ms);
+    return plain(tool, text) || error_set(err, ERR_INTERNAL, "the clock cannot be set");
+}
+
+static bool obey(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    const char *operation = json_get_string(command, "do", "");
+    bool more;
+    if (strcmp(operation, "reset") == 0)
+        return plain(tool, "FLUSHALL") && set_clock(tool, 1000000, err);
+    if (strcmp(operation, "clock") == 0)
+        return set_clock(tool, json_get_integer(command, "ms", 0), err);
+    if (strcmp(operation, "submit") == 0)
+        return submit(tool, command, answer, err);
+    if (strcmp(operation, "claim") == 0)
+        return claim(tool, command, answer, err);
+    if (strcmp(operation, "retry") == 0)
+        return queue_retry(tool->queue, json_get_string(command, "job", ""), err);
+    if (strcmp(operation, "cancel") == 0)
+        return queue_cancel(tool->queue, json_get_string(command, "id", ""), err);
+    if (strcmp(operation, "sweep") == 0)
+        return queue_sweep(tool->queue, json_get_integer(command, "keep", 0), &more, err);
+    if (strcmp(operation, "look") == 0)
+        return look(tool, command, answer, err);
+    if (strcmp(operation, "check") == 0)
+        return check(tool, answer, err);
+    return held_call(tool, operation, command, err);
+}
+
+int main(int count, char **arguments) {
+    struct error err;
+    struct queue_options options = {.url = count > 1 ? arguments[1] : ""};
+    struct tool tool = {.queue = queue_open(&options, &err)};
+    _cleanup_free_ char *line = NULL;
+    size_t capacity = 0;
+    if (!tool.queue || !(tool.redis = redisConnectUnix(options.url + strlen("unix://"))) || tool.redis->err) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    while (getline(&line, &capacity, stdin) > 0) {
+        _cleanup_json_ json_t *answer = json_object(), *command = json_parse(line, strlen(line), &err);
+        bool done = command && obey(&tool, command, answer, &err);
+        json_object_set_new(answer, "error", done ? json_null() : json_string(error_name(err.code)));
+        _cleanup_free_ char *text = json_line(answer);
+        puts(text);
+        fflush(stdout);
+    }
+    redisFree(tool.redis);
+    queue_close(tool.queue);
+    return 0;
+}

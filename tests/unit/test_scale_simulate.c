@@ -1,0 +1,207 @@
+#include "test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "scale/simulate.h"
+
+static struct scenario *scenario_of(const char *text) {
+    struct error err;
+    _cleanup_json_ json_t *json = json_parse(text, strlen(text), &err), *problems = json_array();
+    struct scenario *scenario = json ? scenario_read(json, problems) : NULL;
+    _cleanup_free_ char *found = json_line(problems);
+    if (!scenario)
+        fail_msg("%s: %s", json ? found : err.message, text);
+    return scenario;
+}
+
+/* The mean wait in an M/M/c queue: Erlang's C formula (Erlang 1917) times the time to a free server. */
+static double erlang_wait(double arrivals, double service, int servers) {
+    double load = arrivals * service, term = 1, sum = 0;
+    for (int k = 0; k < servers; k++) {
+        sum += term;
+        term *= load / (k + 1);
+    }
+    double all_busy = term / (1 - load / servers);
+    return all_busy / (sum + all_busy) * service / (servers - load);
+}
+
+/* Single jobs, exponential in and out, against workers that are always there. */
+static void waits_are_those_of_erlang(void **state) {
+    static const struct {
+        int servers;
+        double load; /* of each server */
+    } cases[] = {{1, 0.5}, {2, 0.6}, {5, 0.7}, {20, 0.8}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        double service = 40, per_hour = cases[i].load * cases[i].servers * 3600 / service, sum = 0;
+        double days = 400000 / per_hour / 24;
+        for (int seed = 1; seed <= 4; seed++) {
+            _cleanup_free_ char *text = xasprintf(
+                "{\"seed\":%d,\"days\":%.3f,\"sync_s\":3600,\"arrivals\":{\"jobs_per_hour\":%.9g},"
+                "\"service_s\":{\"dub\":{\"exponential\":%g}},"
+                "\"pools\":{\"lipsync\":{\"max\":%d,\"quiet_hours\":null}},"
+                "\"nodes\":{\"lipsync\":{\"spot_share\":0,\"boot_s\":0,\"pod_s\":0},\"cpu\":{\"reserved\":0}}}",
+                seed, MIN(days, 366.0), per_hour, service, cases[i].servers);
+            _cleanup_scenario_ struct scenario *scenario = scenario_of(text);
+            struct simulation result;
+            simulate(scenario, SIM_ALWAYS_ON, &result);
+            assert_int_equal(result.jobs, scenario->campaign_count);
+            sum += result.wait[CLASS_URGENT].mean;
+        }
+        double expected = erlang_wait(per_hour / 3600, service, cases[i].servers);
+        if (fabs(sum / 4 / expected - 1) > 0.02)
+            fail_msg("%d servers: mean wait %g s, not %g s", cases[i].servers, sum / 4, expected);
+    }
+}
+
+/* One campaign of 3 segments and 2 languages, constant times, nothing but the rule. */
+static const char *const one_campaign =
+    "{\"days\":1,\"start\":\"2026-11-08T00:00:00+05:30\",\"campaigns\":[{\"hour\":10,\"segments\":3,\"languages\":2}],"
+    "\"service_s\":{\"plan\":10,\"track\":20,\"dub\":40,\"join\":5},"
+    "\"nodes\":{\"lipsync\":{\"spot_share\":0,\"boot_s\":200,\"pod_s\":60,\"price\":{\"on_demand\":3.6}},"
+    "\"cpu\":{\"reserved\":1,\"workers\":2,\"price\":{\"reserved\":1}}},\"cool_down_s\":300,\"sync_s\":15}";
+
+/* plan 10 s; 3 tracks ask for 2 workers at the look 15 s in, which are there 260 s later; they do 3 tracks and 6
+ * dubs, 300 s of work, in 160 s (20+20+40+40+40 and 20+40+40+40); the last dub is followed by joins of 5 s. */
+static void one_campaign_takes_as_long_as_by_hand(void **state) {
+    _cleanup_scenario_ struct scenario *scenario = scenario_of(one_campaign);
+    struct simulation result;
+    simulate(scenario, SIM_RULE, &result);
+    assert_int_equal(result.jobs, 1 + 3 + 2 + 6);
+    assert_int_equal(result.campaigns, 1);
+    assert_int_equal(result.most_workers, 2);
+    assert_float_equal(result.busy_s[POOL_LIPSYNC], 300, 1e-6);
+    assert_float_equal(result.makespan[CLASS_BATCH].max, 15 + 260 + 160 + 5, 1e-6);
+    /* Kept for the cool-down after the last job, to the next look, and a node ends 60 s later. */
+    double paid = result.paid_s[POOL_LIPSYNC];
+    assert_in_range((int)paid, 2 * (260 + 140 + 300), 2 * (260 + 160 + 300 + 30 + 60));
+    assert_float_equal(result.cost[POOL_LIPSYNC][MARKET_ON_DEMAND], paid * 3.6 / 3600, 1e-6);
+    assert_float_equal(result.cost[POOL_CPU][MARKET_RESERVED], 24, 1e-6);
+}
+
+static void the_same_seed_gives_the_same_result(void **state) {
+    static const char *const month = "{\"seed\":%d,\"days\":10,\"arrivals\":{\"campaigns\":12},"
+                                     "\"nodes\":{\"lipsync\":{\"interruptions\":3,\"spot_share\":1}}}";
+    _cleanup_free_ char *first = NULL, *again = NULL, *other = NULL;
+    char **texts[] = {&first, &again, &other};
+    for (int i = 0; i < 3; i++) {
+        char text[200];
+        snprintf(text, sizeof text, month, i == 2 ? 8 : 7);
+        _cleanup_scenario_ struct scenario *scenario = scenario_of(text);
+        struct simulation result;
+        simulate(scenario, SIM_RULE, &result);
+        _cleanup_json_ json_t *json = simulation_to_json(&result);
+        *texts[i] = json_line(json);
+    }
+    assert_string_equal(first, again);
+    assert_string_not_equal(first, other);
+}
+
+/* Whatever the policy: every job is done although machines are taken away, work is never counted twice, and
+ * what is paid covers what is busy. */
+static void interruptions_lose_no_job(void **state) {
+    _cleanup_scenario_ struct scenario *scenario = scenario_of(
+        "{\"seed\":5,\"days\":10,\"arrivals\":{\"campaigns\":20,\"festival\":{\"day\":3,\"days\":1,\"share\":0.5}},"
+        "\"service_s\":{\"dub\":300},\"nodes\":{\"lipsync\":{\"interruptions\":2,\"spot_share\":1}}}");
+    for (int policy = 0; policy < SIM_POLICY_COUNT; policy++) {
+        struct simulation result;
+        simulate(scenario, (enum sim_policy)policy, &result);
+        assert_int_equal(result.unfinished, 0);
+        assert_int_equal(result.campaigns, 20);
+        assert_true(result.interruptions > 10);
+        assert_true(result.released > 0);
+        assert_in_range(result.most_workers, 1, 40); /* 20 and those that finish their last job */
+        for (int pool = 0; pool < POOL_COUNT; pool++)
+            assert_true(result.paid_s[pool] >= result.busy_s[pool]);
+        size_t dubs = 0;
+        for (size_t i = 0; i < scenario->campaign_count; i++)
+            dubs += (size_t)(scenario->campaigns[i].segments * scenario->campaigns[i].languages);
+        assert_true(result.busy_s[POOL_LIPSYNC] - result.lost_s >= 300.0 * (double)dubs);
+    }
+}
+
+/* 22:45 to 07:15 in India: batch that comes at 23:10 begins at 07:00, urgent at once; what runs at 23:00 ends. */
+static void batch_waits_for_the_morning(void **state) {
+    _cleanup_scenario_ struct scenario *scenario = scenario_of(
+        "{\"days\":2,\"start\":\"2026-11-08T00:00:00+05:30\",\"campaigns\":["
+        "{\"hour\":22.75,\"segments\":1,\"languages\":0},"
+        "{\"hour\":23.1667,\"segments\":1,\"languages\":0},"
+        "{\"hour\":23.1667,\"segments\":1,\"languages\":0,\"class\":\"urgent\"}],"
+        "\"service_s\":{\"dub\":3600},\"nodes\":{\"lipsync\":{\"spot_share\":0,\"boot_s\":200,\"pod_s\":60}}}");
+    struct simulation result;
+    simulate(scenario, SIM_RULE, &result);
+    assert_int_equal(result.jobs, 3);
+    assert_float_equal(result.busy_s[POOL_LIPSYNC], 3 * 3600, 1e-6); /* nothing was killed and begun again */
+    assert_true(result.wait[CLASS_URGENT].max < 300);
+    double until_morning = (31 - 23.1667) * 3600;
+    assert_true(result.wait[CLASS_BATCH].max >= until_morning - 1);
+    assert_true(result.wait[CLASS_BATCH].max < until_morning + 300);
+}
+
+static void a_large_campaign_does_not_starve_a_small_one(void **state) {
+    _cleanup_scenario_ struct scenario *scenario = scenario_of(
+        "{\"days\":2,\"start\":\"2026-11-08T00:00:00+05:30\",\"campaigns\":["
+        "{\"hour\":10,\"segments\":100,\"languages\":20},{\"hour\":10.5,\"segments\":2,\"languages\":2}],"
+        "\"service_s\":{\"plan\":10,\"track\":20,\"dub\":40,\"join\":5},\"nodes\":{\"lipsync\":{\"spot_share\":0}}}");
+    struct simulation result;
+    simulate(scenario, SIM_RULE, &result);
+    assert_int_equal(result.campaigns, 2);
+    assert_true(result.makespan[CLASS_BATCH].p50 < 400); /* the smaller of two */
+    assert_true(result.makespan[CLASS_BATCH].max > 4000);
+}
+
+static void scenarios_are_checked(void **state) {
+    static const char *const wrong[] = {
+        "[]",
+        "{\"dayz\":3}",
+        "{\"days\":0}",
+        "{\"start\":\"yesterday\"}",
+        "{\"campaigns\":{}}",
+        "{\"campaigns\":[{\"segments\":0}]}",
+        "{\"campaigns\":[{\"class\":\"slow\"}]}",
+        "{\"campaigns\":[{\"segments\":100000,\"languages\":200},{\"segments\":100000,\"languages\":200}]}",
+        "{\"service_s\":{\"dub\":-1}}",
+        "{\"service_s\":{\"dub\":[5,3]}}",
+        "{\"service_s\":{\"dub\":{\"mean\":4}}}",
+        "{\"service_s\":{\"dub\":{\"samples\":[]}}}",
+        "{\"service_s\":{\"dubs\":4}}",
+        "{\"nodes\":{\"lipsync\":{\"spot_share\":2}}}",
+        "{\"nodes\":{\"gpu\":{}}}",
+        "{\"arrivals\":{\"languages\":[5]}}",
+        "{\"pools\":{\"lipsync\":{\"max\":0}}}",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        struct error err;
+        _cleanup_json_ json_t *json = json_parse(wrong[i], strlen(wrong[i]), &err), *problems = json_array();
+        if (scenario_read(json, problems) || json_array_size(problems) == 0)
+            fail_msg("%s was taken", wrong[i]);
+    }
+}
+
+static void the_report_is_one_page_with_escaped_text(void **state) {
+    _cleanup_scenario_ struct scenario *scenario =
+        scenario_of("{\"name\":\"<script>a & b\",\"days\":3,\"arrivals\":{\"campaigns\":2}}");
+    struct simulation results[2];
+    simulate(scenario, SIM_RULE, &results[0]);
+    simulate(scenario, SIM_LINEAR, &results[1]);
+    _cleanup_free_ char *page = simulation_to_html(scenario, results, 2);
+    assert_null(strstr(page, "<script>"));
+    assert_non_null(strstr(page, "keda-linear"));
+    assert_null(strstr(page, "http")); /* needs nothing else */
+    assert_null(strstr(page, "nan"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_are_those_of_erlang),
+        cmocka_unit_test(one_campaign_takes_as_long_as_by_hand),
+        cmocka_unit_test(the_same_seed_gives_the_same_result),
+        cmocka_unit_test(interruptions_lose_no_job),
+        cmocka_unit_test(batch_waits_for_the_morning),
+        cmocka_unit_test(a_large_campaign_does_not_starve_a_small_one),
+        cmocka_unit_test(scenarios_are_checked),
+        cmocka_unit_test(the_report_is_one_page_with_escaped_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
