@@ -1,4 +1,4 @@
--- include: job
+-- include: spawn
 -- Gives a job whose result is in the store to whoever restores it; an ordinary finish then publishes the result.
 -- ARGV: job, pool, next or "", restorer, lease ms, dry run (0 or 1). Creates the job when Redis has lost it.
 -- Returns {how, stamp}: adopted; in a dry run open; done; ended (it, its language or its campaign); busy: another
@@ -17,7 +17,7 @@ if job and job.state == 'leased' and job.worker:find('^restore%-') and
 if ARGV[6] == '1' then return {'open', ''} end
 if not job then
     if ARGV[3] ~= '' and not load_job(campaign, ARGV[3]) then return {'queue.state', ''} end
-    create(campaign, suffix, ARGV[2], call('HINCRBY', key, 'seq', 1), 0, ARGV[3])
+    spawn(campaign, {{suffix = suffix, pool = ARGV[2], waits = 0, next = ARGV[3]}})
     job = load_job(campaign, suffix)
 end
 stamp_claim(job, ARGV[4])

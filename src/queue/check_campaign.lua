@@ -45,7 +45,7 @@ local function check_job(suffix, bucket)
     end
     if job.state == 'waiting' then
         check_waits(job)
-    elseif job.state == 'ready' and not call('ZSCORE', ready_key(job), suffix) then
+    elseif job.state == 'ready' and not call('ZSCORE', ready_key(job.pool, job.campaign), suffix) then
         if find('ready but in no line', suffix) then enter_ready(job) end
     elseif job.state == 'leased' and not call('ZSCORE', P .. 'leases', job.id) then
         if find('leased without a lease', suffix) then move(job, 'ready', 0) end

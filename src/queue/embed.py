@@ -1,20 +1,29 @@
 #!/usr/bin/python3
 """Writes scripts.c and scripts.h: each Lua script with its includes, its comments taken out, and its SHA-1 (its name in
-EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua. With
---test-clock as the last argument the scripts take the time from the key test_clock, so that tests can move it."""
+EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua. `-- on demand: NAME` makes of it a
+function NAME() that returns a table of its functions: to define a function costs every run of a script, so what a script
+seldom needs it defines only then. With --test-clock as the last argument the scripts take the time from the key test_clock, so that tests
+can move it."""
 import hashlib, os, re, sys
 
 out_c, out_h, *sources = sys.argv[1:]
 test_clock = sources[-1] == "--test-clock" and sources.pop()
 
 
+def on_demand(name, lines):
+    functions = [m[1] for m in (re.match(r"local function (\w+)", line) for line in lines) if m]
+    exports = ", ".join(f"{f} = {f}" for f in functions)
+    return [f"local function {name}()\n", *lines, f"return {{{exports}}}\n", "end\n"]
+
+
 def expand(path, seen):
     lines = []
     for line in open(path, encoding="utf-8"):
-        include = re.fullmatch(r"-- include: (\w+)\n", line)
-        if include and include[1] not in seen:
-            seen.add(include[1])
-            lines += expand(os.path.join(os.path.dirname(sources[0]), "lib", include[1] + ".lua"), seen)
+        include = re.fullmatch(r"-- (include|on demand): (\w+)\n", line)
+        if include and include[2] not in seen:
+            seen.add(include[2])
+            text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), seen)
+            lines += text if include[1] == "include" else on_demand(include[2], text)
         elif test_clock and line.startswith("local now ="):
             lines.append("local now = tonumber(call('GET', P .. 'test_clock'))\n")
         elif not line.lstrip().startswith("--") and line.strip():

@@ -8,6 +8,7 @@ struct queue {
     struct redis *redis;
     char *prefix; /* "{farm}:" */
     int retry_ms;
+    unsigned turn; /* which pool this connection's next claim asks first */
 };
 
 /* Runs a script of this farm. */

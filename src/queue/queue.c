@@ -182,6 +182,24 @@ static bool read_claim(struct redisReply *const *values, struct claim *claim, st
            error_set(err, ERR_INTERNAL, "%s has the unknown class \"%s\"", claim->job_id, values[2]->str);
 }
 
+/* The pools in one argument, another one first each time: so a worker of several takes from them in turn, and none can
+ * starve another. */
+static void add_pools(struct queue *queue, struct command *arguments, const struct claim_options *options) {
+    _cleanup_buffer_ struct buffer pools = {0};
+    for (size_t i = 0; i < options->pool_count; i++)
+        buffer_appendf(&pools, "%s ", pool_name(options->pools[(queue->turn + i) % options->pool_count]));
+    command_add(arguments, pools.data ? pools.data : "");
+    queue->turn++;
+}
+
+static bool read_claims(struct redisReply *const *values, size_t value_count, struct claim *claims, size_t *count,
+                        struct error *err) {
+    for (size_t i = 0; i + 2 < value_count; i += 3)
+        if (!read_claim(values + i, &claims[(*count)++], err))
+            return false;
+    return true;
+}
+
 bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims, size_t capacity,
                  size_t *count, struct error *err) {
     *count = 0;
@@ -191,15 +209,9 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
     command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
-    for (size_t i = 0; i < options->pool_count; i++)
-        command_add(&arguments, pool_name(options->pools[i]));
+    add_pools(queue, &arguments, options);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_claim, &arguments, false, err);
-    if (!reply)
-        return false;
-    for (size_t i = 0; i + 2 < reply->elements; i += 3)
-        if (!read_claim(reply->element + i, &claims[(*count)++], err))
-            return false;
-    return true;
+    return reply && read_claims(reply->element, reply->elements, claims, count, err);
 }
 
 /* In how many ms there may be something to claim: 0 now, -1 nothing is in sight, -2 on failure. */
@@ -320,17 +332,36 @@ static bool add_children(struct command *arguments, const struct claim *claim, c
     return true;
 }
 
-bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
-                  struct error *err) {
+bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
+                            const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
+                            struct error *err) {
+    *count = 0;
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *report = result->report ? json_line(result->report) : xstrdup("{}");
-    if (!fenced(&arguments, worker, claim, err))
+    if (!fenced(&arguments, options->worker, claim, err))
         return false;
     command_add(&arguments, result->artifact ? result->artifact : "");
     command_add(&arguments, report);
+    command_add_integer(&arguments, options->lease_ms);
+    command_add_integer(&arguments, (int64_t)capacity);
+    add_pools(queue, &arguments, options);
     add_totals(&arguments, result->report);
-    return add_children(&arguments, claim, result, err) &&
-           queue_status_script(queue, &script_finish, &arguments, true, claim->job_id, err);
+    if (!add_children(&arguments, claim, result, err))
+        return false;
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_finish, &arguments, true, err);
+    if (!reply)
+        return false;
+    const char *status = reply->element[0]->str;
+    if (strcmp(status, "ok") != 0)
+        return status_error(status, claim->job_id, err);
+    return read_claims(reply->element + 1, reply->elements - 1, claims, count, err);
+}
+
+bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
+                  struct error *err) {
+    size_t none;
+    struct claim_options options = {.worker = worker};
+    return queue_finish_and_claim(queue, &options, claim, result, NULL, 0, &none, err);
 }
 
 bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,

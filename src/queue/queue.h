@@ -83,6 +83,11 @@ struct job_result {
  * already is left as it is. queue.stale when the lease is lost: nothing was published. */
 bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
                   struct error *err) must_check;
+/* queue_finish, and if it succeeds queue_claim, in one round trip. When its first reply is lost and it is sent again
+ * nothing is claimed the second time; what the first one claimed comes back when the lease runs out. */
+bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
+                            const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
+                            struct error *err) must_check;
 /* The job ended in an error. Permanent ones, and the last allowed attempt, make it dead; else it is delayed
  * with backoff and jitter and keeps its place. */
 bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,
@@ -127,7 +132,8 @@ json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct er
  * is none. */
 json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count, struct error *err) must_check;
 /* Events after `last_id` ("0": all kept; "$": only new), blocking up to `wait_ms` when there are none:
- * [{"id":"1699-0","type":"job|progress|campaign","data":{...}}...]. `campaign` NULL: of the whole farm. */
+ * [{"id":"1699-0","type":"job|progress|campaign","data":{...}}...]. `campaign` NULL: of the whole farm: campaigns only,
+ * and "work" with {"pool"} when a pool has new jobs. */
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,
                      struct error *err) must_check;
 /* [{"id", "seen_ms", ...info}] */

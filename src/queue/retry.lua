@@ -28,6 +28,6 @@ call('HDEL', key, 'finished', 'ended_by')
 call('HSET', key, 'state', 'running')
 call('ZREM', P .. 'finished', job.campaign)
 emit_job(job)
-emit(job.campaign, 'campaign', string.format('{"id":"%s","state":"running"}', job.campaign))
+emit_campaign(job.campaign, string.format('{"id":"%s","state":"running"}', job.campaign))
 flush()
 return {'ok', ''}

@@ -1,4 +1,4 @@
--- include: job
+-- include: spawn
 -- ARGV: campaign, name, class, spec hash, deadline ms, languages (with spaces between), pool of the plan job
 local campaign, name, class, spec, deadline, languages, pool = unpack(ARGV)
 local key = campaign_key(campaign)
@@ -8,9 +8,10 @@ if known then return known == spec and 'known' or 'queue.exists' end
 if call('ZSCORE', P .. 'finished', campaign) then return 'queue.unavailable' end
 
 call('HSET', key, 'name', name, 'class', class, 'spec', spec, 'deadline', deadline, 'languages', languages,
-    'state', 'running', 'submitted', now, 'seq', 1)
+    'state', 'running', 'submitted', now)
 call('ZADD', P .. 'campaigns', now, campaign)
-emit(campaign, 'campaign', string.format('{"id":"%s","state":"running"}', campaign))
-create(campaign, 'plan', pool, 1, 0, '')
+emit_campaign(campaign, string.format('{"id":"%s","state":"running"}', campaign))
+classes[campaign] = class
+spawn(campaign, {{suffix = 'plan', pool = pool, waits = 0, next = ''}})
 flush()
 return 'created'

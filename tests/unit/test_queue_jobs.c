@@ -103,6 +103,30 @@ static void test_a_repeated_finish_succeeds_and_changes_nothing(void **state) {
     assert_int_equal(drain(queue, "hi", 2), 5);
 }
 
+static void test_a_finish_claims_the_next_job_but_not_twice(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 3);
+    struct claim claim = claim_job(queue, "w1", "film/hi/dub/0000"), next, none;
+    struct claim_options options = both_pools("w1", 60000);
+    struct job_result result = {.artifact = "a"};
+    size_t count;
+    assert_ok(queue_finish_and_claim(queue, &options, &claim, &result, &next, 1, &count, &err), err);
+    assert_int_equal(count, 1);
+    assert_string_equal(next.job_id, "film/hi/dub/0001");
+    assert_job_state(queue, "film/hi/dub/0000", "done");
+    assert_job_state(queue, "film/hi/dub/0001", "leased");
+    /* Sent again, as when the reply was lost. */
+    assert_ok(queue_finish_and_claim(queue, &options, &claim, &result, &none, 1, &count, &err), err);
+    assert_int_equal(count, 0);
+    /* A refused one claims nothing. */
+    assert_ok(queue_release(queue, "w1", &next, &err), err);
+    assert_code(queue_finish_and_claim(queue, &options, &next, &result, &none, 1, &count, &err), ERR_QUEUE_STALE, err);
+    assert_int_equal(count, 0);
+    assert_job_state(queue, "film/hi/dub/0001", "ready");
+    assert_job_state(queue, "film/hi/dub/0002", "ready");
+}
+
 static void test_a_heartbeat_keeps_the_lease(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
@@ -329,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_a_stale_worker_is_refused),
         cmocka_unit_test(test_a_claim_of_before_a_wipe_is_refused),
         cmocka_unit_test(test_a_repeated_finish_succeeds_and_changes_nothing),
+        cmocka_unit_test(test_a_finish_claims_the_next_job_but_not_twice),
         cmocka_unit_test(test_a_heartbeat_keeps_the_lease),
         cmocka_unit_test(test_an_expired_lease_goes_to_another_worker),
         cmocka_unit_test(test_a_job_that_loses_three_workers_dies),

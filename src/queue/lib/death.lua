@@ -1,9 +1,8 @@
 -- include: job
--- How jobs and campaigns end badly. A dead plan or track ends its campaign, a dead dub or join its language; once no
+-- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no
 -- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`.
 
 local DEAD_KEPT = 1000
-local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
 
 -- Ends the open jobs of a language, or all when it is nil.
 local function end_jobs(campaign, language, by)
@@ -14,7 +13,7 @@ local function end_jobs(campaign, language, by)
 end
 
 local function emit_language(campaign, language, state)
-    emit(campaign, 'campaign', string.format('{"id":"%s","state":"running","language":"%s","language_state":"%s"}',
+    emit_campaign(campaign, string.format('{"id":"%s","state":"running","language":"%s","language_state":"%s"}',
         campaign, language, state))
 end
 
@@ -23,7 +22,7 @@ local function end_campaign(campaign, state)
     call('HSET', key, 'state', state, 'finished', now)
     call('ZADD', P .. 'finished', now, campaign)
     call('DEL', key .. ':progress')
-    emit(campaign, 'campaign', string.format('{"id":"%s","state":"%s"}', campaign, state))
+    emit_campaign(campaign, string.format('{"id":"%s","state":"%s"}', campaign, state))
 end
 
 -- How many languages of a campaign have this state.

@@ -4,23 +4,32 @@
 -- hashes.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
+local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
 local counters, woken, classes = {}, {}, {}
 
--- Counters are summed up here and written once by flush().
+-- Counters are summed up here and written once by flush(): what a finish adds and its claim takes away costs nothing.
 local function add(key, field, amount)
     local fields = counters[key] or {}
     counters[key] = fields
     fields[field] = (fields[field] or 0) + amount
 end
 
--- Ends every script that writes: sums, and one marker for each pool that has something new to wait for.
+local function append(stream, most, kind, data)
+    call('XADD', stream, 'MAXLEN', '~', most, '*', 'type', kind, 'data', data)
+end
+
+-- Ends every script that writes: sums, and one marker for each pool that has something to wait for. woken[pool] is true
+-- when the farm has to hear of it too, since it is new.
 local function flush()
     for key, fields in pairs(counters) do
         for field, amount in pairs(fields) do
             if amount ~= 0 then call('HINCRBY', key, field, amount) end
         end
     end
-    for pool in pairs(woken) do call('ZADD', P .. 'marker:' .. pool, 0, '0') end
+    for pool, new in pairs(woken) do
+        call('ZADD', P .. 'marker:' .. pool, 0, '0')
+        if new then append(P .. 'events', EVENTS_FARM, 'work', '{"pool":"' .. pool .. '"}') end
+    end
     counters, woken = {}, {}
 end
 
@@ -31,14 +40,18 @@ local function class_of(campaign)
 end
 
 local function emit(campaign, kind, data)
-    call('XADD', campaign_key(campaign) .. ':events', 'MAXLEN', '~', EVENTS_CAMPAIGN, '*', 'type', kind, 'data', data)
-    call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_FARM, '*', 'type', kind, 'data', data)
+    append(campaign_key(campaign) .. ':events', EVENTS_CAMPAIGN, kind, data)
+end
+
+local function emit_campaign(campaign, data)
+    emit(campaign, 'campaign', data)
+    append(P .. 'events', EVENTS_FARM, 'campaign', data)
 end
 
 -- Ids and worker names hold no character that JSON escapes: the callers check that.
 local function emit_job(job)
-    emit(job.campaign, 'job', string.format('{"id":"%s","state":"%s","attempt":%d,"worker":"%s"}',
-        job.id, job.state, job.attempt, job.worker))
+    emit(job.campaign, 'job', '{"id":"' .. job.id .. '","state":"' .. job.state .. '","attempt":' .. job.attempt ..
+        ',"worker":"' .. job.worker .. '"}')
 end
 
 local function job_kind(suffix) return suffix:match('(%a+)/%d+$') or suffix:match('%a+$') end
@@ -49,43 +62,63 @@ local function job_language(suffix) return suffix:match('^(.+)/%a+/%d+$') or suf
 local function load_job(campaign, suffix)
     local id = campaign .. '/' .. suffix
     local key = P .. 'job:' .. id
-    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'seq', 'pool', 'next', 'waits')
+    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'seq', 'pool', 'next', 'waits', 'errors', 'told')
     if not f[1] then return nil end
     return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = f[2] or '',
         attempt = tonumber((f[2] or '0'):match('^%d+')),
-        worker = f[3] or '', seq = f[4], pool = f[5], next = f[6] or nil, waits = tonumber(f[7] or 0)}
+        worker = f[3] or '', seq = f[4], pool = f[5], next = f[6] or nil, waits = tonumber(f[7] or 0), errors = f[8],
+        told = f[9]}
 end
 
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
 
-local function ready_key(job) return P .. 'ready:' .. job.pool .. ':' .. job.campaign end
-local function fair_key(job) return P .. 'fair:' .. job.pool .. ':' .. class_of(job.campaign) end
-local function delayed_key(job) return P .. 'delayed:' .. job.pool .. ':' .. class_of(job.campaign) end
+local function ready_key(pool, campaign) return P .. 'ready:' .. pool .. ':' .. campaign end
+-- What waits in a pool is kept apart by class.
+local function lane(pool, campaign) return pool .. ':' .. class_of(campaign) end
+local function delayed_key(job) return P .. 'delayed:' .. lane(job.pool, job.campaign) end
 
 -- Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs starts at the virtual
--- time of its pool and class, or where it left off if that is later.
+-- time of its pool and class, or where it left off if that is later. The virtual time is the least tag of those that
+-- have ready jobs; when there is none, the tag of the last one that had.
+local function enter_fair(pool, campaign)
+    local name = lane(pool, campaign)
+    local fair = P .. 'fair:' .. name
+    woken[pool] = true
+    if call('ZSCORE', fair, campaign) then return end
+    local time = call('ZRANGE', fair, 0, 0, 'WITHSCORES')[2] or call('HGET', P .. 'counts', name .. ':time') or 0
+    local tag = call('HGET', campaign_key(campaign), 'tag:' .. pool) or 0
+    call('ZADD', fair, math.max(tonumber(time), tonumber(tag)), campaign)
+end
+
 local function enter_ready(job)
-    call('ZADD', ready_key(job), job.seq, job.suffix)
-    woken[job.pool] = true
-    local fair = fair_key(job)
-    if call('ZSCORE', fair, job.campaign) then return end
-    local time = tonumber(call('HGET', P .. 'counts', job.pool .. ':' .. class_of(job.campaign) .. ':time') or 0)
-    local tag = tonumber(call('HGET', campaign_key(job.campaign), 'tag:' .. job.pool) or 0)
-    call('ZADD', fair, math.max(time, tag), job.campaign)
+    call('ZADD', ready_key(job.pool, job.campaign), job.seq, job.suffix)
+    enter_fair(job.pool, job.campaign)
 end
 
-local function leave_ready(job)
-    call('ZREM', ready_key(job), job.suffix)
-    if call('EXISTS', ready_key(job)) == 1 then return end
-    local fair = fair_key(job)
-    call('HSET', campaign_key(job.campaign), 'tag:' .. job.pool, call('ZSCORE', fair, job.campaign))
-    call('ZREM', fair, job.campaign)
+local function leave_fair(pool, campaign, tag)
+    local name = lane(pool, campaign)
+    call('ZREM', P .. 'fair:' .. name, campaign)
+    call('HSET', campaign_key(campaign), 'tag:' .. pool, tag)
+    if call('EXISTS', P .. 'fair:' .. name) == 0 then call('HSET', P .. 'counts', name .. ':time', tag) end
 end
 
-local function count(job, amount)
-    add(campaign_key(job.campaign), 'n:' .. job.state, amount)
-    if job.state == 'ready' or job.state == 'leased' then
-        add(P .. 'counts', job.pool .. ':' .. class_of(job.campaign) .. ':' .. job.state, amount)
+-- A claim has looked whether the campaign has `more` ready jobs, and knows its new `tag`; others leave these out.
+local function leave_ready(job, more, tag)
+    local ready = ready_key(job.pool, job.campaign)
+    call('ZREM', ready, job.suffix)
+    if more == nil then more = call('EXISTS', ready) == 1 end
+    local fair = P .. 'fair:' .. lane(job.pool, job.campaign)
+    if not more then
+        leave_fair(job.pool, job.campaign, tag or call('ZSCORE', fair, job.campaign))
+    elseif tag then
+        call('ZADD', fair, tag, job.campaign)
+    end
+end
+
+local function count(campaign, pool, state, amount)
+    add(campaign_key(campaign), 'n:' .. state, amount)
+    if state == 'ready' or state == 'leased' then
+        add(P .. 'counts', lane(pool, campaign) .. ':' .. state, amount)
     end
 end
 
@@ -93,9 +126,12 @@ end
 -- further arguments are fields to be set too.
 local function enter(job, state, at, ...)
     job.state = state
-    count(job, 1)
+    count(job.campaign, job.pool, state, 1)
     if state == 'ready' then
         enter_ready(job)
+        -- A job that never moved is ready since it was created; the field would cost every queued job 17 bytes.
+        call('HSET', job.key, 'state', state, 'ready', now, ...)
+        return
     elseif state == 'leased' then
         call('ZADD', P .. 'leases', at, job.id)
     elseif state == 'delayed' then
@@ -106,31 +142,15 @@ local function enter(job, state, at, ...)
 end
 
 local function move(job, state, at, ...)
-    -- A job that never moved is ready since it was created; the field would cost every queued job 17 bytes.
-    if state == 'ready' then call('HSET', job.key, 'ready', now) end
-    count(job, -1)
+    count(job.campaign, job.pool, job.state, -1)
     if job.state == 'ready' then
-        leave_ready(job)
+        leave_ready(job, job.more, job.tag)
     elseif job.state == 'leased' then
         call('ZREM', P .. 'leases', job.id)
     elseif job.state == 'delayed' then
         call('ZREM', delayed_key(job), job.id)
     end
     enter(job, state, at, ...)
-end
-
--- A new job; the caller has made sure that there is none of this id.
-local function create(campaign, suffix, pool, seq, waits, next, ended_by)
-    local id = campaign .. '/' .. suffix
-    local job = {id = id, key = P .. 'job:' .. id, campaign = campaign, suffix = suffix, attempt = 0, worker = '',
-        seq = seq, pool = pool, waits = waits}
-    local fields = {'seq', seq, 'pool', pool, 'created', now}
-    local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
-    if waits > 0 then field('waits', waits) end
-    if next ~= '' then field('next', next) end
-    if ended_by then field('by', ended_by) end
-    index_add(campaign, suffix)
-    enter(job, ended_by and 'cancelled' or waits > 0 and 'waiting' or 'ready', 0, unpack(fields))
 end
 
 -- A claim's stamp, "<attempt>-<ten digits>", is what the record's field `attempt` holds. The digits tell it from the claim

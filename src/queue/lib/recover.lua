@@ -1,4 +1,5 @@
--- include: death
+-- include: job
+-- on demand: death
 -- What runs out by time: leases whose worker went silent, and delays between retries. Bounded, so that no call is long.
 
 local AT_ONCE = 100
@@ -15,7 +16,7 @@ local function expire(job)
     local _, workers = by:gsub('%S+', '')
     if workers >= CRASHED_WORKERS_MAX or crashes >= CRASHES_MAX then
         local message = 'attempt ' .. job.attempt .. ' lost its worker; the workers lost were ' .. by
-        die(job, cjson.encode({code = 'job.crashed', message = message}), 'crashes', crashes, 'crashed_by', by)
+        death().die(job, cjson.encode({code = 'job.crashed', message = message}), 'crashes', crashes, 'crashed_by', by)
     else
         move(job, 'ready', 0, 'crashes', crashes, 'crashed_by', by)
         emit_job(job)
@@ -33,8 +34,8 @@ local function expire_leases()
     return #ids
 end
 
-local function promote_delayed(pool, class)
-    local key = P .. 'delayed:' .. pool .. ':' .. class
+local function promote_delayed(lane_name)
+    local key = P .. 'delayed:' .. lane_name
     for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
         local job = load_job_id(id)
         if job then move(job, 'ready', 0) else call('ZREM', key, id) end

@@ -1,0 +1,54 @@
+-- include: job
+-- New jobs. Many at once share calls: a hundred members of a sorted set are added together.
+
+-- Children are {suffix, pool, waits, next or ""}; the caller has made sure that there is none of them yet. A language
+-- that has failed takes no new work; should it be revived, these jobs are too. Returns whether one of them is open.
+local function spawn(campaign, children)
+    local PIECE = 200
+    local members, ends, buckets, numbers, open = {}, {}, {}, {}, false
+    local function write_members(key)
+        call('ZADD', key, unpack(members[key]))
+        members[key] = nil
+    end
+    local function put_member(key, score, member)
+        local list = members[key] or {}
+        members[key] = list
+        list[#list + 1], list[#list + 2] = score, member
+        if #list == PIECE then write_members(key) end
+    end
+    -- The dead job that ended the child's language, or false.
+    local function ended_by(suffix)
+        local language = job_language(suffix)
+        if not language then return false end
+        if ends[language] == nil then ends[language] = call('HGET', campaign_key(campaign), 'by:' .. language) end
+        return ends[language]
+    end
+
+    local seq = call('HINCRBY', campaign_key(campaign), 'seq', #children) - #children
+    for i, child in ipairs(children) do
+        local suffix, pool, by = child.suffix, child.pool, ended_by(child.suffix)
+        local state = by and 'cancelled' or child.waits > 0 and 'waiting' or 'ready'
+        local fields = {'state', state, 'seq', seq + i, 'pool', pool, 'created', now}
+        local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+        if child.waits > 0 then field('waits', child.waits) end
+        if child.next ~= '' then field('next', child.next) end
+        if by then field('by', by) end
+        call('HSET', P .. 'job:' .. campaign .. '/' .. suffix, unpack(fields))
+        local bucket = bucket_of(suffix)
+        buckets[bucket] = true
+        put_member(bucket_key(campaign, bucket), 0, suffix)
+        if state == 'ready' then put_member(ready_key(pool, campaign), seq + i, suffix) end
+        numbers[state] = numbers[state] or {}
+        numbers[state][pool] = (numbers[state][pool] or 0) + 1
+        open = open or not by
+    end
+    for bucket in pairs(buckets) do put_member(index_key(campaign), 0, bucket) end
+    for key in pairs(members) do write_members(key) end
+    for state, by_pool in pairs(numbers) do
+        for pool, number in pairs(by_pool) do
+            count(campaign, pool, state, number)
+            if state == 'ready' then enter_fair(pool, campaign) end
+        end
+    end
+    return open
+end
