@@ -9,7 +9,6 @@
 #include "stage/work.h"
 
 enum {
-    RING = 8,           /* frames between two threads */
     REVERSE_CHUNK = 32, /* frames decoded at a time when going backwards */
     TRACK_MAX_BYTES = 64 << 20,
 };
@@ -284,8 +283,10 @@ static void *encode_thread(void *context) {
 
 static bool run_pipeline(struct dubbing *dubbing, struct error *err) {
     flow_init(&dubbing->flow, dubbing->context->cancel);
-    dubbing->cropped = flow_add_ring(&dubbing->flow, RING);
-    dubbing->generated = flow_add_ring(&dubbing->flow, RING);
+    /* A ring holds a whole batch: with less, the generator waits for frames before each run and for room behind it. */
+    size_t batch = (size_t)lips_batch(dubbing->lips);
+    dubbing->cropped = flow_add_ring(&dubbing->flow, batch);
+    dubbing->generated = flow_add_ring(&dubbing->flow, batch);
     pthread_t decoder, encoder;
     pthread_create(&decoder, NULL, decode_thread, dubbing);
     pthread_create(&encoder, NULL, encode_thread, dubbing);
