@@ -1,4 +1,6 @@
 /* mela-worker: the data plane. */
+#include <malloc.h>
+
 #include "cli/worker/commands.h"
 
 static const struct command *const commands[] = {&command_run,
@@ -26,6 +28,10 @@ static const struct cli_option common[] = {
 };
 
 int main(int argc, char **argv) {
+    /* Frames come and go by the megabyte: kept by the allocator, not mapped and cleared anew by the kernel each time.
+     */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
     const struct program worker = {"mela-worker", "does a farm's jobs", commands, common};
     return cli_main(&worker, argc, argv);
 }

@@ -49,6 +49,9 @@ static void map_row(const struct plane *plane, const struct affine *map, double 
         out[k] *= scale;
 }
 
+/* A plane with fewer samples than the frame needs fewer to be averaged. */
+static int plane_samples(const struct plane *plane, int side) { return MAX(1, (int)ceil(side * plane->scale_x)); }
+
 void image_crop(const struct frame *frame, const struct affine *crop_to_frame, int size, float *rgb) {
     struct pixels pixels = pixels_of(frame);
     int side = samples_a_side(crop_to_frame);
@@ -56,7 +59,8 @@ void image_crop(const struct frame *frame, const struct affine *crop_to_frame, i
     _cleanup_free_ float *rows = xnew_array(float, 4 * (size_t)size);
     for (int v = 0; v < size; v++) {
         for (int i = 0; i < 3; i++)
-            map_row(&pixels.planes[i], crop_to_frame, 0, v, side, size, rows + i * size, rows + 3 * size);
+            map_row(&pixels.planes[i], crop_to_frame, 0, v, plane_samples(&pixels.planes[i], side), size,
+                    rows + i * size, rows + 3 * size);
         float *out = rgb + (size_t)v * (size_t)size;
         pixels_to_rgb(&pixels, rows, rows + size, rows + 2 * size, size, out, out + area, out + 2 * area);
     }
@@ -274,10 +278,29 @@ static void blend_chroma(struct blend *blend, int y, int lines) {
         blend_plane_row(blend, i, y, first, blend->sum[0], blend->sum[i], count);
 }
 
-/* The frame's rows and columns that the crop covers, whole chroma samples; false when there are none. */
-static bool find_box(struct blend *blend, const struct affine *crop_to_frame, int size, int *top, int *bottom) {
-    float low = -0.5f, high = (float)size - 0.5f;
-    struct point corners[] = {{low, low}, {high, low}, {low, high}, {high, high}};
+/* The columns and rows of the mask that are not all 0, with one more around them, which interpolation reaches. */
+static void mask_corners(const float *mask, int size, struct point corners[4]) {
+    int left = size, right = -1, top = size, bottom = -1;
+    for (int v = 0; v < size; v++)
+        for (int u = 0; u < size; u++)
+            if (mask[v * size + u] > 0) {
+                left = MIN(left, u);
+                right = MAX(right, u);
+                top = MIN(top, v);
+                bottom = v;
+            }
+    float low_u = (float)left - 1, high_u = (float)right + 1, low_v = (float)top - 1, high_v = (float)bottom + 1;
+    const struct point found[] = {{low_u, low_v}, {high_u, low_v}, {low_u, high_v}, {high_u, high_v}};
+    memcpy(corners, found, sizeof found);
+}
+
+/* The frame's rows and columns that the mask covers, whole chroma samples; false when there are none. */
+static bool find_box(struct blend *blend, const struct affine *crop_to_frame, const float *mask, int size, int *top,
+                     int *bottom) {
+    struct point corners[4];
+    mask_corners(mask, size, corners);
+    if (corners[0].x > corners[3].x)
+        return false; /* nowhere */
     float left = INFINITY, right = -INFINITY, upper = INFINITY, lower = -INFINITY;
     for (size_t i = 0; i < ARRAY_LENGTH(corners); i++) {
         struct point p = affine_apply(crop_to_frame, corners[i]);
@@ -312,7 +335,7 @@ void image_blend(struct frame *frame, const struct affine *crop_to_frame, int si
                           .to_crop = affine_inverse(*crop_to_frame),
                           .mask = crop_plane(mask, size)};
     int top, bottom;
-    if (!find_box(&blend, crop_to_frame, size, &top, &bottom))
+    if (!find_box(&blend, crop_to_frame, mask, size, &top, &bottom))
         return;
     blend.side = samples_a_side(&blend.to_crop);
     size_t width = (size_t)(blend.right - blend.left);
