@@ -17,7 +17,10 @@ def make_certificate(folder, name, authority=None):
     key, request, certificate = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.pem"
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request,
             "-subj", f"/CN={name}")
-    (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost" if authority else "basicConstraints=critical,CA:TRUE")
+    # As RFC 5280 wants them; Python 3.13 refuses less.
+    leaf = "subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n"
+    root = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
+    (folder / "ext").write_text((leaf if authority else root) + "subjectKeyIdentifier=hash\n")
     signer = ["-CA", folder / f"{authority}.pem", "-CAkey", folder / f"{authority}.key", "-CAcreateserial"] if authority else ["-signkey", key]
     openssl("x509", "-req", "-in", request, "-days", "2", "-out", certificate, "-extfile", folder / "ext", *signer)
 
