@@ -70,7 +70,7 @@ def start_moto(directory, unchecked_calls=None):
 
 
 def completes_conditionally(server):
-    """Does an upload of parts honour If-None-Match? Older releases of moto ignore it."""
+    """Does an upload of parts honour If-None-Match, and leave what is there? Older releases of moto do not."""
     headers = {"Content-Type": "text/plain", "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/"
                "aws4_request, SignedHeaders=host, Signature=unchecked"}
     server.request("PUT", "/other/probe", b"x", headers)
@@ -82,7 +82,7 @@ def completes_conditionally(server):
         server.request("POST", f"/other/probe?uploadId={upload}", parts % tag,
                        {**headers, "If-None-Match": "*"})
     except urllib.error.HTTPError as error:
-        return error.code == 412
+        return error.code == 412 and server.request("GET", "/other/probe", headers=headers) == b"x"
     finally:
         server.request("DELETE", "/other/probe", headers=headers)
     return False
