@@ -58,25 +58,24 @@ static void write_line(const struct log *log, enum log_level level, json_t *extr
     fwrite(out.data, 1, out.length, stderr); /* one call: stdio's lock keeps lines whole */
 }
 
+__attribute__((format(printf, 4, 0))) static void
+write_formatted(const struct log *log, enum log_level level, json_t *extra, const char *format, va_list arguments) {
+    _cleanup_free_ char *message = NULL;
+    if (level >= threshold && vasprintf(&message, format, arguments) >= 0)
+        write_line(log, level, extra, message);
+}
+
 void log_write(const struct log *log, enum log_level level, const char *format, ...) {
-    if (level < threshold)
-        return;
     va_list arguments;
     va_start(arguments, format);
-    _cleanup_free_ char *message = NULL;
-    if (vasprintf(&message, format, arguments) >= 0)
-        write_line(log, level, NULL, message);
+    write_formatted(log, level, NULL, format, arguments);
     va_end(arguments);
 }
 
 void log_write_with(const struct log *log, enum log_level level, json_t *extra, const char *format, ...) {
     _cleanup_json_ json_t *owned = extra;
-    if (level < threshold)
-        return;
     va_list arguments;
     va_start(arguments, format);
-    _cleanup_free_ char *message = NULL;
-    if (vasprintf(&message, format, arguments) >= 0)
-        write_line(log, level, owned, message);
+    write_formatted(log, level, owned, format, arguments);
     va_end(arguments);
 }
