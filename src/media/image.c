@@ -22,48 +22,43 @@ void image_swap_rb(float *rgb, int width, int height) {
     }
 }
 
-/* Samples a side that one result averages: 1, or so many that none is skipped when the map shrinks by more
- * than 2. */
-static int samples_a_side(const struct affine *map) {
-    double shrink = sqrt(fabs(map->a * map->e - map->b * map->d));
-    return shrink > 2 ? (int)ceil(shrink / 2) : 1;
-}
+/* Frame pixels that one step of the map spans along the frame's x and y. */
+static double shrink_x(const struct affine *map) { return hypot(map->a, map->b); }
+static double shrink_y(const struct affine *map) { return hypot(map->d, map->e); }
 
-/* One row of a plane seen through `map`, at u = first..., v; each result averages side x side samples. */
-static void map_row(const struct plane *plane, const struct affine *map, double u, double v, int side, int count,
-                    float *restrict out, float *restrict scratch) {
-    if (side == 1) {
-        plane_sample_row(plane, map->a * u + map->b * v + map->c, map->d * u + map->e * v + map->f, map->a, map->d,
-                         count, out);
-        return;
+/* What `map` makes of the pixels 0 to size - 1. */
+static struct box box_of(const struct affine *map, int size) {
+    struct box box = {INFINITY, INFINITY, -INFINITY, -INFINITY};
+    for (int i = 0; i < 4; i++) {
+        struct point corner = {(float)(i % 2 * (size - 1)), (float)(i / 2 * (size - 1))};
+        struct point p = affine_apply(map, corner);
+        box.left = fmin(box.left, p.x);
+        box.right = fmax(box.right, p.x);
+        box.top = fmin(box.top, p.y);
+        box.bottom = fmax(box.bottom, p.y);
     }
-    memset(out, 0, sizeof *out * (size_t)count);
-    for (int i = 0; i < side * side; i++) {
-        double su = u + (i % side + 0.5) / side - 0.5, sv = v + (i / side + 0.5) / side - 0.5;
-        map_row(plane, map, su, sv, 1, count, scratch, NULL);
-        for (int k = 0; k < count; k++)
-            out[k] += scratch[k];
-    }
-    float scale = 1.0f / (float)(side * side);
-    for (int k = 0; k < count; k++)
-        out[k] *= scale;
+    return box;
 }
-
-/* A plane with fewer samples than the frame needs fewer to be averaged. */
-static int plane_samples(const struct plane *plane, int side) { return MAX(1, (int)ceil(side * plane->scale_x)); }
 
 void image_crop(const struct frame *frame, const struct affine *crop_to_frame, int size, float *rgb) {
+    const struct affine *map = crop_to_frame;
     struct pixels pixels = pixels_of(frame);
-    int side = samples_a_side(crop_to_frame);
+    struct box box = box_of(map, size);
     size_t area = (size_t)size * (size_t)size;
-    _cleanup_free_ float *rows = xnew_array(float, 4 * (size_t)size);
+    struct plane planes[3];
+    float *shrunk[3];
+    for (int i = 0; i < 3; i++)
+        planes[i] = plane_shrink(&pixels.planes[i], &box, shrink_x(map), shrink_y(map), &shrunk[i]);
+    _cleanup_free_ float *rows = xnew_array(float, 3 * (size_t)size);
     for (int v = 0; v < size; v++) {
         for (int i = 0; i < 3; i++)
-            map_row(&pixels.planes[i], crop_to_frame, 0, v, plane_samples(&pixels.planes[i], side), size,
-                    rows + i * size, rows + 3 * size);
+            plane_sample_row(&planes[i], map->b * v + map->c, map->e * v + map->f, map->a, map->d, size,
+                             rows + i * size);
         float *out = rgb + (size_t)v * (size_t)size;
         pixels_to_rgb(&pixels, rows, rows + size, rows + 2 * size, size, out, out + area, out + 2 * area);
     }
+    for (int i = 0; i < 3; i++)
+        free(shrunk[i]);
 }
 
 /* --- scaling along the axes --- */
@@ -101,24 +96,6 @@ static struct taps make_taps(int from, int count, double scale, double shift) {
     return taps;
 }
 
-/* sum += weight * row, for each sample type. */
-static void add_row(const struct plane *plane, int line, float weight, float *restrict sum) {
-    const char *row = (const char *)plane->data + line * plane->stride;
-    const uint8_t *restrict bytes = (const uint8_t *)row;
-    const uint16_t *restrict words = (const uint16_t *)row;
-    const float *restrict floats = (const float *)row;
-    int width = plane->width;
-    if (plane->type == SAMPLE_8)
-        for (int x = 0; x < width; x++)
-            sum[x] += weight * (float)bytes[x];
-    else if (plane->type == SAMPLE_16)
-        for (int x = 0; x < width; x++)
-            sum[x] += weight * (float)words[x];
-    else
-        for (int x = 0; x < width; x++)
-            sum[x] += weight * floats[x];
-}
-
 /* `width` x `height` results; result (i, j) lies at luma position map->a * i + map->c, map->e * j + map->f.
  */
 static void scale_plane(const struct plane *plane, const struct affine *map, int width, int height, float *out) {
@@ -131,7 +108,7 @@ static void scale_plane(const struct plane *plane, const struct affine *map, int
         memset(sum, 0, sizeof *sum * (size_t)plane->width);
         for (int k = 0; k < lines.most; k++)
             if (lines.weights[j * lines.most + k] > 0)
-                add_row(plane, lines.first[j] + k, lines.weights[j * lines.most + k], sum);
+                plane_add_row(plane, lines.first[j] + k, 0, plane->width, lines.weights[j * lines.most + k], sum);
         for (int i = 0; i < width; i++) {
             const float *from = sum + columns.first[i], *weights = columns.weights + (ptrdiff_t)i * columns.most;
             float value = 0;
@@ -187,15 +164,16 @@ void image_letterbox(const struct frame *frame, int width, int height, float *rg
 
 /* --- blending --- */
 
+/* The patch as the frame sees it: in the frame's colours, each plane no finer than the frame's own. */
 struct blend {
     struct pixels pixels;
     AVFrame *picture;
     struct affine to_crop;
+    int size;
     struct plane mask, patch[3];
-    int side;                 /* samples of the patch a side for each pixel of the frame */
-    int left, right;          /* columns of the frame, right not included */
-    float *weight, *color[3]; /* of one row */
-    float *sum[3], *scratch;  /* of a row of chroma samples: mask, mask * Cb, mask * Cr */
+    float *shrunk[4];             /* what those four point to */
+    int left, right;              /* columns of the frame, right not included */
+    float *weight, *value, *cell; /* of one row; cell: the mask summed up for each chroma sample */
 };
 
 /* The mask under a row, 0 outside the crop. Narrows *first and *last to where it is not 0; false when it is
@@ -203,11 +181,10 @@ struct blend {
 static bool weigh_row(struct blend *blend, int y, int *first, int *last) {
     const struct affine *map = &blend->to_crop;
     int count = blend->right - blend->left;
-    float size = (float)blend->mask.width, *weight = blend->weight;
-    map_row(&blend->mask, map, blend->left, y, blend->side, count, weight, blend->scratch);
-    float u = (float)(map->a * blend->left + map->b * y + map->c),
-          v = (float)(map->d * blend->left + map->e * y + map->f);
-    float du = (float)map->a, dv = (float)map->d;
+    float size = (float)blend->size, *weight = blend->weight;
+    double row_u = map->a * blend->left + map->b * y + map->c, row_v = map->d * blend->left + map->e * y + map->f;
+    plane_sample_row(&blend->mask, row_u, row_v, map->a, map->d, count, weight);
+    float u = (float)row_u, v = (float)row_v, du = (float)map->a, dv = (float)map->d;
     for (int i = 0; i < count; i++) {
         float at_u = u + (float)i * du + 0.5f, at_v = v + (float)i * dv + 0.5f;
         weight[i] = at_u >= 0 && at_u <= size && at_v >= 0 && at_v <= size ? weight[i] : 0;
@@ -243,39 +220,38 @@ static void blend_plane_row(struct blend *blend, int plane, int y, int first, co
         blend_row_uint16_t((uint16_t *)row + first, weight, value, count, highest);
 }
 
-/* Blends the luma of one row and adds its chroma to the sums. */
+/* Samples a plane of the patch for `count` samples of the frame, `step` pixels apart. */
+static void sample_patch(struct blend *blend, int plane, double x, double y, int step, int count) {
+    const struct affine *map = &blend->to_crop;
+    plane_sample_row(&blend->patch[plane], map->a * x + map->b * y + map->c, map->d * x + map->e * y + map->f,
+                     map->a * step, map->d * step, count, blend->value);
+}
+
+/* Blends the luma of one row and adds its mask to the cells. */
 static void blend_luma(struct blend *blend, int y) {
     int first, last;
     if (!weigh_row(blend, y, &first, &last))
         return;
-    int count = last - first, x = blend->left + first;
-    float *weight = blend->weight + first;
-    for (int i = 0; i < 3; i++)
-        map_row(&blend->patch[i], &blend->to_crop, x, y, blend->side, count, blend->color[i], blend->scratch);
-    pixels_from_rgb(&blend->pixels, blend->color[0], blend->color[1], blend->color[2], count);
-    blend_plane_row(blend, 0, y, x, weight, blend->color[0], count);
-    for (int i = 0; i < count; i++) {
-        int cell = ((x + i) >> blend->pixels.shift_x) - (blend->left >> blend->pixels.shift_x);
-        blend->sum[0][cell] += weight[i];
-        blend->sum[1][cell] += weight[i] * (weight[i] > 0 ? blend->color[1][i] : 0);
-        blend->sum[2][cell] += weight[i] * (weight[i] > 0 ? blend->color[2][i] : 0);
-    }
+    int count = last - first, x = blend->left + first, shift = blend->pixels.shift_x;
+    const float *weight = blend->weight + first;
+    sample_patch(blend, 0, x, y, 1, count);
+    blend_plane_row(blend, 0, y, x, weight, blend->value, count);
+    for (int i = 0; i < count; i++)
+        blend->cell[((x + i) >> shift) - (blend->left >> shift)] += weight[i];
 }
 
-/* A chroma sample gets the mean mask of its luma pixels, and their mean colour as far as the mask shows it.
- */
+/* A chroma sample gets the mean mask of its luma pixels, and the patch's colour where it lies. */
 static void blend_chroma(struct blend *blend, int y, int lines) {
-    int shift = blend->pixels.shift_x, first = blend->left >> shift, count = ((blend->right - 1) >> shift) - first + 1;
-    int width = blend->pixels.planes[0].width;
-    for (int i = 0; i < count; i++) {
-        int columns = MIN(1 << shift, width - ((first + i) << shift));
-        float total = blend->sum[0][i], inverse = total > 0 ? 1 / total : 0;
-        blend->sum[0][i] = total / (float)(lines * columns);
-        blend->sum[1][i] *= inverse;
-        blend->sum[2][i] *= inverse;
+    const struct pixels *pixels = &blend->pixels;
+    int shift = pixels->shift_x, first = blend->left >> shift, count = ((blend->right - 1) >> shift) - first + 1;
+    for (int i = 0; i < count; i++)
+        blend->cell[i] /= (float)(lines * MIN(1 << shift, pixels->planes[0].width - ((first + i) << shift)));
+    for (int i = 1; i < 3; i++) {
+        const struct plane *plane = &pixels->planes[i];
+        sample_patch(blend, i, (first << shift) + plane->offset_x, (y << pixels->shift_y) + plane->offset_y, 1 << shift,
+                     count);
+        blend_plane_row(blend, i, y, first, blend->cell, blend->value, count);
     }
-    for (int i = 1; i < 3; i++)
-        blend_plane_row(blend, i, y, first, blend->sum[0], blend->sum[i], count);
 }
 
 /* The columns and rows of the mask that are not all 0, with one more around them, which interpolation reaches. */
@@ -328,31 +304,48 @@ static struct plane crop_plane(const float *values, int size) {
                           .scale_y = 1};
 }
 
+/* The mask and the patch, whose colours are converted in place, as planes no finer than those they go into. */
+static void set_planes(struct blend *blend, const float *mask, float *patch) {
+    int size = blend->size, area = size * size;
+    const struct affine *map = &blend->to_crop;
+    struct box whole = {0, 0, size, size};
+    pixels_from_rgb(&blend->pixels, patch, patch + area, patch + 2 * area, area);
+    for (int i = 0; i < 4; i++) {
+        struct plane plane = crop_plane(i < 3 ? patch + i * area : mask, size);
+        int x = 1 << (i % 3 ? blend->pixels.shift_x : 0), y = 1 << (i % 3 ? blend->pixels.shift_y : 0);
+        *(i < 3 ? &blend->patch[i] : &blend->mask) = plane_shrink(&plane, &whole, hypot(map->a * x, map->b * y),
+                                                                  hypot(map->d * x, map->e * y), &blend->shrunk[i]);
+    }
+}
+
+static void blend_rows(struct blend *blend, int top, int bottom) {
+    size_t width = (size_t)(blend->right - blend->left);
+    _cleanup_free_ float *rows = xnew_array(float, 3 * width);
+    blend->weight = rows;
+    blend->value = rows + width;
+    blend->cell = rows + 2 * width;
+    int cell = 1 << blend->pixels.shift_y;
+    for (int y = top; y < bottom; y += cell) {
+        int lines = MIN(cell, blend->picture->height - y);
+        memset(blend->cell, 0, sizeof *rows * width);
+        for (int line = 0; line < lines; line++)
+            blend_luma(blend, y + line);
+        blend_chroma(blend, y >> blend->pixels.shift_y, lines);
+    }
+}
+
 void image_blend(struct frame *frame, const struct affine *crop_to_frame, int size, const float *rgb,
                  const float *mask) {
-    struct blend blend = {.pixels = pixels_of(frame),
-                          .picture = frame->picture,
-                          .to_crop = affine_inverse(*crop_to_frame),
-                          .mask = crop_plane(mask, size)};
+    struct blend blend = {
+        .pixels = pixels_of(frame), .picture = frame->picture, .to_crop = affine_inverse(*crop_to_frame), .size = size};
     int top, bottom;
     if (!find_box(&blend, crop_to_frame, mask, size, &top, &bottom))
         return;
-    blend.side = samples_a_side(&blend.to_crop);
-    size_t width = (size_t)(blend.right - blend.left);
-    _cleanup_free_ float *rows = xnew_array(float, 8 * width);
-    float **const parts[] = {&blend.weight, &blend.color[0], &blend.color[1], &blend.color[2],
-                             &blend.sum[0], &blend.sum[1],   &blend.sum[2],   &blend.scratch};
-    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
-        *parts[i] = rows + i * width;
-    for (int i = 0; i < 3; i++)
-        blend.patch[i] = crop_plane(rgb + (ptrdiff_t)i * size * size, size);
-    int cell = 1 << blend.pixels.shift_y;
-    for (int y = top; y < bottom; y += cell) {
-        int lines = MIN(cell, frame->picture->height - y);
-        for (int i = 0; i < 3; i++)
-            memset(blend.sum[i], 0, sizeof *rows * width);
-        for (int line = 0; line < lines; line++)
-            blend_luma(&blend, y + line);
-        blend_chroma(&blend, y >> blend.pixels.shift_y, lines);
-    }
+    size_t values = 3 * (size_t)size * (size_t)size;
+    _cleanup_free_ float *patch = xnew_array(float, values);
+    memcpy(patch, rgb, values * sizeof *patch);
+    set_planes(&blend, mask, patch);
+    blend_rows(&blend, top, bottom);
+    for (size_t i = 0; i < ARRAY_LENGTH(blend.shrunk); i++)
+        free(blend.shrunk[i]);
 }

@@ -1,7 +1,10 @@
 #include "media/pixels.h"
 
 #include <libavutil/pixdesc.h>
+#include <math.h>
+#include <string.h>
 
+#include "base/memory.h"
 #include "media/ffmpeg.h"
 
 /* Luma weights: ITU-T H.273 table 4. Untagged video is BT.709 when it is high definition, else BT.601. */
@@ -75,65 +78,151 @@ struct pixels pixels_of(const struct frame *frame) {
     return pixels;
 }
 
-static inline float load(const void *row, int x, enum sample_type type) {
-    return type == SAMPLE_8    ? (float)((const uint8_t *)row)[x]
-           : type == SAMPLE_16 ? (float)((const uint16_t *)row)[x]
-                               : ((const float *)row)[x];
-}
+enum { SAMPLES_AT_ONCE = 64 };
 
-/* Inlined once for each type and for rows inside and outside the plane, so that the loops hold no branches.
- */
-static inline __attribute__((always_inline)) void sample_row(const struct plane *plane, float x, float y, float dx,
-                                                             float dy, int count, float *restrict out,
-                                                             enum sample_type type, bool clamp) {
-    int right = plane->width - 1, bottom = plane->height - 1;
+/* Where a stretch of a row is sampled: the upper left one of the four samples around each point, and how far the point
+ * is from it. */
+struct places {
+    int at[SAMPLES_AT_ONCE];
+    float fx[SAMPLES_AT_ONCE], fy[SAMPLES_AT_ONCE];
+};
+
+/* A point on the last row or column lies at the end of the samples before it, so that all four are in the plane. */
+static void find_places(const struct plane *plane, int stride, float x, float y, float dx, float dy, int first,
+                        int count, struct places *restrict places) {
+    float right = (float)(plane->width - 1), bottom = (float)(plane->height - 1);
+    int last_column = MAX(plane->width - 2, 0), last_line = MAX(plane->height - 2, 0);
     for (int i = 0; i < count; i++) {
-        float px = x + (float)i * dx, py = y + (float)i * dy;
-        if (clamp) {
-            px = CLAMP(px, 0, (float)right);
-            py = CLAMP(py, 0, (float)bottom);
-        }
+        float px = x + (float)(first + i) * dx, py = y + (float)(first + i) * dy;
+        px = px > 0 ? px : 0;
+        px = px < right ? px : right;
+        py = py > 0 ? py : 0;
+        py = py < bottom ? py : bottom;
         int column = (int)px, line = (int)py;
-        int next = clamp ? MIN(column + 1, right) : column + 1;
-        const char *upper = (const char *)plane->data + line * plane->stride;
-        const char *lower = clamp && line == bottom ? upper : upper + plane->stride;
-        float fx = px - (float)column, fy = py - (float)line;
-        float a = load(upper, column, type), b = load(upper, next, type);
-        float c = load(lower, column, type), d = load(lower, next, type);
-        float above = a + fx * (b - a), below = c + fx * (d - c);
-        out[i] = above + fy * (below - above);
+        column = MIN(column, last_column);
+        line = MIN(line, last_line);
+        places->at[i] = line * stride + column;
+        places->fx[i] = px - (float)column;
+        places->fy[i] = py - (float)line;
     }
 }
 
-static bool is_inside(const struct plane *plane, double x, double y) {
-    /* A little less than the last sample, since positions are rounded to float. */
-    return x >= 0.01 && y >= 0.01 && x <= plane->width - 1.01 && y <= plane->height - 1.01;
-}
+/* The loads, which go one by one, stand apart from the arithmetic before and after them, which goes by vectors: three
+ * times as fast as one loop. */
+#define SAMPLE_ROW(type, loaded)                                                                                       \
+    static void interpolate_##type(const type *restrict samples, int next, int below,                                  \
+                                   const struct places *restrict places, int count, float *restrict out) {             \
+        loaded a[SAMPLES_AT_ONCE], b[SAMPLES_AT_ONCE], c[SAMPLES_AT_ONCE], d[SAMPLES_AT_ONCE];                         \
+        for (int i = 0; i < count; i++) {                                                                              \
+            const type *from = samples + places->at[i];                                                                \
+            a[i] = from[0];                                                                                            \
+            b[i] = from[next];                                                                                         \
+            c[i] = from[below];                                                                                        \
+            d[i] = from[below + next];                                                                                 \
+        }                                                                                                              \
+        for (int i = 0; i < count; i++) {                                                                              \
+            float above = (float)a[i] + places->fx[i] * (float)(b[i] - a[i]);                                          \
+            float under = (float)c[i] + places->fx[i] * (float)(d[i] - c[i]);                                          \
+            out[i] = above + places->fy[i] * (under - above);                                                          \
+        }                                                                                                              \
+    }
+SAMPLE_ROW(uint8_t, int)
+SAMPLE_ROW(uint16_t, int)
+SAMPLE_ROW(float, float)
 
 void plane_sample_row(const struct plane *plane, double x, double y, double dx, double dy, int count, float *out) {
-    double px = (x - plane->offset_x) * plane->scale_x, py = (y - plane->offset_y) * plane->scale_y;
-    double step_x = dx * plane->scale_x, step_y = dy * plane->scale_y;
-    bool clamp = !is_inside(plane, px, py) || !is_inside(plane, px + (count - 1) * step_x, py + (count - 1) * step_y);
-    float fx = (float)px, fy = (float)py, fdx = (float)step_x, fdy = (float)step_y;
-    switch (plane->type * 2 + clamp) {
-    case SAMPLE_8 * 2:
-        sample_row(plane, fx, fy, fdx, fdy, count, out, SAMPLE_8, false);
-        break;
-    case SAMPLE_8 * 2 + 1:
-        sample_row(plane, fx, fy, fdx, fdy, count, out, SAMPLE_8, true);
-        break;
-    case SAMPLE_16 * 2:
-        sample_row(plane, fx, fy, fdx, fdy, count, out, SAMPLE_16, false);
-        break;
-    case SAMPLE_16 * 2 + 1:
-        sample_row(plane, fx, fy, fdx, fdy, count, out, SAMPLE_16, true);
-        break;
-    case SAMPLE_FLOAT * 2:
-        sample_row(plane, fx, fy, fdx, fdy, count, out, SAMPLE_FLOAT, false);
-        break;
-    default:
-        sample_row(plane, fx, fy, fdx, fdy, count, out, SAMPLE_FLOAT, true);
+    static const int sizes[] = {
+        [SAMPLE_8] = sizeof(uint8_t), [SAMPLE_16] = sizeof(uint16_t), [SAMPLE_FLOAT] = sizeof(float)};
+    int stride = (int)(plane->stride / sizes[plane->type]);
+    int next = plane->width > 1, below = plane->height > 1 ? stride : 0;
+    float px = (float)((x - plane->offset_x) * plane->scale_x), py = (float)((y - plane->offset_y) * plane->scale_y);
+    float step_x = (float)(dx * plane->scale_x), step_y = (float)(dy * plane->scale_y);
+    for (int first = 0; first < count; first += SAMPLES_AT_ONCE) {
+        struct places places;
+        int some = MIN(count - first, SAMPLES_AT_ONCE);
+        find_places(plane, stride, px, py, step_x, step_y, first, some, &places);
+        if (plane->type == SAMPLE_8)
+            interpolate_uint8_t(plane->data, next, below, &places, some, out + first);
+        else if (plane->type == SAMPLE_16)
+            interpolate_uint16_t(plane->data, next, below, &places, some, out + first);
+        else
+            interpolate_float(plane->data, next, below, &places, some, out + first);
     }
+}
+
+void plane_add_row(const struct plane *plane, int line, int first, int count, float weight, float *restrict sum) {
+    const char *row = (const char *)plane->data + line * plane->stride;
+    const uint8_t *restrict bytes = (const uint8_t *)row + first;
+    const uint16_t *restrict words = (const uint16_t *)row + first;
+    const float *restrict floats = (const float *)row + first;
+    if (plane->type == SAMPLE_8)
+        for (int i = 0; i < count; i++)
+            sum[i] += weight * (float)bytes[i];
+    else if (plane->type == SAMPLE_16)
+        for (int i = 0; i < count; i++)
+            sum[i] += weight * (float)words[i];
+    else
+        for (int i = 0; i < count; i++)
+            sum[i] += weight * floats[i];
+}
+
+/* A stretch of rows or columns in blocks; the last one may be cut off by the plane's border. */
+struct blocks {
+    int first, end, each, count;
+};
+
+/* Those that cover [low, high] of a plane's rows or columns and one more on either side. */
+static struct blocks blocks_over(double low, double high, int each, int size) {
+    struct blocks blocks = {.each = each, .first = (int)CLAMP(floor(low) - each, 0, size - 1)};
+    blocks.end = (int)CLAMP(ceil(high) + 2 * each, blocks.first + 1, size);
+    blocks.count = (blocks.end - blocks.first + each - 1) / each;
+    return blocks;
+}
+
+/* The means of a row of blocks; `sum` has room for their columns. */
+static void average_row(const struct plane *plane, const struct blocks *columns, int line, int lines, float *sum,
+                        float *restrict out) {
+    int width = columns->end - columns->first;
+    memset(sum, 0, sizeof *sum * (size_t)width);
+    for (int i = 0; i < lines; i++)
+        plane_add_row(plane, line + i, columns->first, width, 1, sum);
+    for (int i = 0; i < columns->count; i++) {
+        int from = i * columns->each, count = MIN(columns->each, width - from);
+        float total = 0;
+        for (int k = 0; k < count; k++)
+            total += sum[from + k];
+        out[i] = total / (float)(count * lines);
+    }
+}
+
+struct plane plane_shrink(const struct plane *plane, const struct box *box, double shrink_x, double shrink_y,
+                          float **samples) {
+    int each_x = MAX(1, (int)(shrink_x * plane->scale_x)), each_y = MAX(1, (int)(shrink_y * plane->scale_y));
+    *samples = NULL;
+    if (each_x == 1 && each_y == 1)
+        return *plane;
+    struct blocks columns = blocks_over((box->left - plane->offset_x) * plane->scale_x,
+                                        (box->right - plane->offset_x) * plane->scale_x, each_x, plane->width);
+    struct blocks lines = blocks_over((box->top - plane->offset_y) * plane->scale_y,
+                                      (box->bottom - plane->offset_y) * plane->scale_y, each_y, plane->height);
+    *samples = xnew_array(float, (size_t)columns.count *(size_t)lines.count);
+    _cleanup_free_ float *sum = xnew_array(float, (size_t)(columns.end - columns.first));
+    for (int j = 0; j < lines.count; j++) {
+        int line = lines.first + j * each_y;
+        average_row(plane, &columns, line, MIN(each_y, lines.end - line), sum, *samples + (ptrdiff_t)j * columns.count);
+    }
+    /* A block's mean lies in its middle. */
+    float middle_x = (float)columns.first + 0.5f * (float)(each_x - 1);
+    float middle_y = (float)lines.first + 0.5f * (float)(each_y - 1);
+    return (struct plane){.data = *samples,
+                          .stride = columns.count * (ptrdiff_t)sizeof **samples,
+                          .width = columns.count,
+                          .height = lines.count,
+                          .type = SAMPLE_FLOAT,
+                          .scale_x = plane->scale_x / (float)each_x,
+                          .scale_y = plane->scale_y / (float)each_y,
+                          .offset_x = plane->offset_x + middle_x / plane->scale_x,
+                          .offset_y = plane->offset_y + middle_y / plane->scale_y};
 }
 
 static inline float unit_clamp(float value) {

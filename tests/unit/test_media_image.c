@@ -139,6 +139,38 @@ static void test_crop_outside_and_shrinking(void **state) {
         assert_float_equal(rgb[i], 0.5, 0.07);
 }
 
+/* The luma of a shrunk crop is the mean of the pixels under it, tilted or not. */
+static void check_shrinking(enum AVPixelFormat format, struct affine m) {
+    enum { SIZE = 12, FINE = 16 };
+    _cleanup_frame_ struct frame *frame = new_frame(format, 96, 96);
+    fill(frame->picture, waves);
+    for (int plane = 1; plane < 3; plane++)
+        for (int i = 0; i < plane_width(frame->picture, plane) * plane_height(frame->picture, plane); i++)
+            put(frame->picture, plane, i % plane_width(frame->picture, plane), i / plane_width(frame->picture, plane),
+                128 << (depth_of(frame->picture) - 8));
+    static float rgb[3 * SIZE * SIZE];
+    image_crop(frame, &m, SIZE, rgb);
+    double scale = 219 << (depth_of(frame->picture) - 8), zero = 16 << (depth_of(frame->picture) - 8);
+    for (int i = 0; i < SIZE * SIZE; i++) {
+        double sum = 0;
+        for (int k = 0; k < FINE * FINE; k++) {
+            struct point p = {(float)(i % SIZE + (k % FINE + 0.5) / FINE - 0.5),
+                              (float)(i / SIZE + (k / FINE + 0.5) / FINE - 0.5)};
+            p = affine_apply(&m, p);
+            sum += get(frame->picture, 0, CLAMP((int)lroundf(p.x), 0, 95), CLAMP((int)lroundf(p.y), 0, 95));
+        }
+        assert_float_equal(rgb[i], (sum / (FINE * FINE) - zero) / scale, 0.03);
+    }
+}
+
+static void test_crop_averages_when_it_shrinks(void **state) {
+    for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
+        check_shrinking(formats[i], tilted(3.3, 40, 20));
+        check_shrinking(formats[i], (struct affine){.a = 2.4, .c = 9, .e = 4.2, .f = 25});
+        check_shrinking(formats[i], (struct affine){.a = 6, .c = 12, .e = 6, .f = 12});
+    }
+}
+
 static void fill_patch(float *rgb, float *mask, int size, float value) {
     for (int i = 0; i < 3 * size * size; i++)
         rgb[i] = (float)rand() / (float)RAND_MAX;
@@ -230,13 +262,14 @@ static void test_blend_touches_only_the_mask(void **state) {
     }
 }
 
-/* What was cropped, blended back, is the picture itself but for rounding. */
+/* What was cropped, blended back, is the picture itself but for rounding, wherever its chroma lies. */
 static void test_crop_and_blend_back(void **state) {
     enum { SIZE = 40 };
+    static const int sitings[] = {AVCHROMA_LOC_CENTER, AVCHROMA_LOC_LEFT, AVCHROMA_LOC_TOPLEFT, AVCHROMA_LOC_BOTTOM};
     static float rgb[3 * SIZE * SIZE], mask[SIZE * SIZE];
-    for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
-        _cleanup_frame_ struct frame *frame = new_frame(formats[i], 64, 64);
-        frame->picture->chroma_location = AVCHROMA_LOC_CENTER;
+    for (size_t i = 0; i < ARRAY_LENGTH(formats) * ARRAY_LENGTH(sitings); i++) {
+        _cleanup_frame_ struct frame *frame = new_frame(formats[i % ARRAY_LENGTH(formats)], 64, 64);
+        frame->picture->chroma_location = sitings[i / ARRAY_LENGTH(formats)];
         fill(frame->picture, waves);
         AVFrame *before = keep(frame);
         struct affine m = {.a = 1, .c = 10, .e = 1, .f = 12};
@@ -339,6 +372,7 @@ int main(void) {
         cmocka_unit_test(test_affine),
         cmocka_unit_test(test_colors),
         cmocka_unit_test(test_crop_outside_and_shrinking),
+        cmocka_unit_test(test_crop_averages_when_it_shrinks),
         cmocka_unit_test(test_no_mask_changes_nothing),
         cmocka_unit_test(test_blend_touches_only_the_mask),
         cmocka_unit_test(test_crop_and_blend_back),
