@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "cli/watch.h"
+#include "farm/campaign.h"
 
 enum { SPEC_FILE_MAX = 4 << 20 };
 
@@ -193,7 +194,7 @@ const struct command command_submit = {
             {"name", "NAME", "the campaign's name; default: the video's"},
             {"class", "CLASS", "urgent or batch, default batch"},
             {"deadline", "TIME", "such as 2026-11-08T18:00:00+05:30"},
-            {"lips", "MODEL", "lips model, default lips-basic"},
+            {"lips", "MODEL", "lips model, default " CAMPAIGN_LIPS},
             {"enhance", NULL, "sharpen the face"},
             {"sync", "MODE", "when speech and video differ in length: cut_off (default), loop, bounce or silence"},
             {"segment-seconds", "S", "length of the pieces that are dubbed in parallel, 1 to 60, default 10"},

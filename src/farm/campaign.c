@@ -140,7 +140,7 @@ static void read_options(struct spec *spec, const json_t *root, struct campaign_
     const char *lips = spec_string(spec, options, "lips", "$.options", false, 1, 64);
     if (lips && strspn(lips, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(lips))
         spec_problem(spec, "$.options", "lips", "is not a model's name (lower-case letters, digits, '-', '_', '.')");
-    out->lips = xstrdup(lips ? lips : "lips-basic");
+    out->lips = xstrdup(lips ? lips : CAMPAIGN_LIPS);
     out->enhance = spec_bool(spec, options, "enhance", "$.options", false);
     const char *sync = spec_string(spec, options, "sync", "$.options", false, 1, 16);
     if (sync && !sync_mode_parse(sync, &out->sync))

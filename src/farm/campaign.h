@@ -25,8 +25,10 @@ struct dub {
     char *audio;    /* URI */
 };
 
+#define CAMPAIGN_LIPS "lips-basic" /* the default */
+
 struct campaign_options {
-    char *lips;             /* name of a lips model, default "lips-basic" */
+    char *lips;             /* name of a lips model */
     bool enhance;           /* sharpen the face crop with Real-ESRGAN */
     enum sync_mode sync;    /* what to do when speech and video differ in length */
     double segment_seconds; /* 1 to 60, default 10 */

@@ -3,6 +3,11 @@
 
 #include "base/json.h"
 
+/* What is used where nobody names a model. */
+#define ZOO_DETECTOR "blazeface-128"
+#define ZOO_MESH "face-mesh"
+#define ZOO_ENHANCER "realesrgan-fast"
+
 struct zoo;
 
 /* Reads every manifest in `manifests` (shipped) and in `directory` (weights, and manifests of models the user

@@ -5,9 +5,6 @@
 #include "base/memory.h"
 #include "stage/work.h"
 
-static const char mesh_name[] = "face-mesh";
-static const char default_lips[] = "lips-basic";
-
 enum { LIPS_MAX = 8, BATCH_CPU = 16, BATCH_CUDA = 128 };
 
 struct models {
@@ -39,7 +36,7 @@ static int64_t host_memory_mb(void) {
 
 /* Says before anything is loaded whether it fits: sums what the manifests say they need. */
 static bool check_memory(const struct models *models, struct error *err) {
-    const char *const needed[] = {models->detector_name, mesh_name, default_lips};
+    const char *const needed[] = {models->detector_name, ZOO_MESH, CAMPAIGN_LIPS};
     int64_t need_mb = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
         const json_t *manifest = zoo_manifest(models->zoo, needed[i], err);
@@ -57,8 +54,8 @@ static bool check_memory(const struct models *models, struct error *err) {
 static bool load_lipsync(struct models *models, struct error *err) {
     return check_memory(models, err) &&
            (models->detector = detector_open(models->zoo, models->detector_name, &models->device, err)) &&
-           (models->mesh = mesh_open(models->zoo, mesh_name, &models->device, err)) &&
-           models_lips(models, default_lips, err);
+           (models->mesh = mesh_open(models->zoo, ZOO_MESH, &models->device, err)) &&
+           models_lips(models, CAMPAIGN_LIPS, err);
 }
 
 struct models *models_load(const struct models_options *options, const enum pool *pools, size_t pool_count,
@@ -66,8 +63,8 @@ struct models *models_load(const struct models_options *options, const enum pool
     _cleanup_models_ struct models *models = xnew(struct models);
     models->device = options->device;
     models->batch = options->batch ? options->batch : options->device.kind == DEVICE_CUDA ? BATCH_CUDA : BATCH_CPU;
-    models->detector_name = xstrdup(options->detector ? options->detector : "blazeface-128");
-    models->enhancer_name = xstrdup(options->enhancer ? options->enhancer : "realesrgan-fast");
+    models->detector_name = xstrdup(options->detector ? options->detector : ZOO_DETECTOR);
+    models->enhancer_name = xstrdup(options->enhancer ? options->enhancer : ZOO_ENHANCER);
     models->zoo = zoo_open(options->manifests, options->directory, err);
     if (!models->zoo)
         return NULL;

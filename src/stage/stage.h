@@ -21,7 +21,7 @@ struct models_options {
     struct device device;
     int batch;                   /* frames a generator run; 0: 128 on CUDA, 16 on CPU */
     const char *cache_directory; /* optimised graphs */
-    const char *detector;        /* names in the zoo; NULL: blazeface-128, realesrgan-fast */
+    const char *detector;        /* names in the zoo; NULL: its defaults */
     const char *enhancer;
 };
 /* Loads what `pools` need (detector, mesh; lips models on first use of their name beyond the default),

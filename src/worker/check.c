@@ -188,7 +188,7 @@ static bool check_inference(struct report *report, const struct check_options *o
 
 json_t *check_machine(const struct check_options *options, struct error *err) {
     _cleanup_zoo_ struct zoo *zoo = zoo_open(options->manifests, options->models, err);
-    _cleanup_free_ char *path = zoo ? zoo_file(zoo, "face-mesh", err) : NULL;
+    _cleanup_free_ char *path = zoo ? zoo_file(zoo, ZOO_MESH, err) : NULL;
     if (!path)
         return NULL;
     bool card = options->device.kind == DEVICE_CUDA;

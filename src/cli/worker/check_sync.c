@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "cli/worker/commands.h"
+#include "model/zoo.h"
 
 enum { LAG_MAX = 8 }; /* frames looked at either way */
 
@@ -94,8 +95,8 @@ static bool networks_open(struct cli *cli, struct networks *n, struct error *err
     if (!model_flags_read(cli, &flags, err) || !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
         return false;
     zoo_set_cache(n->zoo, flags.graphs);
-    return (n->detector = detector_open(n->zoo, "blazeface-128", &flags.options.device, err)) &&
-           (n->mesh = mesh_open(n->zoo, "face-mesh", &flags.options.device, err));
+    return (n->detector = detector_open(n->zoo, ZOO_DETECTOR, &flags.options.device, err)) &&
+           (n->mesh = mesh_open(n->zoo, ZOO_MESH, &flags.options.device, err));
 }
 
 /* The largest face's mouth opening, NAN without one. */

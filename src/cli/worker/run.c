@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "cli/worker/commands.h"
+#include "model/zoo.h"
 #include "worker/worker.h"
 
 /* "cpu,lipsync" into pools; the caller's array holds POOL_COUNT. */
@@ -88,8 +89,8 @@ static const struct cli_option options[] = {
     {"cache-gb", "N", "largest size of the cache (default 20)"},
     {"batch", "N", "frames of one generator run (default: 16 on the CPU, 128 on CUDA)"},
     {"threads", "N", "threads of one network on the CPU (default: one a core)"},
-    {"detector", "NAME", "face detector of the zoo (default blazeface-128)"},
-    {"enhancer", "NAME", "network that sharpens faces (default realesrgan-fast)"},
+    {"detector", "NAME", "face detector of the zoo (default " ZOO_DETECTOR ")"},
+    {"enhancer", "NAME", "network that sharpens faces (default " ZOO_ENHANCER ")"},
     {"lease-ms", "N", "how long a job stays ours without a heartbeat (default 30000)"},
     {"grace-ms", "N", "SIGTERM: time to finish the running job (default 25000)"},
     {"idle-exit-ms", "N", "end after so long without work (default: never)"},
