@@ -27,13 +27,11 @@ function holds(expression, bindings) {
 }
 
 function denials(policy, request) {
-  const bindings = toCel(request);
-  if (!policy.matchConditions.every((condition) => evaluate(condition.expression, bindings))) return null;
   const variables = new Map();
-  bindings.set("variables", variables);
-  const all = () => Object.fromEntries(bindings);
-  for (const variable of policy.variables) variables.set(variable.name, evaluate(variable.expression, all()));
-  return policy.validations.filter((one) => !holds(one.expression, all())).map((one) => one.message);
+  const bindings = { ...Object.fromEntries(toCel(request)), variables };
+  if (!policy.matchConditions.every((condition) => evaluate(condition.expression, bindings))) return null;
+  for (const variable of policy.variables) variables.set(variable.name, evaluate(variable.expression, bindings));
+  return policy.validations.filter((one) => !holds(one.expression, bindings)).map((one) => one.message);
 }
 
 const { policy, requests } = JSON.parse(readFileSync(0, "utf8"));

@@ -32,7 +32,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- define "mela.pools" -}}
 {{- $pools := dict -}}
 {{- range $name, $pool := .Values.farm.pools -}}
-{{- $_ := set $pools $name (merge (deepCopy $pool) (dict "quiet_hours" nil)) -}}
+{{- $_ := set $pools $name (set (deepCopy $pool) "quiet_hours" (get $pool "quiet_hours" | default nil)) -}}
 {{- end -}}
 {{- toJson $pools -}}
 {{- end }}
