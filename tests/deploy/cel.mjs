@@ -1,5 +1,5 @@
 // Evaluates a ValidatingAdmissionPolicy's expressions: reads {policy, requests}, writes for each request the messages of the
-// validations that deny it, or null where the policy does not match. A validation that cannot be evaluated denies (failurePolicy Fail).
+// validations that deny it, or null where the policy does not match. What cannot be evaluated denies (failurePolicy Fail).
 //   usage: node cel.mjs NODE_MODULES < input.json
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";

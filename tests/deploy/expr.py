@@ -1,5 +1,5 @@
-"""Reads the part of expr-lang that the chart's formulas use, as expr v1.17 (KEDA's) does: numbers are floats, `/` is a float division, `?:` binds
-least and to the right. It is no more than that part: anything else is an error."""
+"""Reads the part of expr-lang that the chart's formulas use, as expr v1.17 (KEDA's) does: numbers are floats, `/` is a float
+division, `?:` binds least and to the right. It is no more than that part: anything else is an error."""
 import math
 import re
 

@@ -1,4 +1,4 @@
-"""Helm as an engineer runs it, and the objects that come out. Rendering is the same for everybody, so each rendering is done once."""
+"""Helm as an engineer runs it, and the objects that come out. Nobody changes them, so each rendering is done once."""
 import functools
 import json
 import os
@@ -38,7 +38,8 @@ VARIANTS = {
     "bare": (None, ("networkPolicy.enabled=false", "monitoring.enabled=false", "farm.emf=", "nodes.selectByLabel=false")),
     "internal-redis": (None, ("redis.internal=true", "redis.storageClass=gp3", "image.pullSecrets={pull}")),
     "prod-internal-redis-triggers": ("prod", ("redis.internal=true", "scaling.triggers=redis")),
-    "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null", "scaling.triggers=redis")),
+    "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null",
+                              "scaling.triggers=redis")),
 }
 
 

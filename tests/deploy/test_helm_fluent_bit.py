@@ -1,5 +1,5 @@
-"""The values for Fluent Bit's chart: which logs it takes, and that a line reaches CloudWatch as it was written. Fluent Bit itself is not
-to be had here, so this reads its configuration and runs nothing."""
+"""The values for Fluent Bit's chart: which logs it takes, and that a line reaches CloudWatch as it was written. Fluent Bit itself is
+not to be had here, so this reads its configuration and runs nothing."""
 import fnmatch
 import re
 

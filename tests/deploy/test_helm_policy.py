@@ -6,6 +6,9 @@ import helm_chart
 import pytest
 from helm_chart import containers, flags, labels_match, pod, variant
 
+GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+
+
 def template_labels(workload):
     return workload["spec"]["template"]["metadata"]["labels"]
 
@@ -158,7 +161,7 @@ def test_gpu_pods(objects):
         assert check["resources"]["limits"]["nvidia.com/gpu"] == 1
         names = [one["name"] for one in pod(worker)["initContainers"]]
         assert names in (["models", "check"], ["check"])  # the check runs a network, so the weights come first
-        assert {"key": "nvidia.com/gpu", "operator": "Equal", "value": "true", "effect": "NoSchedule"} in pod(worker)["tolerations"]
+        assert GPU_TAINT in pod(worker)["tolerations"]
         assert pod(worker)["serviceAccountName"] == "mela-worker-gpu"
         assert {"POD_NAME", "NODE_NAME"} <= {item["name"] for item in check["env"]}
     for worker in objects.workers():
@@ -193,8 +196,9 @@ def test_workers_by_pool_and_class():
         assert spec["nodeSelector"]["mela/pool"] == labels["mela/pool"]
         assert flags(helm_chart.container(worker, "worker"))["pools"] == labels["mela/pool"]
         assert flags(helm_chart.container(worker, "worker")).get("class", "any") == labels["mela/class"]
+        image = spec["containers"][0]["image"].split("/")[1].split(":")[0]
         made[worker["metadata"]["name"]] = (labels["mela/pool"], labels["mela/class"], spec["nodeSelector"]["mela/market"],
-                                            spec["priorityClassName"].removeprefix("mela-"), spec["containers"][0]["image"].split("/")[1].split(":")[0])
+                                            spec["priorityClassName"].removeprefix("mela-"), image)
     assert made == expected_workers()
     assert {item["metadata"]["name"] for item in variant("default").workers()} == \
         {"mela-worker-cpu", "mela-worker-lipsync-urgent", "mela-worker-lipsync-batch"}
@@ -219,7 +223,8 @@ def test_environment_holds_no_secret(objects):
     for workload in objects.workloads():
         for one in containers(workload):
             for item in one["env"]:
-                assert ("KEY" in item["name"] or "AUTH" in item["name"] or item["name"] == "MELA_REDIS") == ("secretKeyRef" in item.get("valueFrom", {}))
+                secret = item["name"] in ("MELA_REDIS", "REDISCLI_AUTH")
+                assert secret == ("secretKeyRef" in item.get("valueFrom", {})) and (secret or "KEY" not in item["name"])
     assert objects.of("Secret") == []
 
 
@@ -320,11 +325,13 @@ def test_keda_reaches_the_scaler_and_nobody_else_does(default):
 def test_prometheus_finds_servers_and_workers():
     made = variant("all-pools")
     [service], [workers] = made.of("ServiceMonitor"), made.of("PodMonitor")
-    found = [item for item in made.of("Service") if labels_match(service["spec"]["selector"]["matchLabels"], item["metadata"]["labels"])]
+    wanted = service["spec"]["selector"]["matchLabels"]
+    found = [item for item in made.of("Service") if labels_match(wanted, item["metadata"]["labels"])]
     assert [item["metadata"]["name"] for item in found] == ["mela-api"]
     assert service["spec"]["endpoints"][0]["port"] in [port["name"] for port in found[0]["spec"]["ports"]]
     match, [exists] = workers["spec"]["selector"]["matchLabels"], workers["spec"]["selector"]["matchExpressions"]
-    scraped = [item for item in made.workloads() if labels_match(match, template_labels(item)) and exists["key"] in template_labels(item)]
+    labelled = [item for item in made.workloads() if labels_match(match, template_labels(item))]
+    scraped = [item for item in labelled if exists["key"] in template_labels(item)]
     assert scraped == made.workers() and exists["operator"] == "Exists"
     assert all(item["metadata"]["labels"]["release"] == "kube-prometheus-stack" for item in (service, workers))
 

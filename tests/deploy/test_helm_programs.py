@@ -1,4 +1,5 @@
-"""The rendered command lines, run: every flag and variable is one that the programs know, and servers and Redis start as they would in their pods."""
+"""The rendered command lines, run: every flag and variable is one that the programs know, and servers and Redis start as they
+would in their pods."""
 import functools
 import hashlib
 import importlib.util
@@ -17,7 +18,7 @@ from helm_chart import BUILD, ROOT, containers, flags, mela, pod, variant
 # Being built: these may be missing from the programs that are here. Nothing else may.
 EXPECTED_SOON = {"--class", "--metrics-listen", "MELA_EMF"}
 
-PROGRAMS = {"mela-control": "mela", "mela-worker-cpu": "mela-worker", "mela-worker-cuda": "mela-worker", "mela-trainer": "mela-worker"}
+PROGRAMS = {"mela-control": "mela"} | dict.fromkeys(("mela-worker-cpu", "mela-worker-cuda", "mela-trainer"), "mela-worker")
 NOT_MELAS = {"AWS_REGION", "AWS_EC2_METADATA_DISABLED", "POD_NAME", "NODE_NAME"}
 PASSWORD, KEY = "a-test-password", "a-test-key"
 
@@ -29,8 +30,7 @@ def program_of(one):
 
 def command_of(one):
     """The words of the command: `models pull`."""
-    words = one["args"][:next(i for i, word in enumerate(one["args"]) if word.startswith("--"))]
-    return words
+    return one["args"][:next(i for i, word in enumerate(one["args"]) if word.startswith("--"))]
 
 
 def our_containers():
@@ -45,7 +45,7 @@ def our_containers():
 
 @functools.lru_cache(maxsize=None)
 def help_of(program, *command):
-    done = subprocess.run([BUILD / program, *command, "--help"], capture_output=True, text=True, timeout=helm_chart.DEADLINE, check=True)
+    done = subprocess.run([BUILD / program, *command, "--help"], capture_output=True, text=True, check=True)
     return {word.strip(",").split("=")[0] for word in done.stdout.split() if word.startswith("--")}
 
 
@@ -161,7 +161,8 @@ def arguments_for(one, changes):
 
 
 def environment_for(one, redis, folder):
-    given = {"MELA_REDIS": redis.url, "MELA_STORE": f"file://{folder}/store", "MELA_DATA": str(folder / "work"), "POD_NAME": "pod", "NODE_NAME": "node"}
+    given = {"MELA_REDIS": redis.url, "MELA_STORE": f"file://{folder}/store", "MELA_DATA": str(folder / "work"),
+             "POD_NAME": "pod", "NODE_NAME": "node"}
     rendered = {item["name"]: given.get(item["name"], item.get("value")) for item in one["env"]}
     return {"PATH": os.environ["PATH"]} | {name: value for name, value in rendered.items() if name not in EXPECTED_SOON}
 
@@ -175,11 +176,11 @@ class Server:
         (folder / "farm.json").write_text(objects.one("ConfigMap", "mela-farm")["data"]["farm.json"])
         self.one = helm_chart.container(objects.one("Deployment", "mela-api"), "api")
         self.ports = {"http": free_port(), "scaler": free_port()}
-        changes = {"--config": folder / "farm.json", "--keys": folder / "keys.json", "--listen": f"127.0.0.1:{self.ports['http']}",
-                   "--scaler-listen": f"127.0.0.1:{self.ports['scaler']}"}
+        changes = {"--config": folder / "farm.json", "--keys": folder / "keys.json",
+                   "--listen": f"127.0.0.1:{self.ports['http']}", "--scaler-listen": f"127.0.0.1:{self.ports['scaler']}"}
         self.log = open(folder / "serve.log", "wb")
-        self.process = subprocess.Popen([BUILD / "mela", *arguments_for(self.one, changes)], cwd=folder, stdout=self.log, stderr=self.log,
-                                        env=environment_for(self.one, redis, folder))
+        self.process = subprocess.Popen([BUILD / "mela", *arguments_for(self.one, changes)], cwd=folder,
+                                        stdout=self.log, stderr=self.log, env=environment_for(self.one, redis, folder))
         wait_for(lambda: self.probe("startupProbe") == 200, "the server")
 
     def get(self, path, **more):
@@ -198,7 +199,8 @@ class Server:
         sha, address = hashlib.sha256(b"video").hexdigest(), f"http://127.0.0.1:{self.ports['http']}/v1"
         key = {"Authorization": f"Bearer {KEY}"}
         requests.put(f"{address}/files/{sha}", data=b"video", headers=key, timeout=helm_chart.DEADLINE).raise_for_status()
-        spec = {"name": "test", "class": "urgent", "video": f"sha256:{sha}", "dubs": [{"language": "hi", "audio": f"sha256:{sha}"}]}
+        spec = {"name": "test", "class": "urgent", "video": f"sha256:{sha}",
+                "dubs": [{"language": "hi", "audio": f"sha256:{sha}"}]}
         requests.post(f"{address}/campaigns", json=spec, headers=key, timeout=helm_chart.DEADLINE).raise_for_status()
 
     def stop(self):
@@ -222,12 +224,16 @@ def scaler_client(port):
     return scaler.Client(port)
 
 
+def scaler_metadata(item):
+    metadata = item["spec"]["triggers"][0]["metadata"]
+    return {key: value for key, value in metadata.items() if key != "scalerAddress"}
+
+
 def test_a_server_as_rendered_answers_its_probes_and_keda(server, default):
     assert [server.probe(name) for name in ("startupProbe", "livenessProbe", "readinessProbe")] == [200, 200, 200]
     monitor = default.one("ServiceMonitor", "mela-api")["spec"]["endpoints"][0]
     assert "mela_queue_up 1" in server.get(monitor["path"]).text
-    metadata = {item["metadata"]["name"]: {key: value for key, value in item["spec"]["triggers"][0]["metadata"].items() if key != "scalerAddress"}
-                for item in default.of("ScaledObject")}
+    metadata = {item["metadata"]["name"]: scaler_metadata(item) for item in default.of("ScaledObject")}
     client = scaler_client(server.ports["scaler"])
     assert {name: client.desired(**asked) for name, asked in metadata.items()} == dict.fromkeys(metadata, 0)
     server.submit()

@@ -1,5 +1,6 @@
 """Lint and template for every profile and switch; every object fits its kind's schema; wrong values are refused."""
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -11,6 +12,7 @@ from helm_chart import ACCOUNT, CHART, MODULES, ROOT, VARIANTS, arguments_of, he
 TSC = MODULES / "typescript/lib/tsc.js"
 RULES = {"groups": [{"name": "sample", "rules": [{"alert": "Up", "expr": "up == 0", "annotations": {
     "summary": "{{ $labels.instance }} is down", "runbook_url": "docs/runbooks/Up.md"}}]}]}
+BOARD = {"title": "{{ x }}", "uid": "s"}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -33,17 +35,20 @@ def name_of(item):
 
 
 def schema_errors(objects):
-    return [f"{name_of(item)}: {error}" for item, errors in zip(objects, helm_chart.node("schemas.mjs", objects)) for error in errors]
+    found = zip(objects, helm_chart.node("schemas.mjs", objects))
+    return [f"{name_of(item)}: {error}" for item, errors in found for error in errors]
 
 
 def type_source(objects):
-    """The objects as TypeScript, each of its kind's type: the compiler refuses members that the kind does not have, which a schema lets pass."""
+    """The objects as TypeScript, each of its kind's type: the compiler refuses members that the kind does not have, which a schema
+    lets pass."""
     lines = ["export {};"]
     for number, item in enumerate(objects):
         group = item["apiVersion"].split("/")[0] if "/" in item["apiVersion"] else ""
         owner = {"keda.sh": "@kubernetes-models/keda", "monitoring.coreos.com": "@kubernetes-models/prometheus-operator"}.get(
             group, "kubernetes-models")
-        lines.append(f'const o{number}: import("{owner}/{item["apiVersion"]}/{item["kind"]}").I{item["kind"]} = {json.dumps(item)};')
+        kind = f'import("{owner}/{item["apiVersion"]}/{item["kind"]}").I{item["kind"]}'
+        lines.append(f"const o{number}: {kind} = {json.dumps(item)};")
     return "\n".join(lines)
 
 
@@ -79,7 +84,8 @@ def wrong_objects():
         "a text for a number": broken("Deployment", "mela-api", lambda d: d["spec"].update(replicas="two")),
         "an unknown restart policy": broken("Deployment", "mela-api", lambda d: d["spec"]["strategy"].update(type=7)),
         "no selector": broken("Deployment", "mela-worker-cpu", lambda d: d["spec"].pop("selector")),
-        "a number for a tolerance": broken("ScaledObject", "mela-worker-cpu", lambda d: behaviour(d)["scaleUp"].update(tolerance=[])),
+        "a list for a tolerance": broken("ScaledObject", "mela-worker-cpu",
+                                         lambda d: behaviour(d)["scaleUp"].update(tolerance=[])),
         "triggers that are no list": broken("ScaledObject", "mela-worker-cpu", lambda d: d["spec"].update(triggers={})),
         "a scrape interval that is none": broken("PodMonitor", "mela-worker",
                                                  lambda d: d["spec"]["podMetricsEndpoints"][0].update(interval="often")),
@@ -138,9 +144,11 @@ def test_what_is_missing_is_said(given, message):
 def chart_with_files(tmp_path):
     """The chart beside a rule file and a dashboard, where its links lead."""
     shutil.copytree(CHART, tmp_path / "deploy/helm/mela", symlinks=True)
-    for folder, name, content in (("prometheus/rules", "sample.rules.yaml", RULES), ("grafana", "sample.json", {"title": "{{ x }}", "uid": "s"})):
-        (tmp_path / "deploy" / folder).mkdir(parents=True)
-        (tmp_path / "deploy" / folder / name).write_text(json.dumps(content) if "json" in name else helm_chart.yaml.safe_dump(content))
+    rules, dashboards = tmp_path / "deploy/prometheus/rules", tmp_path / "deploy/grafana"
+    for folder in (rules, dashboards):
+        folder.mkdir(parents=True)
+    (rules / "sample.rules.yaml").write_text(helm_chart.yaml.safe_dump(RULES))
+    (dashboards / "mela-sample.json").write_text(json.dumps(BOARD))
     return tmp_path / "deploy/helm/mela"
 
 
@@ -151,7 +159,7 @@ def check_files(done, base=""):
     assert objects.one("PrometheusRule", "mela-sample")["spec"] == expected
     board = objects.one("ConfigMap", "mela-dashboard-sample")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert json.loads(board["data"]["sample.json"]) == {"title": "{{ x }}", "uid": "s"}
+    assert json.loads(board["data"]["mela-sample.json"]) == BOARD
 
 
 def test_rules_and_dashboards_are_shipped_as_they_are(chart_with_files):
@@ -165,7 +173,7 @@ def test_a_package_holds_them_too(chart_with_files, tmp_path):
     assert done.returncode == 0, done.stderr
     [package] = tmp_path.glob("mela-*.tgz")
     with tarfile.open(package) as archive:
-        assert {"mela/files/rules/sample.rules.yaml", "mela/files/dashboards/sample.json"} <= set(archive.getnames())
+        assert {"mela/files/rules/sample.rules.yaml", "mela/files/dashboards/mela-sample.json"} <= set(archive.getnames())
     check_files(template(*arguments_of(None, ()), chart=package))
 
 
@@ -176,8 +184,23 @@ def test_every_rule_file_and_dashboard_of_the_tree_is_shipped(default):
         spec = default.one("PrometheusRule", "mela-" + path.name.removesuffix(".rules.yaml"))["spec"]
         assert spec == helm_chart.yaml.safe_load(path.read_text())
     for path in boards:
-        assert json.loads(default.one("ConfigMap", "mela-dashboard-" + path.stem)["data"][path.name]) == json.loads(path.read_text())
+        board = default.one("ConfigMap", "mela-dashboard-" + path.stem.removeprefix("mela-"))
+        assert json.loads(board["data"][path.name]) == json.loads(path.read_text())
     assert len(default.of("PrometheusRule")) == len(rules)
+
+
+def test_the_notes_say_what_is_missing():
+    arguments = arguments_of(None, ("workers.image.enabled=true", "redis.internal=true"))
+    done = helm("install", "mela", CHART, "--namespace", "mela", "--dry-run=client", *arguments)
+    notes = done.stdout.split("NOTES:")[1]
+    assert "mela-redis (url, password) and mela-keys (keys.json)" in notes
+    assert "WARNING: workers.image is on, but this version has no jobs for pool image" in notes
+
+
+def test_the_charts_version_is_melas(default):
+    [version] = re.findall(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text().splitlines()[0])
+    assert helm_chart.yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == version
+    assert helm_chart.pod(default.one("Deployment", "mela-api"))["containers"][0]["image"].endswith(f":{version}")
 
 
 def test_the_readme_is_what_the_values_say():

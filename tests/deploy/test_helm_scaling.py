@@ -1,4 +1,5 @@
-"""KEDA's side of scaling by redis triggers: the formula as rendered against `mela scale desired`, and a real queue counted as KEDA counts."""
+"""KEDA's side of scaling by redis triggers: the formula as rendered against `mela scale desired`, and a real queue counted as KEDA
+counts."""
 import itertools
 import json
 import pathlib
@@ -18,7 +19,7 @@ OTHER_RULE = '[{"up_to":3,"workers":1},{"up_to":9,"jobs_per_worker":4},{"jobs_pe
 OTHER_FARMS = {
     "a cap of one": ["farm.pools.lipsync.max=1"],
     "another rule": [f"farm.pools.lipsync.rule={OTHER_RULE}", "farm.pools.lipsync.max=7"],
-    "both classes held": ['farm.pools.cpu.quiet_hours.classes=["urgent","batch"]', 'farm.pools.lipsync.quiet_hours.classes=["urgent","batch"]'],
+    "both classes held": [f'farm.pools.{pool}.quiet_hours.classes=["urgent","batch"]' for pool in ("cpu", "lipsync")],
 }
 
 
@@ -134,19 +135,21 @@ class Queue:
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-deploy-"))
-        self.redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", self.folder / "s", "--save", "", "--dir", self.folder],
-                                      stdout=subprocess.DEVNULL)
+        self.redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", self.folder / "s", "--save", "",
+                                       "--dir", self.folder], stdout=subprocess.DEVNULL)
         end = time.monotonic() + helm_chart.DEADLINE
         while self.ask("PING") != ["PONG"]:
             assert time.monotonic() < end
             time.sleep(0.02)
         self.url = f"unix://{self.folder}/s"
-        self.tool = subprocess.Popen([BUILD / "tests/protocol/queue_tool", self.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.tool = subprocess.Popen([BUILD / "tests/protocol/queue_tool", self.url], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
         self.do("reset")
 
     def ask(self, *commands):
         """A line of answer for each command."""
-        done = subprocess.run(["redis-cli", "-s", self.folder / "s"], input="\n".join(commands), capture_output=True, text=True, check=False)
+        done = subprocess.run(["redis-cli", "-s", self.folder / "s"], input="\n".join(commands), capture_output=True, text=True,
+                              check=False)
         return done.stdout.split()
 
     def do(self, operation, **members):
@@ -199,7 +202,8 @@ def check_queue(queue, objects, farm):
         for campaign_class, state in itertools.product(("urgent", "batch"), ("ready", "leased", "delayed")):
             assert found[f"{campaign_class}_{state}"] == stats[campaign_class][state], (name, campaign_class, state)
         batch, urgent = stats["batch"], stats["urgent"]
-        said = farm.desired(pool, batch["ready"] + batch["delayed"], batch["leased"], sum(urgent[s] for s in ("ready", "leased", "delayed")))
+        all_urgent = sum(urgent[state] for state in ("ready", "leased", "delayed"))
+        said = farm.desired(pool, batch["ready"] + batch["delayed"], batch["leased"], all_urgent)
         wanted.append(expr.evaluate(formula_of(objects, name), found))
         assert wanted[-1] == said[name.rsplit("-", 1)[1] if pool == "lipsync" else "any"]
     return wanted
