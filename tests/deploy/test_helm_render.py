@@ -21,6 +21,13 @@ def test_lint(name):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_nothing_is_rendered_but_yaml():
+    for name in ("default", "redis-triggers", "internal-redis", "kind"):
+        text = template(*arguments_of(*VARIANTS[name])).stdout
+        assert [line for line in text.splitlines() if line != line.rstrip()] == []
+        assert "<no value>" not in text and "%!" not in text
+
+
 def all_objects():
     """Each different object of all variants once."""
     seen = {}

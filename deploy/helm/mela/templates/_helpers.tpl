@@ -57,7 +57,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 
 {{- define "mela.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- with .Values.image.pullSecrets -}}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
@@ -82,7 +82,7 @@ imagePullSecrets:
 {{- end }}
 
 {{- define "mela.envFrom" -}}
-{{- with .Values.secrets.s3 }}
+{{- with .Values.secrets.s3 -}}
 envFrom:
   - secretRef: {name: {{ . }}}
 {{- end }}
