@@ -78,6 +78,19 @@ def test_the_farm_file_is_one_that_mela_reads(name, tmp_path):
         assert json.loads(done.stdout)["max"] == policy["max"]
 
 
+def test_when_a_job_is_given_up_reaches_the_farm_file(tmp_path):
+    done = helm_chart.template(*helm_chart.arguments_of(None, ("farm.failure.dub.errors=8", "farm.failure.dub.longest_retry_s=600")))
+    text = helm_chart.Objects(done.stdout).one("ConfigMap", "mela-farm")["data"]["farm.json"]
+    assert json.loads(text)["failure"] == {"dub": {"errors": 8, "longest_retry_s": 600}}
+    (tmp_path / "farm.json").write_text(text)
+    read = mela("config", "--json", cwd=tmp_path)
+    if '"failure\\" is not a setting' in read.stderr:
+        pytest.skip("this mela has no failure policy yet")
+    assert read.returncode == 0, read.stderr
+    [dub] = [item["value"] for item in json.loads(read.stdout) if item["name"] == "failure.dub"]
+    assert "errors 8" in dub and "longest_retry_s 600" in dub
+
+
 def test_the_rule_is_the_scalers_own(tmp_path, default):
     (tmp_path / "farm").mkdir()
     (tmp_path / "farm/farm.json").write_text(default.one("ConfigMap", "mela-farm")["data"]["farm.json"])

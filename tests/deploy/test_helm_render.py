@@ -130,6 +130,8 @@ def test_the_types_bite(tmp_path):
     (["image.digests.mela-control=sha256:12"], "at '/image/digests/mela-control'"),
     (["image.tag=latest"], "image.tag is latest, which says nothing about what runs"),
     (["redis.image=redis"], "at '/redis/image'"),
+    (["farm.failure.dub.retries=3"], "'retries' not allowed"),
+    (["farm.failure.dub.longest_retry_s=600", "scaling.triggers=redis"], "not due within the cool-down"),
     (["workers.lipsync-batch.graceMs=100000"], "have to fit the notice of 120 s, so 90000 at most"),
     (["api.ingress.enabled=true"], "api.ingress.enabled needs api.ingress.host"),
 ])

@@ -28,13 +28,15 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- toYaml $workers -}}
 {{- end }}
 
-{{/* farm.json's pools. A null does not survive Helm, and a pool without quiet_hours would get the default ones. */}}
-{{- define "mela.pools" -}}
+{{/* farm.json. A null does not survive Helm, and a pool without quiet_hours would get the default ones. */}}
+{{- define "mela.farm" -}}
 {{- $pools := dict -}}
 {{- range $name, $pool := .Values.farm.pools -}}
 {{- $_ := set $pools $name (set (deepCopy $pool) "quiet_hours" (get $pool "quiet_hours" | default nil)) -}}
 {{- end -}}
-{{- toJson $pools -}}
+{{- $farm := dict "pools" $pools -}}
+{{- with .Values.farm.failure }}{{ $_ := set $farm "failure" . }}{{ end -}}
+{{- toJson $farm -}}
 {{- end }}
 
 {{- define "mela.maxReplicas" -}}
