@@ -135,6 +135,7 @@ def test_disruption_budgets(objects):
     budgets = {item["metadata"]["name"]: item["spec"]["maxUnavailable"] for item in objects.of("PodDisruptionBudget")}
     expected = {item["metadata"]["name"] for item in objects.of("Deployment")}
     assert set(budgets) == expected and set(budgets.values()) == {1}
+    assert all(item["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow" for item in objects.of("PodDisruptionBudget"))
 
 
 def test_the_drain_fits_into_the_grace_period(objects):
