@@ -108,7 +108,8 @@ bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, 
                 struct error *err) must_check;
 
 /* A bounded piece of house-keeping: returns expired leases to ready (claims do so too) and removes campaigns
- * that ended more than `keep_ms` ago with all their keys. *more: there was something to do, so call again.
+ * that ended more than `keep_ms` ago with all their keys, and keeps the tallies that KEDA's redis trigger
+ * counts. *more: there was something to do, so call again.
  * Whoever runs all the time calls it about once a second; it does no harm from several places at once. */
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) must_check;
 

@@ -1,0 +1,217 @@
+"""Lint and template for every profile and switch; every object fits its kind's schema; wrong values are refused."""
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+
+import helm_chart
+import pytest
+from helm_chart import ACCOUNT, CHART, MODULES, ROOT, VARIANTS, arguments_of, helm, template, variant
+
+TSC = MODULES / "typescript/lib/tsc.js"
+RULES = {"groups": [{"name": "sample", "rules": [{"alert": "Up", "expr": "up == 0", "annotations": {
+    "summary": "{{ $labels.instance }} is down", "runbook_url": "docs/runbooks/Up.md"}}]}]}
+BOARD = {"title": "{{ x }}", "uid": "s"}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_lint(name):
+    done = helm("lint", "--strict", CHART, *arguments_of(*VARIANTS[name]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_is_rendered_but_yaml():
+    for name in ("default", "redis-triggers", "internal-redis", "kind"):
+        text = template(*arguments_of(*VARIANTS[name])).stdout
+        assert [line for line in text.splitlines() if line != line.rstrip()] == []
+        assert "<no value>" not in text and "%!" not in text
+
+
+def all_objects():
+    """Each different object of all variants once."""
+    seen = {}
+    for name in VARIANTS:
+        for item in variant(name).all:
+            seen.setdefault(json.dumps(item, sort_keys=True), item)
+    return list(seen.values())
+
+
+def name_of(item):
+    return f"{item['kind']} {item['metadata']['name']}"
+
+
+def schema_errors(objects):
+    found = zip(objects, helm_chart.node("schemas.mjs", objects))
+    return [f"{name_of(item)}: {error}" for item, errors in found for error in errors]
+
+
+def type_source(objects):
+    """The objects as TypeScript, each of its kind's type: the compiler refuses members that the kind does not have, which a schema
+    lets pass."""
+    lines = ["export {};"]
+    for number, item in enumerate(objects):
+        group = item["apiVersion"].split("/")[0] if "/" in item["apiVersion"] else ""
+        owner = {"keda.sh": "@kubernetes-models/keda", "monitoring.coreos.com": "@kubernetes-models/prometheus-operator"}.get(
+            group, "kubernetes-models")
+        kind = f'import("{owner}/{item["apiVersion"]}/{item["kind"]}").I{item["kind"]}'
+        lines.append(f"const o{number}: {kind} = {json.dumps(item)};")
+    return "\n".join(lines)
+
+
+def type_errors(objects, folder):
+    helm_chart.node_or_skip()
+    (folder / "objects.ts").write_text(type_source(objects))
+    (folder / "node_modules").symlink_to(MODULES)
+    options = ["--noEmit", "--skipLibCheck", "--module", "nodenext", "--moduleResolution", "nodenext", "--target", "es2022"]
+    done = subprocess.run(["node", TSC, *options, "objects.ts"], cwd=folder, capture_output=True, text=True,
+                          timeout=helm_chart.DEADLINE, check=False)
+    return [line for line in done.stdout.splitlines() if "error TS" in line]
+
+
+def test_every_object_fits_the_schema_of_its_kind():
+    objects = all_objects()
+    assert len(objects) > 100
+    assert schema_errors(objects) == []
+
+
+def test_no_object_has_a_member_that_its_kind_does_not_know(tmp_path):
+    assert type_errors(all_objects(), tmp_path) == []
+
+
+def broken(kind, name, change, name_of_variant="default"):
+    item = json.loads(json.dumps(variant(name_of_variant).one(kind, name)))
+    change(item)
+    return item
+
+
+def wrong_objects():
+    behaviour = lambda item: item["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    return {
+        "a text for a number": broken("Deployment", "mela-api", lambda d: d["spec"].update(replicas="two")),
+        "an unknown restart policy": broken("Deployment", "mela-api", lambda d: d["spec"]["strategy"].update(type=7)),
+        "no selector": broken("Deployment", "mela-worker-cpu", lambda d: d["spec"].pop("selector")),
+        "a list for a tolerance": broken("ScaledObject", "mela-worker-cpu",
+                                         lambda d: behaviour(d)["scaleUp"].update(tolerance=[])),
+        "triggers that are no list": broken("ScaledObject", "mela-worker-cpu", lambda d: d["spec"].update(triggers={})),
+        "a scrape interval that is none": broken("PodMonitor", "mela-worker",
+                                                 lambda d: d["spec"]["podMetricsEndpoints"][0].update(interval="often")),
+    }
+
+
+def test_the_schemas_bite():
+    wrong = wrong_objects()
+    found = helm_chart.node("schemas.mjs", list(wrong.values()))
+    assert [what for what, errors in zip(wrong, found) if not errors] == []
+
+
+def test_the_types_bite(tmp_path):
+    behaviour = lambda item: item["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    wrong = [broken("Deployment", "mela-api", lambda d: d["spec"].update(replica=2)),
+             broken("Deployment", "mela-api", lambda d: helm_chart.pod(d)["containers"][0].update(readynessProbe={})),
+             broken("ScaledObject", "mela-worker-cpu", lambda d: behaviour(d)["scaleUp"]["policies"][0].update(tolerance="0")),
+             broken("NetworkPolicy", "mela-dns", lambda d: d["spec"].update(outgress=[])),
+             broken("ServiceMonitor", "mela-api", lambda d: d["spec"]["endpoints"][0].update(every="30s"))]
+    assert len(type_errors(wrong, tmp_path)) == len(wrong)
+
+
+@pytest.mark.parametrize("settings, message", [
+    (["scaling.trigger=redis"], "'trigger' not allowed"),
+    (["scaling.triggers=keda"], "value must be one of 'scaler', 'redis'"),
+    (["workers.lipsync-batch.grace=5"], "'grace' not allowed"),
+    (["workers.cpu.class=fast"], "value must be one of 'urgent', 'batch'"),
+    (["workers.cpu.pool=gpu"], "at '/workers/cpu/pool'"),
+    (["workers.cpu.resources.limits.memory=8Gb"], "at '/workers/cpu/resources/limits/memory'"),
+    (["farm.pools.lipsync.max=0"], "at '/farm/pools/lipsync/max'"),
+    (["farm.pools.image.max=4"], "'image' not allowed"),
+    (["farm.pools.lipsync.quiet_hours.from=11pm"], "at '/farm/pools/lipsync/quiet_hours/from'"),
+    (["store.url=http://bucket"], "at '/store/url'"),
+    (["image.registry=registry.example/"], "at '/image/registry'"),
+    (["image.digests.mela-control=sha256:12"], "at '/image/digests/mela-control'"),
+    (["image.tag=latest"], "image.tag is latest, which says nothing about what runs"),
+    (["redis.image=redis"], "at '/redis/image'"),
+    (["farm.failure.dub.retries=3"], "'retries' not allowed"),
+    (["farm.failure.dub.longest_retry_s=600", "scaling.triggers=redis"], "not due within the cool-down"),
+    (["workers.lipsync-batch.graceMs=100000"], "have to fit the notice of 120 s, so 90000 at most"),
+    (["api.ingress.enabled=true"], "api.ingress.enabled needs api.ingress.host"),
+])
+def test_wrong_values_are_refused_with_the_place(settings, message):
+    done = template(*arguments_of(None, settings))
+    assert done.returncode != 0 and message in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("given, message", [
+    (ACCOUNT[1:], "image.registry is empty: say where the images are"),
+    (ACCOUNT[:1], "store.url is empty: say where the farm keeps its objects"),
+])
+def test_what_is_missing_is_said(given, message):
+    done = template(*[word for setting in given for word in ("--set", setting)])
+    assert done.returncode != 0 and message in done.stderr
+
+
+@pytest.fixture
+def chart_with_files(tmp_path):
+    """The chart beside a rule file and a dashboard, where its links lead."""
+    shutil.copytree(CHART, tmp_path / "deploy/helm/mela", symlinks=True)
+    rules, dashboards = tmp_path / "deploy/prometheus/rules", tmp_path / "deploy/grafana"
+    for folder in (rules, dashboards):
+        folder.mkdir(parents=True)
+    (rules / "sample.rules.yaml").write_text(helm_chart.yaml.safe_dump(RULES))
+    (dashboards / "mela-sample.json").write_text(json.dumps(BOARD))
+    return tmp_path / "deploy/helm/mela"
+
+
+def check_files(done, base=""):
+    assert done.returncode == 0, done.stderr
+    objects = helm_chart.Objects(done.stdout)
+    expected = json.loads(json.dumps(RULES).replace("docs/runbooks", f"{base}docs/runbooks"))
+    assert objects.one("PrometheusRule", "mela-sample")["spec"] == expected
+    board = objects.one("ConfigMap", "mela-dashboard-sample")
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(board["data"]["mela-sample.json"]) == BOARD
+
+
+def test_rules_and_dashboards_are_shipped_as_they_are(chart_with_files):
+    check_files(template(*arguments_of(None, ()), chart=chart_with_files))
+    base = "https://git.example/mela/"
+    check_files(template(*arguments_of(None, (f"monitoring.runbookBase={base}",)), chart=chart_with_files), base)
+
+
+def test_a_package_holds_them_too(chart_with_files, tmp_path):
+    done = helm("package", chart_with_files, "-d", tmp_path)
+    assert done.returncode == 0, done.stderr
+    [package] = tmp_path.glob("mela-*.tgz")
+    with tarfile.open(package) as archive:
+        assert {"mela/files/rules/sample.rules.yaml", "mela/files/dashboards/mela-sample.json"} <= set(archive.getnames())
+    check_files(template(*arguments_of(None, ()), chart=package))
+
+
+def test_every_rule_file_and_dashboard_of_the_tree_is_shipped(default):
+    rules = sorted((ROOT / "deploy/prometheus/rules").glob("*.rules.yaml"))
+    boards = sorted((ROOT / "deploy/grafana").glob("*.json"))
+    for path in rules:
+        spec = default.one("PrometheusRule", "mela-" + path.name.removesuffix(".rules.yaml"))["spec"]
+        assert spec == helm_chart.yaml.safe_load(path.read_text())
+    for path in boards:
+        board = default.one("ConfigMap", "mela-dashboard-" + path.stem.removeprefix("mela-"))
+        assert json.loads(board["data"][path.name]) == json.loads(path.read_text())
+    assert len(default.of("PrometheusRule")) == len(rules)
+
+
+def test_the_notes_say_what_is_missing():
+    arguments = arguments_of(None, ("workers.image.enabled=true", "redis.internal=true"))
+    done = helm("install", "mela", CHART, "--namespace", "mela", "--dry-run=client", *arguments)
+    notes = done.stdout.split("NOTES:")[1]
+    assert "mela-redis (url, password) and mela-keys (keys.json)" in notes
+    assert "WARNING: workers.image is on, but this version has no jobs for pool image" in notes
+
+
+def test_the_charts_version_is_melas(default):
+    [version] = re.findall(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text().splitlines()[0])
+    assert helm_chart.yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == version
+    assert helm_chart.pod(default.one("Deployment", "mela-api"))["containers"][0]["image"].endswith(f":{version}")
+
+
+def test_the_readme_is_what_the_values_say():
+    done = subprocess.run([ROOT / "script/helm-docs", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
