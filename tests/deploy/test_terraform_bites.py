@@ -89,7 +89,7 @@ MISTAKES = [
     ("local.bucket", "local.bukket", "there is no such local"),
     ("local.bucket", '"x"', "local bucket is not used"),
     ("${var.name}-state", "state", "variable name is not used"),
-    ("${var.name}-state", "${var.nam}-state", "there is no such variable"),
+    ("${var.name}-state", "${var.title}-state", "there is no such variable"),
     ("module.b.made", "module.c.made", "there is no such module"),
     ("module.b.made", "module.b.mode", "it has no output mode"),
     ("  size   = 1\n", "", "module b lacks size"),

@@ -139,7 +139,7 @@ module "addons" {
 
 locals {
   zones = slice(data.aws_availability_zones.available.names, 0, var.zone_count)
-  farm = "mela" # mela's default for the setting farm
+  farm  = "mela" # mela's default for the setting farm
   # Pools whose jobs exist today, and so have a queue to watch.
   watched_pools = setintersection(var.pools, ["cpu", "lipsync"])
   registry      = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.amazonaws.com/${module.names.cluster}"
