@@ -15,7 +15,7 @@ COMMUNITY = {
     ("terraform-aws-modules/eks/aws", "21.19.0"): (
         {"name", "kubernetes_version", "vpc_id", "subnet_ids", "endpoint_public_access", "endpoint_public_access_cidrs",
          "enable_cluster_creator_admin_permissions", "enabled_log_types", "cloudwatch_log_group_retention_in_days",
-         "addons", "eks_managed_node_groups", "node_security_group_tags"},
+         "service_ipv4_cidr", "addons", "eks_managed_node_groups", "node_security_group_tags"},
         {"cluster_name", "cluster_endpoint", "cluster_certificate_authority_data", "node_security_group_id",
          "eks_managed_node_groups"}),
     ("terraform-aws-modules/eks/aws//modules/karpenter", "21.19.0"): (

@@ -8,7 +8,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "deploy/terraform"
-TOOLS = ROOT / ".deps/deploy/terraform"
+TOOLS = ROOT / ".deps/terraform"
 PURE = ["names", "groups", "alarms", "lifecycle"]  # the modules that need no provider
 
 

@@ -123,14 +123,6 @@ def test_nodes_hide_their_metadata(by_name):
     assert "httpPutResponseHopLimit: 1" in pools and "httpTokens: required" in pools
 
 
-def test_members_of_a_node_group(by_name):
-    """The module takes its node groups as one object, which the check of arguments does not see into."""
-    text = by_name["eks"].calls()["cluster"]["eks_managed_node_groups"]
-    body = text[text.index("=> {"):]
-    members = {line.split("=")[0].strip() for line in body.splitlines() if line.startswith("      ") and line[6].islower()}
-    assert members and members <= checks.NODE_GROUP
-
-
 def test_prometheus_sees_foreign_monitors(by_name):
     values = json.dumps(by_name["addons"].tree["resource"]["helm_release"]["prometheus"][0]["values"])
     for kind in ("serviceMonitor", "podMonitor", "rule"):

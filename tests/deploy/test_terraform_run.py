@@ -1,16 +1,21 @@
 """The modules without a provider, run by Terraform; and what they put out, put to AWS as moto plays it."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 import terraform_checks as checks
+import yaml
 from aws_server import Aws
-from terraform_files import PURE, TERRAFORM
+from terraform_files import PURE, ROOT, TERRAFORM
 
 needs_terraform = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
 needs_moto = pytest.mark.skipif(not shutil.which("moto_server"), reason="moto_server is not installed")
+
+HELM = ROOT / ".deps/deploy/bin/helm"
+CHARTS = TERRAFORM / "modules/addons/charts"
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mela-prod-alarms"
@@ -77,6 +82,79 @@ def test_groups_from_zero_are_described_by_their_tags(evaluated):
                    f"{prefix}/resources/ephemeral-storage": f"{group['disk']['size']}Gi"}
         assert found == (wanted if group["min"] == 0 else {})
         assert bool(group["gpus"]) == bool(group["taints"]) == ("k8s.amazonaws.com/accelerator" in group["labels"])
+
+
+STUB = """
+variable "%s" {
+  type    = any
+  default = null
+}
+"""
+STUB_OUTPUTS = """
+output "given" {
+  value = { %s }
+}
+output "cluster_name" {
+  value = var.name
+}
+"""
+
+
+EKS_ARGUMENTS = set().union(*(entry[0] for source, entry in checks.COMMUNITY.items() if "/eks" in source[0]))
+
+
+def run_with_stub(module, folder, arguments, inputs):
+    """Terraform reckons what a module hands to the community module that it calls first: a stub takes that one's place, and
+    the resources, which need a provider, are left out."""
+    text = (TERRAFORM / "modules" / module / "main.tf").read_text(encoding="utf-8")
+    text = re.sub(r'^resource .*?^}\n', "", text, flags=re.S | re.M)
+    text = re.sub(r'source  = "[^"]*"\n  version = "[^"]*"', 'source = "./stub"', text)
+    first = re.search(r'^module "(\w+)"', text, re.M)[1]
+    (folder / "stub").mkdir()
+    stub = "".join(STUB % name for name in sorted(arguments))
+    stub += STUB_OUTPUTS % ", ".join(f"{name} = var.{name}" for name in sorted(arguments))
+    (folder / "stub/main.tf").write_text(stub, encoding="utf-8")
+    (folder / "main.tf").write_text(text + f'output "given" {{\n  value = module.{first}.given\n}}\n', encoding="utf-8")
+    for file in (TERRAFORM / "modules" / module).iterdir():
+        if file.name not in ("main.tf", "outputs.tf", "versions.tf"):
+            shutil.copy(file, folder)
+    (folder / "terraform.tfvars.json").write_text(json.dumps(inputs), encoding="utf-8")
+    terraform(folder, "init", "-input=false", "-no-color")
+    terraform(folder, "apply", "-input=false", "-no-color", "-auto-approve")
+    return json.loads(terraform(folder, "output", "-json"))["given"]["value"]
+
+
+@needs_terraform
+@pytest.mark.parametrize("snapshot", [None, "snap-1"])
+def test_node_groups_as_eks_gets_them(evaluated, tmp_path, snapshot):
+    groups = evaluated("groups")
+    given = run_with_stub("eks", tmp_path, EKS_ARGUMENTS, {
+        "name": "mela-prod", "kubernetes_version": "1.35", "vpc_id": "vpc-1", "subnet_ids": ["subnet-1"],
+        "service_cidr": "172.20.0.0/16", "api_cidrs": ["192.0.2.0/24"], "addon_versions": {"coredns": "v1"},
+        "ami_release_version": None, "groups": groups["groups"], "autoscaling_tags": groups["autoscaling_tags"],
+        "image_cache_snapshot_id": snapshot})
+    assert given["addons"]["coredns"]["addon_version"] == "v1" and given["addons"]["vpc-cni"]["before_compute"] is True
+    assert "eks-node-monitoring-agent" in given["addons"]
+    for name, group in given["eks_managed_node_groups"].items():
+        gpu = name != "cpu"
+        assert group.keys() == checks.NODE_GROUP
+        assert group["metadata_options"]["http_put_response_hop_limit"] == 1 and group["node_repair_config"]["enabled"]
+        assert (group["min_size"], group["labels"]["mela/pool"] == "cpu") == ((0, False) if gpu else (2, True))
+        assert ("xvdb" in group["block_device_mappings"]) == (gpu and snapshot is not None)
+        parts = [part["content"] for part in group["cloudinit_pre_nodeadm"]]
+        assert len(parts) == gpu
+        assert all("FastImagePull: true" in part if snapshot is None else "/dev/xvdb" in part for part in parts)
+
+
+@needs_terraform
+def test_old_kubernetes_and_open_api_are_refused(tmp_path):
+    inputs = {"name": "n", "vpc_id": "v", "subnet_ids": [], "service_cidr": "172.20.0.0/16", "addon_versions": {},
+              "ami_release_version": None, "groups": {}, "autoscaling_tags": {}, "image_cache_snapshot_id": None,
+              "kubernetes_version": "1.34", "api_cidrs": ["0.0.0.0/0"]}
+    with pytest.raises(AssertionError) as caught:
+        run_with_stub("eks", tmp_path, EKS_ARGUMENTS, inputs)
+    said = " ".join(str(caught.value).split())
+    assert "1.35 or newer" in said and "the whole internet" in said
 
 
 @needs_terraform
@@ -224,3 +302,44 @@ def test_lifecycle(evaluated, aws):
         aws.s3("PUT", bucket)
         aws.s3("PUT", f"{bucket}?lifecycle", rules_as_xml(evaluated("lifecycle")[output]))
         assert rules_from_xml(aws.s3("GET", f"{bucket}?lifecycle")) == rules
+
+
+# --- the charts that Terraform installs ---
+
+def render(name, values, folder):
+    (folder / "values.yaml").write_text(json.dumps(values), encoding="utf-8")
+    done = subprocess.run([HELM, "template", name, CHARTS / name, "-n", "mela", "-f", folder / "values.yaml"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [body for body in yaml.safe_load_all(done.stdout) if body]
+
+
+@needs_terraform
+@pytest.mark.skipif(not HELM.exists(), reason="helm is not in .deps/deploy")
+def test_karpenter_pools_are_the_groups(evaluated, tmp_path):
+    pools = evaluated("groups")["karpenter_pools"]
+    objects = render("karpenter-pools", {"cluster": "mela-prod", "role": "node", "pools": pools}, tmp_path)
+    found = {body["metadata"]["name"]: body["spec"] for body in objects if body["kind"] == "NodePool"}
+    classes = {body["metadata"]["name"]: body["spec"] for body in objects if body["kind"] == "EC2NodeClass"}
+    assert found.keys() == classes.keys() == pools.keys()
+    for name, pool in pools.items():
+        template = found[name]["template"]
+        assert template["metadata"]["labels"] == pool["labels"] and template["spec"]["taints"] == pool["taints"]
+        assert found[name]["limits"] == {"nvidia.com/gpu": pool["limit"]}
+        assert template["spec"]["nodeClassRef"]["name"] == name
+        assert classes[name]["metadataOptions"]["httpPutResponseHopLimit"] == 1
+
+
+@pytest.mark.skipif(not HELM.exists(), reason="helm is not in .deps/deploy")
+def test_tunnel_is_fenced(tmp_path):
+    objects = {body["kind"]: body["spec"] if "spec" in body else body
+               for body in render("redis-tunnel", {"endpoint": "redis.example"}, tmp_path)}
+    pod = objects["DaemonSet"]["template"]
+    labels = pod["metadata"]["labels"]
+    assert objects["Service"]["internalTrafficPolicy"] == "Local"
+    assert objects["Service"]["selector"] == objects["NetworkPolicy"]["podSelector"]["matchLabels"] == labels
+    container = pod["spec"]["containers"][0]
+    assert ":" in container["image"] and not container["image"].endswith(":latest")
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] and container["securityContext"]["readOnlyRootFilesystem"]
+    assert (CHARTS / "redis-tunnel/haproxy.cfg").read_text(encoding="utf-8").strip() == (
+        objects["ConfigMap"]["data"]["haproxy.cfg"].strip())

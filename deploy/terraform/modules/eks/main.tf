@@ -34,6 +34,7 @@ module "cluster" {
   kubernetes_version = var.kubernetes_version
   vpc_id             = var.vpc_id
   subnet_ids         = var.subnet_ids
+  service_ipv4_cidr  = var.service_cidr
 
   endpoint_public_access                   = true
   endpoint_public_access_cidrs             = var.api_cidrs

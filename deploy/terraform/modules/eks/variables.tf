@@ -33,6 +33,11 @@ variable "subnet_ids" {
   type        = list(string)
 }
 
+variable "service_cidr" {
+  description = "Addresses of Kubernetes Services."
+  type        = string
+}
+
 variable "api_cidrs" {
   description = "Addresses that reach the Kubernetes API."
   type        = list(string)

@@ -60,6 +60,7 @@ module "eks" {
   ami_release_version     = var.ami_release_version
   vpc_id                  = module.vpc.vpc_id
   subnet_ids              = module.vpc.private_subnet_ids
+  service_cidr            = module.names.service_cidr
   api_cidrs               = var.api_cidrs
   groups                  = local.managed_groups
   autoscaling_tags        = var.autoscaler == "karpenter" ? {} : module.groups.autoscaling_tags

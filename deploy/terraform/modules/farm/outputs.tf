@@ -46,9 +46,13 @@ output "alarm_topic" {
 output "helm_values" {
   description = "Values of the mela chart that follow from this environment."
   value = yamlencode({
-    image  = { registry = local.registry }
-    aws    = { region = var.region }
-    config = { store = module.s3.store_url, farm = local.farm }
-    emf    = { namespace = "Mela" }
+    image = { registry = local.registry }
+    store = { url = module.s3.store_url, region = var.region }
+    farm  = { name = local.farm, emf = "Mela" }
+    # Redis is reached at a Service's address, the load balancer from the VPC.
+    networkPolicy = {
+      redisCidrs = [module.names.service_cidr, var.vpc_cidr]
+      apiFrom    = [{ ipBlock = { cidr = var.vpc_cidr } }]
+    }
   })
 }

@@ -57,3 +57,8 @@ output "public_subnets" {
   description = "One block a zone for load balancers and NAT."
   value       = [for index, zone in var.zones : cidrsubnet(var.vpc_cidr, local.small_bits, local.public_from + index)]
 }
+
+output "service_cidr" {
+  description = "Addresses of Kubernetes Services; no VPC of ours uses them."
+  value       = "172.20.0.0/16"
+}
