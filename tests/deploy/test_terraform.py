@@ -1,10 +1,11 @@
 """Terraform's files, read without Terraform: arguments, references, versions, rights."""
 import json
+import re
 
 import pytest
 import terraform_checks as checks
 import terraform_files
-from terraform_files import TERRAFORM, blocks
+from terraform_files import ROOT, TERRAFORM, blocks
 
 pytestmark = pytest.mark.skipif(bool(terraform_files.missing_tool()), reason=str(terraform_files.missing_tool()))
 
@@ -144,19 +145,26 @@ def test_alarms_read_what_the_farm_emits(by_name):
     assert alarms.local("by_farm")["gpu-check"]["threshold"] == 1
 
 
-def test_metrics_are_documented(by_name):
-    text = (terraform_files.ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+def test_metrics_are_documented():
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     if "EMF" not in text:
         pytest.skip("docs/metrics.md does not tell of EMF yet")
-    for table in ("by_pool", "by_farm"):
-        assert [alarm["metric_name"] for alarm in by_name["alarms"].local(table).values()
-                if alarm["metric_name"] not in text] == []
+    rows = re.findall(r"^\| `([A-Z]\w+)` \| [^|]+ \| ([^|]+) \|", text, re.M)
+    assert {name: set(dimensions.strip().split(", ")) for name, dimensions in rows} == EMF
+
+
+def test_alarms_name_their_runbooks(by_name):
+    pages = ROOT / "docs/runbooks"
+    alarms = by_name["alarms"]
+    for alarm in [*alarms.local("by_pool").values(), *alarms.local("by_farm").values(), alarms.local("pod_failures")]:
+        page = re.search(r"docs/runbooks/(\w+\.md)$", alarm["description"])
+        assert page and (not pages.exists() or (pages / page[1]).exists()), alarm["description"]
 
 
 def test_named_files_exist(by_name):
     chart = TERRAFORM / "modules/addons/charts"
     assert {path.name for path in chart.iterdir()} == {"redis-tunnel", "karpenter-pools"}
-    values = terraform_files.ROOT / "deploy/helm/fluent-bit-values.yaml"
+    values = ROOT / "deploy/helm/fluent-bit-values.yaml"
     assert f'"${{path.module}}/../../../helm/{values.name}"' in (
         TERRAFORM / "modules/addons/main.tf").read_text(encoding="utf-8")
     if not values.parent.exists():

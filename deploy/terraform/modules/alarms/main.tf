@@ -8,7 +8,7 @@ locals {
   # Lines may come twice, so the statistic is Maximum, never Sum; and a few late ones must not flap: 3 of 5 minutes.
   by_pool = {
     queue-depth = {
-      description         = "More than 50 jobs wait. Are there workers, and are nodes coming?"
+      description         = "More than 50 jobs wait. docs/runbooks/MelaQueueDeep.md"
       namespace           = "Mela"
       metric_name         = "QueueDepth"
       statistic           = "Maximum"
@@ -20,7 +20,7 @@ locals {
       treat_missing_data  = "notBreaching"
     }
     oldest-segment = {
-      description         = "A job has waited for more than ten minutes: nothing takes it, or too few workers do."
+      description         = "A job has waited for more than ten minutes: nothing takes it, or too few workers do. docs/runbooks/MelaOldestJobWaits.md"
       namespace           = "Mela"
       metric_name         = "OldestSegmentAgeSeconds"
       statistic           = "Maximum"
@@ -35,7 +35,7 @@ locals {
 
   by_farm = {
     gpu-check = {
-      description         = "A worker's check found its GPU at fault and cordoned the node. See the node's annotation mela/cordoned."
+      description         = "A worker's check found its GPU at fault and cordoned the node. docs/runbooks/MelaGpuCheckFailed.md"
       namespace           = "Mela"
       metric_name         = "GpuCheckFailed"
       statistic           = "Maximum"
@@ -47,7 +47,7 @@ locals {
       treat_missing_data  = "notBreaching"
     }
     heartbeat = {
-      description         = "The API has not reported for three minutes: it is down, or its log does not reach CloudWatch, and all other alarms are blind."
+      description         = "The API has not reported for three minutes: it is down, or its log does not reach CloudWatch, and all other alarms are blind. docs/runbooks/MelaApiDown.md"
       namespace           = "Mela"
       metric_name         = "Heartbeat"
       statistic           = "Maximum"
@@ -62,7 +62,7 @@ locals {
 
   # Counted in the Kubernetes events by a metric filter, which knows no dimensions here: hence a namespace of its own.
   pod_failures = {
-    description         = "Pods of the farm fail again and again: they crash, their image cannot be pulled, or no node takes them."
+    description         = "Pods of the farm fail again and again: they crash, or their image cannot be pulled. docs/runbooks/MelaPodCrashes.md"
     namespace           = var.event_namespace
     metric_name         = "PodFailures"
     statistic           = "Sum"
