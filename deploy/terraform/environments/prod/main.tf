@@ -55,6 +55,7 @@ module "farm" {
   zone_count          = 3
   nat_per_zone        = true
   api_cidrs           = var.api_cidrs
+  autoscaler          = var.autoscaler
   redis               = { node_type = "cache.m7g.large", replicas = 1 }
   monthly_budget      = var.monthly_budget
   expect_reserved_cpu = true

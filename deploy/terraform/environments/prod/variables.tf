@@ -9,6 +9,12 @@ variable "api_cidrs" {
   type        = list(string)
 }
 
+variable "autoscaler" {
+  description = "Who adds and removes GPU nodes: cluster-autoscaler or karpenter."
+  type        = string
+  default     = "cluster-autoscaler"
+}
+
 variable "monthly_budget" {
   description = "USD a month; README.md tells what a month costs."
   type        = number
