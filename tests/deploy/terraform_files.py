@@ -9,7 +9,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "deploy/terraform"
 TOOLS = ROOT / ".deps/terraform"
-PURE = ["names", "groups", "alarms", "lifecycle"]  # the modules that need no provider
+PURE = ["names", "groups", "alarms", "lifecycle", "values"]  # the modules that need no provider
 
 
 def missing_tool():

@@ -16,6 +16,7 @@ needs_moto = pytest.mark.skipif(not shutil.which("moto_server"), reason="moto_se
 
 HELM = ROOT / ".deps/deploy/bin/helm"
 CHARTS = TERRAFORM / "modules/addons/charts"
+MELA_CHART = ROOT / "deploy/helm/mela"
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mela-prod-alarms"
@@ -24,7 +25,10 @@ INPUTS = {
     "groups": {"pools": ["cpu", "lipsync", "image", "train"]},
     "alarms": {"name": "mela-prod", "farm": "mela", "pools": ["cpu", "lipsync"], "event_namespace": "Mela/prod",
                "account_id": ACCOUNT, "topic_arn": TOPIC},
-    "lifecycle": {}}
+    "lifecycle": {},
+    "values": {"registry": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mela-prod", "farm": "mela", "lipsync_nodes_max": 4,
+               "store_url": f"s3://mela-prod-output-{ACCOUNT}", "region": REGION, "vpc_cidr": "10.20.0.0/16",
+               "service_cidr": "172.20.0.0/16"}}
 
 
 def terraform(folder, *arguments):
@@ -306,19 +310,40 @@ def test_lifecycle(evaluated, aws):
 
 # --- the charts that Terraform installs ---
 
-def render(name, values, folder):
-    (folder / "values.yaml").write_text(json.dumps(values), encoding="utf-8")
-    done = subprocess.run([HELM, "template", name, CHARTS / name, "-n", "mela", "-f", folder / "values.yaml"],
+needs_helm = pytest.mark.skipif(not HELM.exists(), reason="helm is not in .deps/deploy")
+
+
+def render(chart, values, folder, *more):
+    """A chart's objects; `values` come last, after the files in `more`."""
+    (folder / "values.yaml").write_text(values if isinstance(values, str) else json.dumps(values), encoding="utf-8")
+    files = [argument for file in (*more, folder / "values.yaml") for argument in ("-f", file)]
+    done = subprocess.run([HELM, "template", chart.name, chart, "-n", "mela", *files],
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return [body for body in yaml.safe_load_all(done.stdout) if body]
 
 
 @needs_terraform
-@pytest.mark.skipif(not HELM.exists(), reason="helm is not in .deps/deploy")
+@needs_helm
+@pytest.mark.skipif(not MELA_CHART.exists(), reason="deploy/helm/mela is not there yet")
+def test_the_chart_takes_the_values(evaluated, tmp_path):
+    """The chart's schema refuses what it does not know; and what Terraform says wins over the profile."""
+    objects = render(MELA_CHART, evaluated("values")["helm_values"], tmp_path, MELA_CHART / "values-prod.yaml")
+    images = {container["image"] for body in objects if body["kind"] == "Deployment"
+              for container in body["spec"]["template"]["spec"]["containers"]}
+    assert images and all(image.startswith(INPUTS["values"]["registry"] + "/mela-") for image in images)
+    text = json.dumps(objects)
+    assert INPUTS["values"]["store_url"] in text and "172.20.0.0/16" in text
+    limits = [body["spec"]["maxReplicaCount"] for body in objects
+              if body["kind"] == "ScaledObject" and "lipsync" in body["metadata"]["name"]]
+    assert limits and set(limits) == {4}
+
+
+@needs_terraform
+@needs_helm
 def test_karpenter_pools_are_the_groups(evaluated, tmp_path):
     pools = evaluated("groups")["karpenter_pools"]
-    objects = render("karpenter-pools", {"cluster": "mela-prod", "role": "node", "pools": pools}, tmp_path)
+    objects = render(CHARTS / "karpenter-pools", {"cluster": "mela-prod", "role": "node", "pools": pools}, tmp_path)
     found = {body["metadata"]["name"]: body["spec"] for body in objects if body["kind"] == "NodePool"}
     classes = {body["metadata"]["name"]: body["spec"] for body in objects if body["kind"] == "EC2NodeClass"}
     assert found.keys() == classes.keys() == pools.keys()
@@ -330,10 +355,10 @@ def test_karpenter_pools_are_the_groups(evaluated, tmp_path):
         assert classes[name]["metadataOptions"]["httpPutResponseHopLimit"] == 1
 
 
-@pytest.mark.skipif(not HELM.exists(), reason="helm is not in .deps/deploy")
+@needs_helm
 def test_tunnel_is_fenced(tmp_path):
     objects = {body["kind"]: body["spec"] if "spec" in body else body
-               for body in render("redis-tunnel", {"endpoint": "redis.example"}, tmp_path)}
+               for body in render(CHARTS / "redis-tunnel", {"endpoint": "redis.example"}, tmp_path)}
     pod = objects["DaemonSet"]["template"]
     labels = pod["metadata"]["labels"]
     assert objects["Service"]["internalTrafficPolicy"] == "Local"

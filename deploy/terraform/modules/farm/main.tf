@@ -138,6 +138,18 @@ module "addons" {
   depends_on = [module.identity]
 }
 
+module "values" {
+  source = "../values"
+
+  registry          = local.registry
+  store_url         = module.s3.store_url
+  region            = var.region
+  farm              = local.farm
+  lipsync_nodes_max = var.gpu_nodes_max.lipsync
+  service_cidr      = module.names.service_cidr
+  vpc_cidr          = var.vpc_cidr
+}
+
 locals {
   zones = slice(data.aws_availability_zones.available.names, 0, var.zone_count)
   farm  = "mela" # mela's default for the setting farm

@@ -45,14 +45,5 @@ output "alarm_topic" {
 
 output "helm_values" {
   description = "Values of the mela chart that follow from this environment."
-  value = yamlencode({
-    image = { registry = local.registry }
-    store = { url = module.s3.store_url, region = var.region }
-    farm  = { name = local.farm, emf = "Mela" }
-    # Redis is reached at a Service's address, the load balancer from the VPC.
-    networkPolicy = {
-      redisCidrs = [module.names.service_cidr, var.vpc_cidr]
-      apiFrom    = [{ ipBlock = { cidr = var.vpc_cidr } }]
-    }
-  })
+  value       = module.values.helm_values
 }
