@@ -176,3 +176,20 @@ def test_karpenter_budgets_are_indian_nights_in_utc():
     """07:00 to 23:00 in India, when no node may be replaced, is 16 hours from 01:30 UTC."""
     pools = (TERRAFORM / "modules/addons/charts/karpenter-pools/templates/pools.yaml").read_text(encoding="utf-8")
     assert 'schedule: "30 1 * * *"\n        duration: 16h' in pools
+
+
+def test_docs_name_what_there_is(by_name):
+    """Outputs, variables and addresses in the commands that people copy."""
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/deploy.md", TERRAFORM / "README.md"))
+    outputs = set(re.findall(r"jq -r \.(\w+) \S*outputs\.json", text))
+    assert outputs and outputs <= by_name["farm"].outputs()
+    variables = set(re.findall(r"-var\s+'?(\w+)=", text))
+    assert variables and variables <= set(by_name["prod"].variables())
+    for name in ("addon_versions", "ami_release_version", "image_cache_snapshot_id", "expect_reserved_cpu", "pools"):
+        assert name in text and name in by_name["farm"].variables()
+    for module, resource in re.findall(r"module\.farm\.module\.(\w+)\.(\w+\.\w+)", text):
+        type_, name = resource.split(".")
+        assert name in by_name[module].tree["resource"][type_]
+    images = re.search(r"for image in (.*?); do", text)[1].split()
+    assert {f"mela-{image}" for image in images} < set(re.findall(r'"(mela-\w+(?:-\w+)?)"', (
+        TERRAFORM / "modules/names/outputs.tf").read_text(encoding="utf-8")))
