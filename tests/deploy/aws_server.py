@@ -18,12 +18,12 @@ def free_port():
 
 
 class Aws:
-    def __init__(self, directory, account, region):
+    def __init__(self, directory, account, region, environment=None):
         self.region, self.port = region, free_port()
         self.log = open(directory / "moto.log", "wb")
         self.process = subprocess.Popen(
             ["moto_server", "-H", "127.0.0.1", "-p", str(self.port)], stdout=self.log, stderr=subprocess.STDOUT,
-            env={**os.environ, "MOTO_ACCOUNT_ID": account})
+            env={**os.environ, "MOTO_ACCOUNT_ID": account, **(environment or {})})
         self.wait()
 
     def wait(self):
@@ -63,7 +63,8 @@ class Aws:
         return json.loads(answer or "{}")
 
     def s3(self, method, path, body=""):
-        answer = self.request("s3", method, path, body.encode(), {"Content-Type": "text/xml"})
+        body = body if isinstance(body, bytes) else body.encode()
+        answer = self.request("s3", method, path, body, {"Content-Type": "text/xml"})
         return without_namespaces(answer) if answer and method == "GET" else None
 
 
