@@ -14,7 +14,9 @@ CHART = TERRAFORM / "modules/addons/charts/redis-tunnel"
 TOKEN = "token0123456789abcdef"
 MELA = ROOT / "build/mela"
 
-pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+HAPROXY = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")  # where Debian has it
+
+pytestmark = pytest.mark.skipif(not HAPROXY, reason="haproxy is not installed")
 
 
 def certificate(folder, name):
@@ -68,7 +70,7 @@ def tunnel(redis, tmp_path):
 
     def start(trusted):
         port = free_port()
-        started.append(Process(["haproxy", "-db", "-f", CHART / "haproxy.cfg"], port, tmp_path / "haproxy.log", {
+        started.append(Process([HAPROXY, "-db", "-f", CHART / "haproxy.cfg"], port, tmp_path / "haproxy.log", {
             "TUNNEL_ADDRESS": f"127.0.0.1:{port}", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port),
             "TRUST_FILE": str(trusted)}))
         return port
