@@ -1,0 +1,49 @@
+output "cluster" {
+  description = "Name of the cluster, for `aws eks update-kubeconfig --name`."
+  value       = module.eks.name
+}
+
+output "endpoint" {
+  description = "Address of the Kubernetes API."
+  value       = module.eks.endpoint
+}
+
+output "certificate_authority" {
+  description = "Certificate of the Kubernetes API, base64."
+  value       = module.eks.certificate_authority
+}
+
+output "registry" {
+  description = "Where images are pushed; the image's name follows."
+  value       = local.registry
+}
+
+output "repositories" {
+  description = "Addresses of the image repositories, by image."
+  value       = module.ecr.repositories
+}
+
+output "input_bucket" {
+  description = "Where masters and speech go."
+  value       = module.names.input_bucket
+}
+
+output "redis_secret" {
+  description = "Secrets Manager secret with the AUTH token."
+  value       = module.redis.secret_name
+}
+
+output "redis_address" {
+  description = "Where pods reach Redis; the URL is redis://:TOKEN@ADDRESS."
+  value       = module.addons.redis_address
+}
+
+output "alarm_topic" {
+  description = "SNS topic of the alarms."
+  value       = module.monitoring.topic_arn
+}
+
+output "helm_values" {
+  description = "Values of the mela chart that follow from this environment."
+  value       = module.values.helm_values
+}

@@ -1,0 +1,22 @@
+# What the mela chart has to know of an environment. No provider, so that the chart itself can be rendered with it in a test.
+terraform {
+  required_version = ">= 1.11.0"
+}
+
+locals {
+  values = {
+    image = { registry = var.registry }
+    store = { url = var.store_url, region = var.region }
+    farm = {
+      name = var.farm
+      emf  = "Mela"
+      # One cap over both classes: more workers than nodes of one market would wait for nodes that never come.
+      pools = { lipsync = { max = var.lipsync_nodes_max } }
+    }
+    # Redis is reached at a Service's address, the load balancer from the VPC.
+    networkPolicy = {
+      redisCidrs = [var.service_cidr, var.vpc_cidr]
+      apiFrom    = [{ ipBlock = { cidr = var.vpc_cidr } }]
+    }
+  }
+}

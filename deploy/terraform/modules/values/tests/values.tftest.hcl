@@ -1,0 +1,22 @@
+variables {
+  registry          = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mela-staging"
+  store_url         = "s3://mela-staging-output-123456789012"
+  region            = "us-east-1"
+  farm              = "mela"
+  lipsync_nodes_max = 4
+  service_cidr      = "172.20.0.0/16"
+  vpc_cidr          = "10.30.0.0/16"
+}
+
+run "values" {
+  command = plan
+
+  assert {
+    condition     = yamldecode(output.helm_values).store == { url = "s3://mela-staging-output-123456789012", region = "us-east-1" }
+    error_message = "the store is the output bucket"
+  }
+  assert {
+    condition     = yamldecode(output.helm_values).farm.pools.lipsync.max == 4
+    error_message = "as many workers as nodes"
+  }
+}

@@ -1,0 +1,34 @@
+variable "registry" {
+  description = "Where the images are."
+  type        = string
+}
+
+variable "store_url" {
+  description = "mela's setting store."
+  type        = string
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+}
+
+variable "farm" {
+  description = "The farm's name in Redis."
+  type        = string
+}
+
+variable "lipsync_nodes_max" {
+  description = "Most nodes of each lipsync group, and so most workers."
+  type        = number
+}
+
+variable "service_cidr" {
+  description = "Addresses of Kubernetes Services."
+  type        = string
+}
+
+variable "vpc_cidr" {
+  description = "Addresses of the VPC."
+  type        = string
+}
