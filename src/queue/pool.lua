@@ -1,20 +1,22 @@
 -- include: held
--- ARGV: pool, due within ms. Returns ready, leased, delayed of urgent and of batch, then the oldest ready job's age,
--- then until when urgent and batch are held.
+-- ARGV: pool, due within ms. Returns ready, leased, delayed of urgent and of batch, then the age of the oldest ready job
+-- that may begin, then until when urgent and batch are held.
 local HEADS_MAX = 1000
-local pool, out, oldest = ARGV[1], {}, now
+local pool, out, held, oldest = ARGV[1], {}, {}, now
 for _, class in ipairs({'urgent', 'batch'}) do
     local name = pool .. ':' .. class
     local counts = call('HMGET', P .. 'counts', name .. ':ready', name .. ':leased')
     out[#out + 1] = tonumber(counts[1] or 0)
     out[#out + 1] = tonumber(counts[2] or 0)
     out[#out + 1] = call('ZCOUNT', P .. 'delayed:' .. name, '-inf', now + ARGV[2])
-    for _, campaign in ipairs(call('ZRANGE', P .. 'fair:' .. name, 0, HEADS_MAX - 1)) do
+    held[#held + 1] = held_until(pool, class)
+    local heads = held[#held] == 0 and call('ZRANGE', P .. 'fair:' .. name, 0, HEADS_MAX - 1) or {}
+    for _, campaign in ipairs(heads) do
         local suffix = call('ZRANGE', P .. 'ready:' .. pool .. ':' .. campaign, 0, 0)[1]
         local since = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'ready', 'created')
         oldest = math.min(oldest, tonumber(since[1] or since[2] or now))
     end
 end
 out[7] = now - oldest
-out[8], out[9] = held_until(pool, 'urgent'), held_until(pool, 'batch')
+out[8], out[9] = held[1], held[2]
 return out

@@ -144,7 +144,7 @@ struct pool_counts {
     int64_t ready[CLASS_COUNT], leased[CLASS_COUNT];
     int64_t delayed[CLASS_COUNT];       /* due within `due_within_ms` */
     int64_t held_until_ms[CLASS_COUNT]; /* Unix time; 0: not held */
-    int64_t oldest_ready_ms;            /* age of the oldest ready job, 0 when there is none */
+    int64_t oldest_ready_ms;            /* age of the oldest ready job whose class is not held, 0 when there is none */
 };
 bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_ms, struct pool_counts *out,
                        struct error *err) must_check;

@@ -61,7 +61,10 @@ static void test_urgent_runs_at_night(void **state) {
     finish(queue, "w", (struct claim[]){claim_job(queue, "w", "fast/plan")}, "hi", 1);
     struct error err;
     struct pool_counts counts;
+    clock_sleep_ms(clock_system(), 5);
     assert_ok(queue_pool_counts(queue, POOL_CPU, 0, &counts, &err), err);
+    assert_int_equal(counts.ready[CLASS_BATCH], 1);
+    assert_int_equal(counts.oldest_ready_ms, 0); /* slow/plan may not begin */
     assert_true(counts.held_until_ms[CLASS_BATCH] == next_evening_ms() + (8 * 60 + 15) * (int64_t)MINUTE_MS);
     assert_int_equal(counts.held_until_ms[CLASS_URGENT], 0);
     struct scale_demand demand = scale_demand_of(&counts);
