@@ -69,9 +69,9 @@ def test_a_card_that_is_promised_must_be_there():
 
 def test_the_cards_state_is_read(card):
     status, report, _ = check("--device", "cuda:0", **card)
-    assert (report["name"], report["driver"], report["uuid"]) == ("Fake Card", "999.1", "")
+    assert (report["name"], report["driver"], report["uuid"]) == ("Fake Card", "999.1", "GPU-1234")
     assert report["memory_total_mb"] == 24 * 1024 and report["ecc_uncorrected"] == 0 and report["ecc_corrected"] == 7
-    assert report["xid"] == 0 and report["remap_failed"] == 0 and report["retire_pending"] is None and report["temperature"] is None
+    assert report["xid"] == 0 and report["remap_failed"] == 0 and report["retire_pending"] is None and report["temperature"] == 61
     assert results(report) == {"driver": True, "memory": True, "ecc": True, "inference": False, "xid": True}
     assert status == 1  # it is no card after all
 
