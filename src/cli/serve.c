@@ -40,6 +40,7 @@ static bool run(struct cli *cli, struct error *err) {
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
                                      .keys_file = config_get(config, "keys"),
+                                     .emf = config_get(config, "emf"),
                                      .policies = policies};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     _cleanup_keda_ struct keda *keda = NULL;
@@ -71,6 +72,7 @@ const struct command command_serve = {
             {"scaler-key", "FILE", "its key (PEM)"},
             {"scaler-ca", "FILE", "authority whose certificate the scaler's clients must show (PEM)"},
             {"farm", "NAME", "namespace of the farm in Redis, default mela"},
+            {"emf", "NAMESPACE", "once a minute, the farm's figures on stdout as CloudWatch's embedded metrics"},
             {0},
         },
     .run = run,

@@ -17,6 +17,7 @@ static const struct config_setting settings[] = {
     {"farm", "mela", "namespace of the farm in Redis"},
     {"listen", "127.0.0.1:7420", "address and port of the API"},
     {"keys", NULL, "file with the hashes of the API keys"},
+    {"emf", NULL, "namespace of CloudWatch: metrics as lines on stdout, from mela serve and mela-worker check"},
     {"models", NULL, "folder with model weights"},
     {"manifests", NULL, "folder with the model manifests that mela ships"},
     {"device", "auto", "auto, cpu or cuda:N"},

@@ -215,13 +215,11 @@ static bool size_of(struct queue *queue, const char *command_name, const char *n
 }
 
 static bool add_memory(struct queue *queue, json_t *stats, struct error *err) {
-    _cleanup_command_ struct command command = {0};
-    command_add(&command, "INFO");
-    command_add(&command, "memory");
-    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
-    const char *used = reply ? strstr(reply->str, "used_memory:") : NULL;
-    json_object_set_new(stats, "memory_bytes", used ? json_integer(strtoll(used + 12, NULL, 10)) : json_null());
-    return reply != NULL;
+    struct redis_state redis;
+    if (!queue_redis_state(queue, &redis, err))
+        return false;
+    json_object_set_new(stats, "memory_bytes", json_integer(redis.memory_bytes));
+    return true;
 }
 
 static bool add_pools(struct queue *queue, json_t *stats, struct error *err) {

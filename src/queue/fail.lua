@@ -5,6 +5,7 @@ local DELAY_MAX = 300000
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
 local errors = tonumber(call('HGET', job.key, 'errors') or 0) + 1
+add(P .. 'totals', 'job_errors:' .. job_kind(job.suffix), 1)
 if ARGV[5] == '1' or errors >= tonumber(ARGV[6]) then
     die(job, ARGV[4], 'errors', errors)
     return 'ok'

@@ -294,15 +294,19 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
 }
 
 static void add_total(struct command *arguments, const char *name, const json_t *value) {
-    if (!json_is_number(value) || strlen(name) > 100)
+    if (!(json_number_value(value) > 0) || strlen(name) > 100)
         return;
     command_add(arguments, name);
     command_add_integer(arguments, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
 }
 
-/* What a report adds to the farm's totals: frames, bytes, and the time of each step. */
-static void add_totals(struct command *arguments, const json_t *report) {
+/* What a report adds to the farm's totals: frames, bytes, and the time of the job, on the card, and in each step. */
+static void add_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
     _cleanup_command_ struct command totals = {0};
+    _cleanup_free_ char *job = xasprintf("job_ms:%s", job_kind_name(kind)),
+                        *card = xasprintf("gpu_ms:%s", job_kind_name(kind));
+    add_total(&totals, job, json_object_get(report, "duration_ms"));
+    add_total(&totals, card, json_object_get(report, "gpu_ms"));
     add_total(&totals, "frames", json_object_get(report, "frames"));
     add_total(&totals, "bytes", json_object_get(report, "bytes"));
     const char *step;
@@ -345,7 +349,7 @@ bool queue_finish_and_claim(struct queue *queue, const struct claim_options *opt
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
     add_pools(queue, &arguments, options);
-    add_totals(&arguments, result->report);
+    add_totals(&arguments, claim->job.kind, result->report);
     if (!add_children(&arguments, claim, result, err))
         return false;
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_finish, &arguments, true, err);

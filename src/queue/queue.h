@@ -74,7 +74,9 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
 
 struct job_result {
     const char *artifact; /* store key that this attempt wrote; "" for none. Published by the finish */
-    const json_t *report; /* {"frames":240,"steps_ms":{"decode":12,...},"bytes":...,...}; kept with the job for trace */
+    /* {"frames":240,"duration_ms":...,"gpu_ms":...,"steps_ms":{"decode":12,...},"bytes":...,...}; these are added to
+     * the farm's totals, and all of it is kept with the job for trace. */
+    const json_t *report;
     const struct job_spec *children;
     size_t child_count;
 };
@@ -148,6 +150,17 @@ struct pool_counts {
 };
 bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_ms, struct pool_counts *out,
                        struct error *err) must_check;
-/* Farm totals that survive scale to zero: {"jobs_done":{"dub":12,...},"jobs_failed":{...},"frames":...,
- * "step_ms":{"lips":...},...}. */
+/* Farm totals that survive scale to zero: {"jobs_done":{"dub":12,...},"jobs_failed":{...},"job_errors":{...},
+ * "job_ms":{...},"gpu_ms":{...},"job_crashes":...,"campaigns_ended":{"done":...},"frames":...,"bytes":...,
+ * "step_ms":{"lips":...}}; what never happened is missing. */
 json_t *queue_totals(struct queue *queue, struct error *err) must_check;
+/* {"dead": jobs, "open": campaigns, "campaigns": [{"id","name","jobs":{"ready":1,...}}...]}: the newest `most` of those
+ * that are open. */
+json_t *queue_overview(struct queue *queue, int most, struct error *err) must_check;
+
+/* Of the Redis server itself. */
+struct redis_state {
+    int64_t memory_bytes, memory_limit_bytes /* 0: none */, clients, commands;
+    bool persists; /* the last writes to its append-only file and its snapshots went well */
+};
+bool queue_redis_state(struct queue *queue, struct redis_state *out, struct error *err) must_check;

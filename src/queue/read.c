@@ -302,7 +302,7 @@ json_t *queue_events(struct queue *queue, const char *campaign, const char *last
     return events;
 }
 
-/* ---- workers, pools, totals ---- */
+/* ---- workers, pools, totals, Redis ---- */
 
 json_t *queue_workers(struct queue *queue, struct error *err) {
     _cleanup_command_ struct command none = {0};
@@ -364,4 +364,63 @@ json_t *queue_totals(struct queue *queue, struct error *err) {
     for (size_t i = 0; i + 1 < reply->elements; i += 2)
         set_total(totals, reply->element[i]->str, json_integer(number(reply->element[i + 1]->str)));
     return totals;
+}
+
+static json_t *job_counts(const redisReply *numbers) {
+    json_t *jobs = json_object();
+    for (int state = 0; state < JOB_STATE_COUNT; state++)
+        json_object_set_new(jobs, job_state_name((enum job_state)state),
+                            json_integer(number(numbers->element[1 + state]->str)));
+    return jobs;
+}
+
+json_t *queue_overview(struct queue *queue, int most, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    command_add_integer(&arguments, most);
+    command_add(&arguments, "name");
+    for (int state = 0; state < JOB_STATE_COUNT; state++) {
+        _cleanup_free_ char *field_name = xasprintf("n:%s", job_state_name((enum job_state)state));
+        command_add(&arguments, field_name);
+    }
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_overview, &arguments, true, err);
+    if (!reply)
+        return NULL;
+    json_t *campaigns = json_array();
+    for (size_t i = 2; i < reply->elements; i++) {
+        const redisReply *values = reply->element[i]->element[1];
+        json_array_append_new(campaigns, json_pack("{s:s, s:o, s:o}", "id", reply->element[i]->element[0]->str, "name",
+                                                   text_or_null(values->element[0]), "jobs", job_counts(values)));
+    }
+    return json_pack("{s:I, s:I, s:o}", "dead", (json_int_t)reply->element[0]->integer, "open",
+                     (json_int_t)reply->element[1]->integer, "campaigns", campaigns);
+}
+
+/* The text of a line "name:value" of INFO; "" when it is not there. */
+static const char *info_value(const char *info, const char *name) {
+    _cleanup_free_ char *start = xasprintf("\n%s:", name);
+    const char *line = strstr(info, start);
+    return line ? line + strlen(start) : "";
+}
+
+static bool info_is_ok(const char *info, const char *name) {
+    const char *value = info_value(info, name);
+    return !value[0] || strncmp(value, "ok", 2) == 0;
+}
+
+bool queue_redis_state(struct queue *queue, struct redis_state *out, struct error *err) {
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "INFO");
+    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
+    if (!reply)
+        return false;
+    const char *info = reply->str;
+    *out = (struct redis_state){
+        .memory_bytes = number(info_value(info, "used_memory")),
+        .memory_limit_bytes = number(info_value(info, "maxmemory")),
+        .clients = number(info_value(info, "connected_clients")),
+        .commands = number(info_value(info, "total_commands_processed")),
+        .persists = info_is_ok(info, "aof_last_write_status") && info_is_ok(info, "aof_last_bgrewrite_status") &&
+                    info_is_ok(info, "rdb_last_bgsave_status"),
+    };
+    return true;
 }

@@ -1,24 +1,10 @@
 /* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago,
  * and saying so when Redis has lost everything. */
-#include <time.h>
-
 #include "base/log.h"
 #include "queue/recover.h"
 #include "server/request.h"
 
-enum { SWEEP_S = 1, LOOK_EVERY = 60 };
-
-/* Waits for the next turn; false when the server stops. */
-static bool sleep_until_next(struct server *server) {
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += SWEEP_S;
-    pthread_mutex_lock(&server->lock);
-    while (!atomic_load(&server->stopping) && pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
-        continue;
-    pthread_mutex_unlock(&server->lock);
-    return !atomic_load(&server->stopping);
-}
+enum { SWEEP_MS = 1000, LOOK_EVERY = 60 };
 
 static void sweep(struct server *server) {
     struct error err;
@@ -47,7 +33,7 @@ static void look_for_loss(struct server *server, bool *lost) {
 
 void *housekeeping_thread(void *server) {
     bool lost = false;
-    for (unsigned turn = 0; sleep_until_next(server); turn++) {
+    for (unsigned turn = 0; server_sleep(server, SWEEP_MS); turn++) {
         if (turn % LOOK_EVERY == 0)
             look_for_loss(server, &lost);
         sweep(server);

@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "base/exposition.h"
 #include "base/memory.h"
-#include "scale/scale.h"
+#include "server/reading.h"
 #include "server/reply.h"
 #include "server/route.h"
 
@@ -36,15 +36,6 @@ void metrics_count(struct metrics *metrics, const struct route *route, unsigned 
     atomic_fetch_add(&counts->by_status[status < STATUS_COUNT ? status : 0], 1);
     atomic_fetch_add(&counts->buckets[bucket], 1);
     atomic_fetch_add(&counts->duration_ns, duration_ns);
-}
-
-static void metric_head(struct buffer *out, const char *name, const char *type, const char *help) {
-    buffer_appendf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void metric_one(struct buffer *out, const char *name, const char *type, const char *help, double value) {
-    metric_head(out, name, type, help);
-    buffer_appendf(out, "%s %.15g\n", name, value);
 }
 
 static void route_labels(size_t index, char out[96]) {
@@ -93,116 +84,140 @@ static void write_durations(struct buffer *out, struct metrics *metrics) {
     }
 }
 
-static void write_process(struct buffer *out, struct server *server) {
-    struct rusage usage = {0};
-    long pages = 0;
-    _cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%*s %ld", &pages) != 1)
-        pages = 0;
-    getrusage(RUSAGE_SELF, &usage);
-    metric_one(out, "mela_process_resident_memory_bytes", "gauge", "Resident memory of this process.",
-               (double)pages * (double)sysconf(_SC_PAGESIZE));
-    metric_one(out, "mela_process_cpu_seconds_total", "counter", "User and system time of this process.",
-               (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-    metric_one(out, "mela_event_streams", "gauge", "Event streams open now.", atomic_load(&server->streams));
-}
-
-static void write_store(struct buffer *out, struct store *store) {
-    struct store_totals totals = {0};
-    store_totals_get(store, &totals);
-    metric_one(out, "mela_store_read_bytes_total", "counter", "Bytes this process read from the object store.",
-               (double)totals.bytes_read);
-    metric_one(out, "mela_store_written_bytes_total", "counter", "Bytes this process wrote to the object store.",
-               (double)totals.bytes_written);
-    metric_one(out, "mela_store_requests_total", "counter", "Requests this process made to the object store.",
-               (double)totals.requests);
-    metric_one(out, "mela_store_retries_total", "counter", "Requests to the object store that were made again.",
-               (double)totals.retries);
-}
-
 struct pool_series {
     const char *name, *help;
-    bool by_class;
-    size_t offset; /* of the first int64_t in struct pool_counts */
+    size_t offset; /* of an int64_t for each class in struct pool_counts */
 };
 
-static void write_pools(struct buffer *out, const struct pool_counts counts[POOL_COUNT]) {
+static void write_pools(struct buffer *out, const struct reading *reading) {
     static const struct pool_series series[] = {
-        {"mela_jobs_ready", "Jobs that wait for a worker.", true, offsetof(struct pool_counts, ready)},
-        {"mela_jobs_leased", "Jobs that a worker holds.", true, offsetof(struct pool_counts, leased)},
-        {"mela_jobs_delayed", "Jobs due for a retry within the cool-down.", true,
-         offsetof(struct pool_counts, delayed)},
-        {"mela_oldest_ready_job_age_milliseconds", "Age of the oldest job that waits for a worker.", false,
-         offsetof(struct pool_counts, oldest_ready_ms)},
+        {"mela_jobs_ready", "Jobs that wait for a worker.", offsetof(struct pool_counts, ready)},
+        {"mela_jobs_leased", "Jobs that a worker holds.", offsetof(struct pool_counts, leased)},
+        {"mela_jobs_delayed", "Jobs due for a retry within the cool-down.", offsetof(struct pool_counts, delayed)},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(series); i++) {
         metric_head(out, series[i].name, "gauge", series[i].help);
         for (int pool = 0; pool < POOL_COUNT; pool++) {
-            const int64_t *values = (const void *)((const char *)&counts[pool] + series[i].offset);
-            for (int class = 0; series[i].by_class && class < CLASS_COUNT; class ++)
-                buffer_appendf(out, "%s{pool=\"%s\",class=\"%s\"} %lld\n", series[i].name, pool_name((enum pool)pool),
-                               campaign_class_name((enum campaign_class) class), (long long)values[class]);
-            if (!series[i].by_class)
-                buffer_appendf(out, "%s{pool=\"%s\"} %lld\n", series[i].name, pool_name((enum pool)pool),
-                               (long long)values[0]);
+            const int64_t *values = (const void *)((const char *)&reading->counts[pool] + series[i].offset);
+            for (int class = 0; class < CLASS_COUNT; class ++)
+                metric_row(out, series[i].name, (double)values[class], "pool", pool_name((enum pool)pool), "class",
+                           campaign_class_name((enum campaign_class) class));
         }
     }
 }
 
-static void write_desired(struct buffer *out, const struct server *server,
-                          const struct pool_counts counts[POOL_COUNT]) {
-    metric_head(out, "mela_workers_desired", "gauge", "Workers that the scaling rule asks for.");
-    for (int pool = 0; pool < POOL_COUNT; pool++) {
-        struct scale_demand demand = scale_demand_of(&counts[pool]);
-        struct scale_answer answer = scale_desired(server_rule(server, (enum pool)pool), &demand);
-        buffer_appendf(out, "mela_workers_desired{pool=\"%s\"} %d\n", pool_name((enum pool)pool), answer.total);
+static void write_oldest(struct buffer *out, const struct reading *reading) {
+    static const char name[] = "mela_oldest_ready_job_age_seconds";
+    metric_head(out, name, "gauge", "Age of the oldest job that waits for a worker.");
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        metric_row(out, name, (double)reading->counts[pool].oldest_ready_ms / 1000, "pool", pool_name((enum pool)pool));
+}
+
+static void write_workers(struct buffer *out, const struct reading *reading) {
+    static const char desired[] = "mela_workers_desired", workers[] = "mela_workers";
+    metric_head(out, desired, "gauge", "Workers that the scaling rule asks for.");
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        metric_row(out, desired, reading->desired[pool], "pool", pool_name((enum pool)pool));
+    metric_head(out, workers, "gauge", "Workers that live; one of several pools counts in each.");
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        for (int state = 0; state < WORKER_STATE_COUNT; state++)
+            metric_row(out, workers, reading->workers[pool][state], "pool", pool_name((enum pool)pool), "state",
+                       worker_state_name((enum worker_state)state));
+}
+
+/* Kinds that nothing happened to yet have a row too, so that the first time shows as an increase. */
+static void write_by_kind(struct buffer *out, const struct reading *reading) {
+    static const struct {
+        const char *member, *name, *help;
+        double factor;
+    } series[] = {
+        {"jobs_done", "mela_jobs_done_total", "Jobs done.", 1},
+        {"jobs_failed", "mela_jobs_failed_total", "Jobs that were given up.", 1},
+        {"job_errors", "mela_job_errors_total", "Errors of jobs, also of those that were tried again.", 1},
+        {"job_ms", "mela_job_seconds_total", "Time from claim to finish of done jobs.", 0.001},
+        {"gpu_ms", "mela_gpu_seconds_total", "Time that done jobs held a CUDA card.", 0.001},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(series); i++) {
+        const json_t *values = json_object_get(reading->totals, series[i].member);
+        metric_head(out, series[i].name, "counter", series[i].help);
+        for (int kind = 0; kind < KIND_COUNT; kind++) {
+            const char *name = job_kind_name((enum job_kind)kind);
+            metric_row(out, series[i].name, json_get_number(values, name, 0) * series[i].factor, "kind", name);
+        }
     }
 }
 
-static void write_by_label(struct buffer *out, const json_t *totals, const char *member, const char *name,
-                           const char *help, const char *label, double factor) {
-    const json_t *values = json_object_get(totals, member);
-    void *iterator = json_object_iter((json_t *)values);
-    if (!iterator)
-        return;
-    metric_head(out, name, "counter", help);
-    for (; iterator; iterator = json_object_iter_next((json_t *)values, iterator))
-        buffer_appendf(out, "%s{%s=\"%s\"} %.15g\n", name, label, json_object_iter_key(iterator),
-                       json_number_value(json_object_iter_value(iterator)) * factor);
+static void write_steps(struct buffer *out, const struct reading *reading) {
+    static const char name[] = "mela_step_seconds_total";
+    json_t *steps = json_object_get(reading->totals, "step_ms"), *ms;
+    const char *step;
+    metric_head(out, name, "counter", "Time spent in each step of finished jobs.");
+    json_object_foreach(steps, step, ms) metric_row(out, name, json_number_value(ms) * 0.001, "step", step);
 }
 
-static bool write_queue(struct buffer *out, const struct server *server, struct queue *queue, struct error *err) {
-    struct pool_counts counts[POOL_COUNT] = {0};
-    _cleanup_json_ json_t *totals = queue_totals(queue, err), *workers = totals ? queue_workers(queue, err) : NULL;
-    if (!workers)
-        return false;
-    for (int pool = 0; pool < POOL_COUNT; pool++)
-        if (!queue_pool_counts(queue, (enum pool)pool, SCALE_COOL_DOWN_MS, &counts[pool], err))
-            return false;
-    write_pools(out, counts);
-    write_desired(out, server, counts);
-    metric_one(out, "mela_workers", "gauge", "Workers that live.", (double)json_array_size(workers));
+static void write_campaigns(struct buffer *out, const struct reading *reading) {
+    static const char *const ends[] = {"done", "partial", "failed", "cancelled"};
+    static const char ended[] = "mela_campaigns_ended_total", jobs[] = "mela_campaign_jobs";
+    size_t i;
+    json_t *campaign;
+    metric_head(out, ended, "counter", "Campaigns that ended; one that a retry revived ends again.");
+    for (i = 0; i < ARRAY_LENGTH(ends); i++)
+        metric_row(out, ended, json_get_number(json_object_get(reading->totals, "campaigns_ended"), ends[i], 0),
+                   "state", ends[i]);
+    metric_one(out, "mela_campaigns_open", "gauge", "Campaigns that have not ended.",
+               json_get_number(reading->overview, "open", 0));
+    metric_head(out, jobs, "gauge", "Jobs of the open campaigns, the newest fifty.");
+    json_array_foreach(json_object_get(reading->overview, "campaigns"), i, campaign) {
+        for (int s = 0; s < JOB_STATE_COUNT; s++) {
+            const char *state = job_state_name((enum job_state)s);
+            metric_row(out, jobs, json_get_number(json_object_get(campaign, "jobs"), state, 0), "campaign",
+                       json_get_string(campaign, "id", ""), "name", json_get_string(campaign, "name", ""), "state",
+                       state);
+        }
+    }
+}
+
+static void write_redis(struct buffer *out, const struct redis_state *redis) {
+    metric_one(out, "mela_redis_memory_bytes", "gauge", "Memory that Redis uses.", (double)redis->memory_bytes);
+    if (redis->memory_limit_bytes)
+        metric_one(out, "mela_redis_memory_limit_bytes", "gauge", "Memory that Redis may use (maxmemory).",
+                   (double)redis->memory_limit_bytes);
+    metric_one(out, "mela_redis_clients", "gauge", "Connections to Redis.", (double)redis->clients);
+    metric_one(out, "mela_redis_commands_total", "counter", "Commands that Redis has carried out.",
+               (double)redis->commands);
+    metric_one(out, "mela_redis_persistence_ok", "gauge",
+               "1 unless Redis failed to write its append-only file or its snapshot the last time.", redis->persists);
+}
+
+static void write_farm(struct buffer *out, const struct reading *reading) {
+    write_pools(out, reading);
+    write_oldest(out, reading);
+    write_workers(out, reading);
     metric_one(out, "mela_frames_total", "counter", "Frames that finished jobs worked on.",
-               json_get_number(totals, "frames", 0));
-    write_by_label(out, totals, "jobs_done", "mela_jobs_done_total", "Jobs done.", "kind", 1);
-    write_by_label(out, totals, "jobs_failed", "mela_jobs_failed_total", "Failures of jobs.", "kind", 1);
-    write_by_label(out, totals, "step_ms", "mela_step_seconds_total", "Time spent in each step of finished jobs.",
-                   "step", 0.001);
-    return true;
+               json_get_number(reading->totals, "frames", 0));
+    write_by_kind(out, reading);
+    write_steps(out, reading);
+    metric_one(out, "mela_job_crashes_total", "counter", "Leases that ran out.",
+               json_get_number(reading->totals, "job_crashes", 0));
+    metric_one(out, "mela_dead_jobs", "gauge", "Jobs that were given up and not retried, 1,000 at most.",
+               json_get_number(reading->overview, "dead", 0));
+    write_campaigns(out, reading);
+    write_redis(out, &reading->redis);
 }
 
 bool metrics_show(struct request *request, struct error *err) {
-    _cleanup_buffer_ struct buffer text = {0}, farm = {0};
+    _cleanup_buffer_ struct buffer text = {0};
+    _cleanup_reading_ struct reading reading = {0};
     struct error away; /* no error here: mela_queue_up says it, and the process' own numbers stay visible */
     struct queue *queue = request_queue(request, &away);
-    bool up = queue && write_queue(&farm, request->server, queue, &away);
-    metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about jobs below.", up);
+    bool up = queue && reading_take(request->server, queue, &reading, &away);
+    metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about the farm below.", up);
     if (up)
-        buffer_append(&text, farm.data, farm.length);
-    write_process(&text, request->server);
-    write_store(&text, request->server->store);
+        write_farm(&text, &reading);
+    metric_process(&text);
+    metric_one(&text, "mela_event_streams", "gauge", "Event streams open now.", atomic_load(&request->server->streams));
+    store_metrics(request->server->store, &text);
     write_requests(&text, request->server->metrics);
     write_durations(&text, request->server->metrics);
-    return reply_text(request, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &text);
+    return reply_text(request, MHD_HTTP_OK, EXPOSITION_MEDIA_TYPE, &text);
 }

@@ -26,6 +26,8 @@ struct server {
     char *redis_url, *farm;
     int64_t upload_limit;
     int idle_timeout_s;
+    char *emf; /* namespace of CloudWatch, or NULL */
+    int64_t emf_period_ms;
     atomic_bool stopping;
     atomic_int streams;    /* event streams open now */
     pthread_mutex_t lock;  /* of what follows */
@@ -35,11 +37,14 @@ struct server {
     size_t idle_count;
     struct pool_counts last_counts[POOL_COUNT]; /* what Redis said last, for pools that it told of */
     bool knows_counts[POOL_COUNT];
-    pthread_t housekeeper;
+    pthread_t housekeeper, emf_writer;
 };
 
 /* The thread that keeps the queue tidy until the server stops. */
 void *housekeeping_thread(void *server);
+
+/* Sleeps; false at once when the server stops. */
+bool server_sleep(struct server *server, int64_t ms);
 
 /* The rule of a pool. */
 const struct scale_rule *server_rule(const struct server *server, enum pool pool);

@@ -7,9 +7,11 @@
 #include <time.h>
 
 #include "base/address.h"
+#include "base/emf.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "scale/hold.h"
+#include "server/emf.h"
 #include "server/metrics.h"
 #include "server/request.h"
 
@@ -18,6 +20,7 @@ enum {
     CONNECTION_MEMORY = 64 * 1024, /* well above the guard's limits, so that the guard is what answers */
     IDLE_TIMEOUT_S = 30,
     STOP_SECONDS = 10,
+    EMF_PERIOD_MS = 60000,
 };
 static const int64_t upload_limit_default = 64LL << 30;
 
@@ -42,6 +45,19 @@ void server_queue_give(struct server *server, struct queue *queue) {
 
 const struct scale_rule *server_rule(const struct server *server, enum pool pool) {
     return server->policies ? &server->policies->pools[pool].rule : &scale_rule_default;
+}
+
+bool server_sleep(struct server *server, int64_t ms) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += ms % 1000 * 1000000;
+    end.tv_sec += ms / 1000 + end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&server->lock);
+    while (!atomic_load(&server->stopping) && pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
+        continue;
+    pthread_mutex_unlock(&server->lock);
+    return !atomic_load(&server->stopping);
 }
 
 /* Paths and parameters are decoded by the guard, once; libmicrohttpd must not do it before. */
@@ -78,6 +94,7 @@ static void server_free(struct server *server) {
     pthread_mutex_destroy(&server->lock);
     free(server->redis_url);
     free(server->farm);
+    free(server->emf);
     free(server);
 }
 
@@ -85,11 +102,13 @@ static struct server *server_new(const struct server_options *options) {
     struct server *server = xnew(struct server);
     server->metrics = metrics_new();
     server->redis_url = xstrdup(options->queue.url);
-    server->farm = xstrdup(options->queue.farm);
+    server->farm = xstrdup(options->queue.farm ? options->queue.farm : "mela");
     server->queue = options->queue;
     server->queue.url = server->redis_url;
     server->queue.farm = server->farm;
     server->policies = options->policies;
+    server->emf = xstrdup(options->emf);
+    server->emf_period_ms = options->emf_period_ms ? options->emf_period_ms : EMF_PERIOD_MS;
     server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
     server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     pthread_condattr_t monotonic;
@@ -104,11 +123,15 @@ static struct server *server_new(const struct server_options *options) {
 struct server *server_start(const struct server_options *options, struct error *err) {
     mallopt(M_ARENA_MAX, 2);
     signal(SIGPIPE, SIG_IGN);
+    if (options->emf && !emf_check_namespace(options->emf, err))
+        return NULL;
     struct server *server = server_new(options);
     server->keys = keys_load(options->keys_file, err);
     server->store = server->keys ? store_open(options->store_url, options->store, err) : NULL;
     if (server->store && server_listen(server, options->address, err)) {
         pthread_create(&server->housekeeper, NULL, housekeeping_thread, server);
+        if (server->emf)
+            pthread_create(&server->emf_writer, NULL, emf_thread, server);
         if (server->policies)
             server->holds = hold_keeper_start(&server->queue, server->policies, clock_system());
         return server;
@@ -138,6 +161,8 @@ void server_stop(struct server *server) {
     MHD_socket listener = MHD_quiesce_daemon(server->daemon);
     server_drain(server);
     pthread_join(server->housekeeper, NULL);
+    if (server->emf)
+        pthread_join(server->emf_writer, NULL);
     MHD_stop_daemon(server->daemon);
     if (listener != MHD_INVALID_SOCKET)
         close(listener);

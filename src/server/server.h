@@ -20,6 +20,8 @@ struct server_options {
      * and no calendar. */
     const struct scale_policies *policies;
     int64_t upload_limit; /* bytes of one uploaded file; 0: 64 GiB */
+    const char *emf;      /* CloudWatch namespace: write the farm's figures to stdout (docs/metrics.md); NULL: no */
+    int emf_period_ms;    /* 0: a minute */
     int idle_timeout_s;   /* a connection that moves no byte for so long is closed; 0: 30 */
 };
 

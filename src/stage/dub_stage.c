@@ -400,11 +400,11 @@ static bool do_dub(struct dubbing *dubbing, const char *path, struct error *err)
     if (!dubbing->output->reversed &&
         !video_seek(reader, dubbing->segment->start_pts, dubbing->segment->first_frame, err))
         return false;
-    if (!work_enter(dubbing->context, err))
+    if (!work_enter(dubbing->context, dubbing->times, err))
         return false;
     atomic_store(&dubbing->context->progress->step, STEP_LIPS);
     bool written = load_networks(dubbing, err) && write_segment(dubbing, path, err);
-    work_leave(dubbing->context);
+    work_leave(dubbing->context, dubbing->times);
     return written;
 }
 

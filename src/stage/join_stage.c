@@ -99,14 +99,14 @@ bool stage_join(const struct stage_context *context, struct step_times *times, s
     name_parts(context, language, &parts);
     if (!fetch_parts(context, times, &parts, err))
         return false;
-    if (!work_enter(context, err))
+    if (!work_enter(context, times, err))
         return false;
     atomic_store(&context->progress->step, STEP_ENCODE);
     int64_t started = step_start();
     _cleanup_free_ char *path = work_path(context, "final.mp4");
     bool joined = join_parts(context, language, &parts, cache_entry_path(speech), path, err);
     step_stop(times, STEP_ENCODE, started);
-    work_leave(context);
+    work_leave(context, times);
     if (!joined)
         return error_wrap(err, "joining %s", name);
     return work_upload(context, times, path, result->report, err);

@@ -89,6 +89,7 @@ void models_free(struct models *models) {
     free(models);
 }
 
+bool models_are_on_card(const struct models *models) { return models->device.kind == DEVICE_CUDA; }
 struct detector *models_detector(struct models *models) { return models->detector; }
 struct mesh *models_mesh(struct models *models) { return models->mesh; }
 

@@ -92,13 +92,13 @@ static bool publish(const struct stage_context *context, struct plan **plan, str
 
 static bool scan_master(const struct stage_context *context, struct step_times *times, struct video_reader *reader,
                         struct video_scan *scan, struct error *err) {
-    if (!work_enter(context, err))
+    if (!work_enter(context, times, err))
         return false;
     atomic_store(&context->progress->step, STEP_DECODE);
     int64_t started = step_start();
     bool scanned = video_scan(reader, count_frames, (void *)(uintptr_t)context, scan, err);
     step_stop(times, STEP_DECODE, started);
-    work_leave(context);
+    work_leave(context, times);
     return scanned || error_wrap(err, "master %s", context->campaign->video);
 }
 

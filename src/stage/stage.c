@@ -24,6 +24,14 @@ void stage_result_free(struct stage_result *result) {
     *result = (struct stage_result){0};
 }
 
+/* The card is this job's while it is behind the gate: no other job of the process computes then. Jobs of the pool cpu
+ * run no network. */
+static int64_t card_ms(const struct stage_context *context, const struct step_times *times) {
+    bool on_card =
+        context->models && models_are_on_card(context->models) && job_kind_pool(context->job.kind) != POOL_CPU;
+    return on_card ? (times->behind_gate_ns + 500000) / 1000000 : 0;
+}
+
 bool stage_run(const struct stage_context *context, struct stage_result *result, struct error *err) {
     static bool (*const stages[])(const struct stage_context *, struct step_times *, struct stage_result *,
                                   struct error *) = {stage_plan, stage_track, stage_dub, stage_join};
@@ -34,5 +42,6 @@ bool stage_run(const struct stage_context *context, struct stage_result *result,
         return false;
     }
     json_object_set_new(result->report, "steps_ms", step_times_to_json(&times));
+    json_object_set_new(result->report, "gpu_ms", json_integer(card_ms(context, &times)));
     return true;
 }

@@ -75,7 +75,7 @@ struct stage_context {
 };
 
 struct stage_result {
-    json_t *report;    /* {"frames","bytes","sha256","steps_ms":{...},"faceless":[[first,last],...],...}; owned */
+    json_t *report; /* {"frames","bytes","sha256","steps_ms":{...},"gpu_ms","faceless":[[first,last],...],...}; owned */
     struct plan *plan; /* plan job only; owned */
 };
 void stage_result_free(struct stage_result *result);

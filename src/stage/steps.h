@@ -1,4 +1,4 @@
-/* Time spent in each step of a job, added up over its threads. */
+/* Time spent in each step of a job, added up over its threads, and behind the gate. */
 #pragma once
 
 #include "base/clock.h"
@@ -6,6 +6,7 @@
 
 struct step_times {
     _Atomic int64_t ns[STEP_COUNT];
+    int64_t entered, behind_gate_ns; /* the job's own thread passes the gate */
 };
 
 static inline int64_t step_start(void) { return clock_monotonic_ns(clock_system()); }

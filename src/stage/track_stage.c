@@ -185,11 +185,11 @@ bool stage_track(const struct stage_context *context, struct step_times *times, 
     if (!video_seek(reader, segment->start_pts, segment->first_frame, err))
         return false;
     struct tracker tracker = {.context = context, .times = times, .reader = reader, .segment = segment};
-    if (!work_enter(context, err))
+    if (!work_enter(context, times, err))
         return false;
     atomic_store(&context->progress->step, STEP_LANDMARK);
     bool tracked = run_tracker(&tracker, err);
-    work_leave(context);
+    work_leave(context, times);
     bool done = tracked && save(context, times, &tracker.track, result->report, err);
     track_free(&tracker.track);
     return done;

@@ -41,13 +41,15 @@ struct video_reader *work_open_master(const struct stage_context *context, struc
     return reader;
 }
 
-bool work_enter(const struct stage_context *context, struct error *err) {
-    if (!context->gate || gate_enter(context->gate, context->cancel))
-        return true;
-    return error_set(err, ERR_CANCELLED, "the job was told to stop");
+bool work_enter(const struct stage_context *context, struct step_times *times, struct error *err) {
+    if (context->gate && !gate_enter(context->gate, context->cancel))
+        return error_set(err, ERR_CANCELLED, "the job was told to stop");
+    times->entered = step_start();
+    return true;
 }
 
-void work_leave(const struct stage_context *context) {
+void work_leave(const struct stage_context *context, struct step_times *times) {
+    times->behind_gate_ns += step_start() - times->entered;
     if (context->gate)
         gate_leave(context->gate);
 }

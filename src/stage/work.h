@@ -26,10 +26,11 @@ struct video_reader *work_open_master(const struct stage_context *context, struc
                                       struct cache_entry **entry, struct error *err) must_check;
 
 /* Waits for the process's turn to compute; `cancelled` when told to stop first. */
-bool work_enter(const struct stage_context *context, struct error *err) must_check;
-void work_leave(const struct stage_context *context);
+bool work_enter(const struct stage_context *context, struct step_times *times, struct error *err) must_check;
+void work_leave(const struct stage_context *context, struct step_times *times);
 
-/* The networks of a struct models. */
+/* The networks of a struct models, and what they run on. */
+bool models_are_on_card(const struct models *models);
 struct detector *models_detector(struct models *models);
 struct mesh *models_mesh(struct models *models);
 struct enhance *models_enhance(struct models *models, struct error *err) must_check;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/exposition.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "store/backend.h"
@@ -212,4 +213,17 @@ void store_totals_get(struct store *store, struct store_totals *out) {
         out->retries += sibling->retries;
     }
     pthread_mutex_unlock(&store->siblings_lock);
+}
+
+void store_metrics(struct store *store, struct buffer *out) {
+    struct store_totals totals = {0};
+    store_totals_get(store, &totals);
+    metric_one(out, "mela_store_read_bytes_total", "counter", "Bytes this process read from the object store.",
+               (double)totals.bytes_read);
+    metric_one(out, "mela_store_written_bytes_total", "counter", "Bytes this process wrote to the object store.",
+               (double)totals.bytes_written);
+    metric_one(out, "mela_store_requests_total", "counter", "Requests this process made to the object store.",
+               (double)totals.requests);
+    metric_one(out, "mela_store_retries_total", "counter", "Requests to the object store that were made again.",
+               (double)totals.retries);
 }

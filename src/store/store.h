@@ -74,3 +74,5 @@ struct store_totals {
     int64_t bytes_read, bytes_written, requests, retries;
 };
 void store_totals_get(struct store *store, struct store_totals *out);
+/* The totals as rows of GET /metrics. */
+void store_metrics(struct store *store, struct buffer *out);

@@ -11,6 +11,9 @@ typedef void *nvml_handle;
 struct nvml_memory {
     unsigned long long total, free, used;
 };
+struct nvml_utilization {
+    unsigned gpu, memory;
+};
 struct nvml_event {
     nvml_handle device;
     unsigned long long type, data;
@@ -20,6 +23,7 @@ struct nvml_event {
 struct nvml {
     void *library;
     nvml_handle device, events;
+    int64_t xid;
 };
 
 /* The address of a function, under its first name that the driver has; NULL when it has none. */
@@ -108,6 +112,19 @@ static void read_text(struct nvml *nvml, const char *function, char *out, unsign
         out[0] = '\0';
 }
 
+/* A value that a function of the form (device, unsigned *) gives. */
+static int64_t read_number(struct nvml *nvml, const char *function) {
+    unsigned value = 0;
+    return CALL(nvml, function, NULL, (nvml_handle, unsigned *), nvml->device, &value) == 0 ? value : NVML_UNKNOWN;
+}
+
+static int64_t read_utilization(struct nvml *nvml) {
+    struct nvml_utilization rates = {0};
+    int status = CALL(nvml, "nvmlDeviceGetUtilizationRates", NULL, (nvml_handle, struct nvml_utilization *),
+                      nvml->device, &rates);
+    return status == 0 ? rates.gpu : NVML_UNKNOWN;
+}
+
 void nvml_read(struct nvml *nvml, struct nvml_state *state) {
     struct nvml_memory memory = {0};
     unsigned temperature = 0;
@@ -128,6 +145,8 @@ void nvml_read(struct nvml *nvml, struct nvml_state *state) {
     if (CALL(nvml, "nvmlDeviceGetTemperature", NULL, (nvml_handle, int, unsigned *), nvml->device, SENSOR_GPU,
              &temperature) == 0)
         state->temperature = temperature;
+    state->utilization = read_utilization(nvml);
+    state->power_mw = read_number(nvml, "nvmlDeviceGetPowerUsage");
     state->ecc_uncorrected = ecc_errors(nvml, ERROR_UNCORRECTED);
     state->ecc_corrected = ecc_errors(nvml, ERROR_CORRECTED);
     read_rows(nvml, state);
@@ -136,10 +155,9 @@ void nvml_read(struct nvml *nvml, struct nvml_state *state) {
 int64_t nvml_last_xid(struct nvml *nvml) {
     if (!nvml->events)
         return NVML_UNKNOWN;
-    int64_t xid = 0;
     for (struct nvml_event event = {0};
          CALL(nvml, "nvmlEventSetWait_v2", "nvmlEventSetWait", (nvml_handle, struct nvml_event *, unsigned),
               nvml->events, &event, 0U) == 0;)
-        xid = (int64_t)event.data;
-    return xid;
+        nvml->xid = (int64_t)event.data;
+    return nvml->xid;
 }

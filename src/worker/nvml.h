@@ -16,6 +16,8 @@ struct nvml_state {
     int64_t remap_failed;                   /* 1: the card has no spare memory rows left: it is to be replaced */
     int64_t remap_pending, retire_pending;  /* 1: the card needs a reset before bad memory is out of use */
     int64_t temperature;                    /* degrees Celsius */
+    int64_t utilization;                    /* percent of the last moments in which the card computed */
+    int64_t power_mw;                       /* milliwatts */
 };
 
 struct nvml;

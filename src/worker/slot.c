@@ -23,6 +23,22 @@ void slot_stop(struct slot *slot, enum stop_reason reason) {
     pthread_mutex_unlock(&slot->lock);
 }
 
+bool slot_is_busy(struct slot *slot, struct claim *claim) {
+    pthread_mutex_lock(&slot->lock);
+    bool busy = slot->busy;
+    *claim = slot->claim;
+    pthread_mutex_unlock(&slot->lock);
+    return busy;
+}
+
+bool worker_is_busy(struct worker *worker) {
+    struct claim claim;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (slot_is_busy(&worker->slots[i], &claim))
+            return true;
+    return false;
+}
+
 /* ---- what a job needs ---- */
 
 static json_t *load_json(struct store *store, const char *key, struct error *err) {

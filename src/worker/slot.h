@@ -38,12 +38,20 @@ struct worker {
     atomic_bool draining;
     atomic_bool is_leaving;       /* the machine is to be taken away */
     int leave;                    /* eventfd: is_leaving was set */
-    _Atomic int64_t last_busy_ms; /* monotonic */
+    _Atomic int64_t last_busy_ms; /* monotonic, as are the next two */
+    _Atomic int64_t turned_ms;    /* when the heart's loop last began a turn */
+    _Atomic int64_t answered_ms;  /* when Redis last answered the heart */
+    atomic_bool loaded;           /* the models are, and the heart beats */
+    struct exporter *exporter;    /* NULL: none */
     struct slot *slots;
     int slot_count;
 };
 
 /* The slot's thread: claims and runs jobs until the worker drains. */
 void *slot_thread(void *slot);
+/* Whether a slot has a job. */
+bool worker_is_busy(struct worker *worker);
+/* Copies the claim of a busy slot. */
+bool slot_is_busy(struct slot *slot, struct claim *claim);
 /* Tells the running job to stop, keeping the first reason. */
 void slot_stop(struct slot *slot, enum stop_reason reason);

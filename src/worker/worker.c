@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "worker/exporter.h"
 #include "worker/node.h"
 #include "worker/slot.h"
 
@@ -43,18 +44,9 @@ static json_t *progress_of(const struct slot *slot) {
                      step_name((enum step)atomic_load(&slot->progress.step)));
 }
 
-/* Copies the claim of a busy slot. */
-static bool slot_busy(struct slot *slot, struct claim *claim) {
-    pthread_mutex_lock(&slot->lock);
-    bool busy = slot->busy;
-    *claim = slot->claim;
-    pthread_mutex_unlock(&slot->lock);
-    return busy;
-}
-
 static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     struct claim claim;
-    if (!slot_busy(slot, &claim))
+    if (!slot_is_busy(slot, &claim))
         return;
     json_array_append_new(jobs, json_string(claim.job_id));
     struct error err;
@@ -62,7 +54,8 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))
         return;
     struct claim now;
-    bool same = slot_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && strcmp(now.stamp, claim.stamp) == 0;
+    bool same =
+        slot_is_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && strcmp(now.stamp, claim.stamp) == 0;
     enum stop_reason reason = err.code == ERR_CANCELLED     ? STOP_CANCELLED
                               : err.code == ERR_JOB_TIMEOUT ? STOP_TIMEOUT
                               : err.code == ERR_QUEUE_STALE ? STOP_LOST
@@ -88,12 +81,16 @@ static void *heart_thread(void *context) {
     struct heart *heart = context;
     struct worker *worker = heart->worker;
     while (!atomic_load(&heart->stop)) {
+        atomic_store(&worker->turned_ms, now_ms());
         _cleanup_json_ json_t *jobs = json_array();
         for (int i = 0; i < worker->slot_count; i++)
             beat_slot(heart, &worker->slots[i], jobs);
         _cleanup_json_ json_t *info = describe(worker, jobs);
         struct error err;
-        if (!queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err))
+        bool told = queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err);
+        if (told || err.code != ERR_QUEUE_UNAVAILABLE)
+            atomic_store(&worker->answered_ms, now_ms());
+        if (!told)
             log_write(&(struct log){.worker = worker->id}, LOG_WARN, "heartbeat: %s", err.message);
         clock_sleep_ms(clock_system(), BEAT_MS);
     }
@@ -153,6 +150,7 @@ static bool open_slots(struct worker *worker, struct error *err) {
 }
 
 static void worker_free(struct worker *worker) {
+    exporter_stop_cleanup(&worker->exporter);
     for (int i = 0; i < worker->slot_count; i++) {
         struct slot *slot = &worker->slots[i];
         queue_close_cleanup(&slot->queue);
@@ -170,6 +168,13 @@ static void worker_free(struct worker *worker) {
     store_close_cleanup(&worker->store);
 }
 
+/* Before the models, which may take minutes to load: until then it is alive and not ready. */
+static bool open_exporter(struct worker *worker, struct error *err) {
+    atomic_store(&worker->answered_ms, now_ms()); /* the slots have connected */
+    const char *address = worker->options->metrics_address;
+    return !address || (worker->exporter = exporter_start(address, worker, err));
+}
+
 static bool open_worker(struct worker *worker, struct error *err) {
     const struct worker_options *options = worker->options;
     _cleanup_free_ char *cache = xasprintf("%s/cache", options->work_directory);
@@ -179,15 +184,8 @@ static bool open_worker(struct worker *worker, struct error *err) {
     return (worker->scratch = make_scratch(options->work_directory, err)) &&
            (worker->store = store_open(options->store_url, NULL, err)) &&
            (worker->cache = cache_open(cache, options->cache_bytes, err)) && open_slots(worker, err) &&
+           open_exporter(worker, err) &&
            (worker->models = models_load(&options->models, options->pools, options->pool_count, err));
-}
-
-static bool any_busy(struct worker *worker) {
-    struct claim claim;
-    for (int i = 0; i < worker->slot_count; i++)
-        if (slot_busy(&worker->slots[i], &claim))
-            return true;
-    return false;
 }
 
 /* Waits for a signal, for word that the machine is taken away, or for long enough without work. */
@@ -197,7 +195,7 @@ static void wait_for_end(struct worker *worker, int signals) {
         struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = worker->leave, .events = POLLIN}};
         if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? 200 : -1) > 0)
             return;
-        if (idle_exit_ms && !any_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
+        if (idle_exit_ms && !worker_is_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
             return;
     }
 }
@@ -211,7 +209,7 @@ static void drain(struct worker *worker, int signals) {
     for (int i = 0; i < worker->slot_count; i++)
         if (atomic_load(&worker->slots[i].progress.step) == STEP_FETCH)
             slot_stop(&worker->slots[i], STOP_DRAIN);
-    while (any_busy(worker) && now_ms() < deadline) {
+    while (worker_is_busy(worker) && now_ms() < deadline) {
         struct pollfd again = {.fd = signals, .events = POLLIN};
         struct signalfd_siginfo info;
         if (poll(&again, 1, 50) > 0 && read(signals, &info, sizeof info) > 0)
@@ -221,7 +219,7 @@ static void drain(struct worker *worker, int signals) {
         slot_stop(&worker->slots[i], STOP_DRAIN);
 }
 
-static bool node_asks_busy(void *worker) { return any_busy(worker); }
+static bool node_asks_busy(void *worker) { return worker_is_busy(worker); }
 
 static void node_says_leave(void *context) {
     struct worker *worker = context;
@@ -237,6 +235,8 @@ static bool run(struct worker *worker, int signals, struct error *err) {
     if (!queue)
         return false;
     heart.queue = queue;
+    atomic_store(&worker->turned_ms, now_ms());
+    atomic_store(&worker->loaded, true);
     pthread_create(&heart.thread, NULL, heart_thread, &heart);
     for (int i = 0; i < worker->slot_count; i++)
         pthread_create(&worker->slots[i].thread, NULL, slot_thread, &worker->slots[i]);

@@ -14,6 +14,8 @@ struct worker_options {
     const enum pool *pools;
     size_t pool_count;
     struct models_options models;
+    const char
+        *metrics_address; /* where /metrics, /healthz and /readyz answer; port 0 takes a free one; NULL: nowhere */
     const char *work_directory; /* cache and scratch space; made when missing */
     int64_t cache_bytes;        /* 0: 20 GB */
     int lease_ms;               /* 0: 30000; heartbeats come at a third of it */

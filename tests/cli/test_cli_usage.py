@@ -94,6 +94,8 @@ def test_a_wrong_setting_is_named(mela):
     assert "colour" in mela.error(2, "config.invalid", "list")["message"]
     (mela.folder / "farm.json").write_text('{}')
     assert "MELA_WORKERS" in mela.error(2, "config.invalid", "up", MELA_WORKERS="many")["message"]
+    serve = ("serve", "--redis", "redis://127.0.0.1:1", "--store", f"file://{mela.folder}/store", "--keys", mela.folder / "keys.json")
+    assert "namespace" in mela.error(2, "config.invalid", *serve, "--emf", ":no namespace")["message"]
 
 
 def test_version(mela):

@@ -19,8 +19,13 @@ int nvmlDeviceGetCount_v2(unsigned *count) { *count = 1; return 0; }
 int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { *device = &NVML; return number("FAKE_NVML_LOST"); }
 int nvmlSystemGetDriverVersion(char *out, unsigned size) { strncpy(out, "999.1", size); return 0; }
 int nvmlDeviceGetName(void *device, char *out, unsigned size) { strncpy(out, "Fake Card", size); return 0; }
+int nvmlDeviceGetUUID(void *device, char *out, unsigned size) { strncpy(out, "GPU-1234", size); return 0; }
 int nvmlDeviceGetMemoryInfo(void *device, unsigned long long *memory) {
     memory[0] = 24ULL << 30; memory[1] = 23ULL << 30; memory[2] = 1ULL << 30; return 0; }
+int nvmlDeviceGetUtilizationRates(void *device, unsigned *rates) { rates[0] = 87; rates[1] = 12; return 0; }
+int nvmlDeviceGetPowerUsage(void *device, unsigned *milliwatts) { *milliwatts = 212500; return 0; }
+int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *degrees) {
+    *degrees = 61; return number("FAKE_NVML_COLD") || sensor != 0 ? 3 : 0; }
 int nvmlDeviceGetTotalEccErrors(void *device, int type, int counter, unsigned long long *count) {
     *count = type == 1 ? number("FAKE_NVML_ECC") : 7; return counter == 0 ? 0 : 2; }
 int nvmlDeviceGetRemappedRows(void *device, unsigned *a, unsigned *b, unsigned *pending, unsigned *failed) {

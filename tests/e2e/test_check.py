@@ -2,18 +2,26 @@
 import json
 import os
 import subprocess
+import sys
 
 from fake_node import FakeCluster, fake_nvml
 from farm_process import BUILD, DEPS, ROOT
 
 import pytest
 
+sys.path.append(str(ROOT / "tests"))
+import embedded_metrics  # noqa: E402
+
+
+def run_check(*arguments, **environment):
+    return subprocess.run([BUILD / "mela-worker", "check", "--models", DEPS / "models", "--manifests", ROOT / "models", *arguments],
+                          capture_output=True, text=True, timeout=120,
+                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NVIDIA_VISIBLE_DEVICES": "void", **environment})
+
 
 def check(*arguments, **environment):
     """(exit status, report, stderr)"""
-    done = subprocess.run([BUILD / "mela-worker", "check", "--models", DEPS / "models", "--manifests", ROOT / "models", "--json",
-                           *arguments], capture_output=True, text=True, timeout=120,
-                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NVIDIA_VISIBLE_DEVICES": "void", **environment})
+    done = run_check("--json", *arguments, **environment)
     return done.returncode, json.loads(done.stdout or "null"), done.stderr
 
 
@@ -69,9 +77,9 @@ def test_a_card_that_is_promised_must_be_there():
 
 def test_the_cards_state_is_read(card):
     status, report, _ = check("--device", "cuda:0", **card)
-    assert (report["name"], report["driver"], report["uuid"]) == ("Fake Card", "999.1", "")
+    assert (report["name"], report["driver"], report["uuid"]) == ("Fake Card", "999.1", "GPU-1234")
     assert report["memory_total_mb"] == 24 * 1024 and report["ecc_uncorrected"] == 0 and report["ecc_corrected"] == 7
-    assert report["xid"] == 0 and report["remap_failed"] == 0 and report["retire_pending"] is None and report["temperature"] is None
+    assert report["xid"] == 0 and report["remap_failed"] == 0 and report["retire_pending"] is None and report["temperature"] == 61
     assert results(report) == {"driver": True, "memory": True, "ecc": True, "inference": False, "xid": True}
     assert status == 1  # it is no card after all
 
@@ -129,3 +137,28 @@ def test_a_cluster_that_refuses_is_said(card, make_cluster):
     assert status == 1 and report["cordoned"] is False and "nodes is forbidden" in error
     status, report, error = check("--device", "cuda:0", "--cordon", **card)
     assert status == 1 and report["cordoned"] is False and "not in a cluster" in error
+
+
+@pytest.mark.parametrize("sick", [False, True])
+def test_cloudwatch_hears_the_verdict_on_a_line_of_its_own(card, sick):
+    done = run_check("--device", "cuda:0" if sick else "cpu", "--emf", "Studio/Mela", "--farm", "studio", **card)
+    *text, line = done.stdout.splitlines()
+    record, metrics = embedded_metrics.parse(line)
+    assert metrics == {"GpuCheckFailed": ("Count", ("Farm",))}
+    assert (record["GpuCheckFailed"], record["Farm"], done.returncode) == (int(sick), "studio", int(sick))
+    assert record["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Studio/Mela"
+    assert len(text) >= 3 and not any("_aws" in other for other in text)
+
+
+def test_cloudwatchs_line_and_the_report_are_one_document(card):
+    done = run_check("--device", "cuda:0", "--json", FAKE_NVML_ECC="3", MELA_EMF="Studio/Mela", **card)
+    record, metrics = embedded_metrics.parse(done.stdout.removesuffix("\n"))
+    assert "\n" not in done.stdout.removesuffix("\n") and list(metrics) == ["GpuCheckFailed"]
+    assert record["GpuCheckFailed"] == 1 and not record["healthy"] and not results(record)["ecc"] and done.returncode == 1
+
+
+def test_what_could_not_be_checked_is_no_verdict():
+    done = run_check("--device", "cpu", "--models", "/nonexistent", MELA_EMF="Studio/Mela")
+    assert done.returncode == 4 and not done.stdout
+    done = run_check("--device", "cpu", "--emf", "no namespace", "--json")
+    assert done.returncode == 2 and json.loads(done.stderr)["error"]["code"] == "config.invalid"

@@ -26,6 +26,7 @@ class Production:
         self.redis_port, self.port = free_port(), free_port()
         self.key = subprocess.run([BUILD / "mela", "keys", "add", "test", "--role", "admin", "--keys", folder / "keys.json"],
                                   capture_output=True, text=True, check=True).stdout.strip()
+        (folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
         (folder / "key").write_text(self.key)
         (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
 
@@ -42,7 +43,6 @@ class Production:
                  "Redis")
 
     def start(self):
-        (self.folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
         self.start_redis()
         farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
         self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")

@@ -70,12 +70,13 @@ class Farm:
         self.redis.terminate()
         self.redis.wait(TIMEOUT)
 
-    def start(self, upload_limit=0, idle_s=0, before=(), environment=None):
+    def start(self, upload_limit=0, idle_s=0, before=(), environment=None, emf_ms=None):
         """`before` are words that go before the command, as in `nice COMMAND`."""
         self.server = subprocess.Popen(
-            [*before, TOOL, "serve", "127.0.0.1:0", self.redis_url, self.store_url, self.keys_file, str(upload_limit), str(idle_s)],
+            [*before, TOOL, "serve", "127.0.0.1:0", self.redis_url, self.store_url, self.keys_file, str(upload_limit), str(idle_s),
+             *([str(emf_ms)] if emf_ms else [])],
             stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
-        self.port = int(self.server.stdout.readline())
+        self.port = int(next(line for line in self.server.stdout if line.strip().isdigit()))
         self.url = f"http://127.0.0.1:{self.port}"
 
     def stop(self):

@@ -1,7 +1,8 @@
 /* What the tests of the API run.
  *
  *   server_tool key FILE NAME ROLE                                      adds a key, prints it
- *   server_tool serve ADDRESS REDIS STORE KEYS [UPLOAD_LIMIT [IDLE_S]]   prints the port, runs until SIGTERM
+ *   server_tool serve ADDRESS REDIS STORE KEYS [UPLOAD_LIMIT [IDLE_S [EMF_MS]]]   prints the port, runs until SIGTERM;
+ * with EMF_MS CloudWatch's lines in this period
  *   server_tool worker REDIS                                            obeys one JSON command a line,
  * answers likewise
  */
@@ -36,6 +37,8 @@ static int serve(int count, char **arguments) {
         .keys_file = arguments[3],
         .upload_limit = count > 4 ? atoll(arguments[4]) : 0,
         .idle_timeout_s = count > 5 ? atoi(arguments[5]) : 0,
+        .emf = count > 6 ? "Mela" : NULL,
+        .emf_period_ms = count > 6 ? atoi(arguments[6]) : 0,
     };
     sigset_t stop;
     sigemptyset(&stop);
@@ -122,7 +125,7 @@ int main(int count, char **arguments) {
     const char *command = count > 1 ? arguments[1] : "";
     if (strcmp(command, "key") == 0 && count == 5)
         return add_key(arguments[2], arguments[3], arguments[4]);
-    if (strcmp(command, "serve") == 0 && count >= 6 && count <= 8)
+    if (strcmp(command, "serve") == 0 && count >= 6 && count <= 9)
         return serve(count - 2, arguments + 2);
     if (strcmp(command, "worker") == 0 && count == 3)
         return work(arguments[2]);

@@ -1,6 +1,8 @@
 /* check: is this machine fit for work? */
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/emf.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/worker/commands.h"
@@ -47,10 +49,37 @@ static void print_text(const json_t *report) {
                json_get_bool(check, "ok", false) ? "ok" : "FAILED", json_get_string(check, "message", ""));
 }
 
+/* The verdict for CloudWatch. */
+static json_t *verdict(const struct config *config, const json_t *report) {
+    json_t *record = emf_record(config_get(config, "emf"), clock_wall_ms(clock_system()));
+    emf_add_dimension(record, "Farm", config_get(config, "farm"));
+    emf_add_metric(record, "GpuCheckFailed", "Count", json_integer(!json_get_bool(report, "healthy", false)));
+    return record;
+}
+
+/* CloudWatch wants its record alone on a line. With --json the report is the record, which may have any further
+ * members: so stdout stays one document. */
+static void print(const struct cli *cli, const struct config *config, json_t *report) {
+    bool told = config_get(config, "emf");
+    _cleanup_json_ json_t *record = told ? verdict(config, report) : NULL;
+    if (cli_json(cli) && !told) {
+        cli_print_json(report);
+        return;
+    }
+    if (cli_json(cli))
+        json_object_update(record, report);
+    else
+        print_text(report);
+    _cleanup_free_ char *line = told ? json_line(record) : NULL;
+    if (line)
+        printf("%s\n", line);
+}
+
 static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     struct check_options options;
-    if (!config || !check_device(config_get(config, "device"), &options.device, err) ||
+    if (!config || (config_get(config, "emf") && !emf_check_namespace(config_get(config, "emf"), err)) ||
+        !check_device(config_get(config, "device"), &options.device, err) ||
         !cli_integer(cli, "memory-mb", 0, 0, 1 << 30, &options.memory_mb, err))
         return false;
     _cleanup_free_ char *models = cli_models_directory(cli, err);
@@ -65,16 +94,14 @@ static bool run(struct cli *cli, struct error *err) {
         return false;
     if (!healthy)
         cli_set_status(cli, STATUS_FAILED);
-    if (cli_json(cli))
-        cli_print_json(report);
-    else
-        print_text(report);
+    print(cli, config, report);
     return true;
 }
 
 static const struct cli_option options[] = {
     {"memory-mb", "N", "least free memory of the device (default: not looked at)"},
     {"cordon", NULL, "when something is wrong, take no more pods on this Kubernetes node (NODE_NAME)"},
+    {"emf", "NAMESPACE", "print the verdict as CloudWatch's embedded metric too; with --json the report is that line"},
     {"cordon-most", "N", "but not when N nodes of the cluster are cordoned already (default 2)"},
     {0},
 };

@@ -71,6 +71,7 @@ static bool run(struct cli *cli, struct error *err) {
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
                                      .pools = pools,
+                                     .metrics_address = cli_value(cli, "metrics-listen"),
                                      .work_directory = work};
     const char *wanted = cli_value(cli, "pools");
     if (!options.store_url)
@@ -93,6 +94,7 @@ static const struct cli_option options[] = {
     {"enhancer", "NAME", "network that sharpens faces (default " ZOO_ENHANCER ")"},
     {"lease-ms", "N", "how long a job stays ours without a heartbeat (default 30000)"},
     {"grace-ms", "N", "SIGTERM: time to finish the running job (default 25000)"},
+    {"metrics-listen", "ADDRESS", "address and port of /metrics, /healthz and /readyz, such as 0.0.0.0:7422"},
     {"idle-exit-ms", "N", "end after so long without work (default: never)"},
     {0},
 };

@@ -22,6 +22,7 @@ local function end_campaign(campaign, state)
     call('HSET', key, 'state', state, 'finished', now)
     call('ZADD', P .. 'finished', now, campaign)
     call('DEL', key .. ':progress')
+    call('HINCRBY', P .. 'totals', 'campaigns_ended:' .. state, 1)
     emit_campaign(campaign, string.format('{"id":"%s","state":"%s"}', campaign, state))
 end
 

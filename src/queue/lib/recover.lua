@@ -10,6 +10,7 @@ local function contains(list, word) return (' ' .. list .. ' '):find(' ' .. word
 -- The lease ran out: its worker crashed, hangs, or is cut off. After three different workers (or ten times, should one
 -- worker keep its name) the job itself is taken to be the cause.
 local function expire(job)
+    add(P .. 'totals', 'job_crashes', 1)
     local f = call('HMGET', job.key, 'crashes', 'crashed_by')
     local crashes, by = tonumber(f[1] or 0) + 1, f[2] or ''
     if not contains(by, job.worker) then by = (by == '' and '' or by .. ' ') .. job.worker end

@@ -1,0 +1,173 @@
+#include "worker/exporter.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/exposition.h"
+#include "base/memory.h"
+#include "worker/nvml.h"
+
+enum {
+    CONNECTIONS_MAX = 64,
+    CONNECTIONS_PER_PEER = 16, /* so that nobody keeps the others out */
+    CONNECTION_MEMORY = 8192,  /* of the request's head; a longer one is refused */
+    IDLE_TIMEOUT_S = 10,
+    TURN_MAX_MS = 60000,   /* a turn of the heart's loop waits for Redis, 30 s at most */
+    ANSWER_MAX_MS = 15000, /* the heart asks once a second */
+};
+
+struct exporter {
+    struct worker *worker;
+    struct MHD_Daemon *daemon;
+    struct nvml *nvml; /* NULL without a card */
+};
+
+static int64_t since_ms(_Atomic int64_t *then) {
+    return clock_monotonic_ns(clock_system()) / 1000000 - atomic_load(then);
+}
+
+/* ---- the card ---- */
+
+struct gpu_series {
+    const char *name, *help;
+    int64_t value;
+    double factor;
+};
+
+/* What the driver does not tell is left out. */
+static void write_card(struct buffer *out, const struct exporter *exporter) {
+    struct nvml_state state;
+    nvml_read(exporter->nvml, &state);
+    bool knows_memory = state.memory_total != NVML_UNKNOWN && state.memory_free != NVML_UNKNOWN;
+    const struct gpu_series series[] = {
+        {"mela_gpu_utilization_ratio", "Part of the last moments in which the card computed.", state.utilization, 0.01},
+        {"mela_gpu_memory_used_bytes", "Memory of the card in use, by whomever.",
+         knows_memory ? state.memory_total - state.memory_free : NVML_UNKNOWN, 1},
+        {"mela_gpu_memory_total_bytes", "Memory of the card.", state.memory_total, 1},
+        {"mela_gpu_temperature_celsius", "Temperature of the card.", state.temperature, 1},
+        {"mela_gpu_power_watts", "Power that the card draws.", state.power_mw, 0.001},
+        {"mela_gpu_ecc_uncorrected_errors", "Uncorrected memory errors since the driver was loaded.",
+         state.ecc_uncorrected, 1},
+        {"mela_gpu_last_xid", "The last critical error (XID) since this worker started; 0: none.",
+         nvml_last_xid(exporter->nvml), 1},
+    };
+    char index[16];
+    snprintf(index, sizeof index, "%d", exporter->worker->options->models.device.index);
+    for (size_t i = 0; i < ARRAY_LENGTH(series); i++) {
+        if (series[i].value == NVML_UNKNOWN)
+            continue;
+        metric_head(out, series[i].name, "gauge", series[i].help);
+        metric_row(out, series[i].name, (double)series[i].value * series[i].factor, "gpu", index, "uuid", state.uuid);
+    }
+}
+
+/* ---- answers ---- */
+
+static unsigned show_metrics(struct exporter *exporter, struct buffer *out) {
+    struct worker *worker = exporter->worker;
+    metric_one(out, "mela_worker_busy", "gauge", "1 while this worker has a job.", worker_is_busy(worker));
+    metric_one(out, "mela_worker_draining", "gauge", "1 while this worker takes no more jobs, to end.",
+               atomic_load(&worker->draining));
+    metric_one(out, "mela_worker_heartbeat_age_seconds", "gauge", "Time since Redis last answered this worker.",
+               (double)since_ms(&worker->answered_ms) / 1000);
+    metric_process(out);
+    store_metrics(worker->store, out);
+    if (exporter->nvml)
+        write_card(out, exporter);
+    return MHD_HTTP_OK;
+}
+
+/* While the models load there is no heart yet; how long that may take is for the readiness to bound. */
+static unsigned show_health(struct exporter *exporter, struct buffer *out) {
+    struct worker *worker = exporter->worker;
+    bool alive = !atomic_load(&worker->loaded) || since_ms(&worker->turned_ms) < TURN_MAX_MS;
+    buffer_append_text(out, alive ? "ok\n" : "the heartbeat's loop hangs\n");
+    return alive ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static unsigned show_readiness(struct exporter *exporter, struct buffer *out) {
+    struct worker *worker = exporter->worker;
+    bool loaded = atomic_load(&worker->loaded), answered = since_ms(&worker->answered_ms) < ANSWER_MAX_MS;
+    buffer_append_text(out, !loaded    ? "the models are being loaded\n"
+                            : answered ? "ready\n"
+                                       : "Redis does not answer\n");
+    return loaded && answered ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static unsigned show(struct exporter *exporter, const char *method, const char *path, struct buffer *out) {
+    static const struct {
+        const char *path;
+        unsigned (*show)(struct exporter *exporter, struct buffer *out);
+    } pages[] = {{"/metrics", show_metrics}, {"/healthz", show_health}, {"/readyz", show_readiness}};
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return MHD_HTTP_METHOD_NOT_ALLOWED;
+    for (size_t i = 0; i < ARRAY_LENGTH(pages); i++)
+        if (strcmp(path, pages[i].path) == 0)
+            return pages[i].show(exporter, out);
+    return MHD_HTTP_NOT_FOUND;
+}
+
+/* No path here holds an escape, and a NUL that one hides must not cut a path short. */
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
+
+/* Called once a request, since the answer does not wait for a body. */
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
+                              const char *version, const char *data, size_t *length, void **state) {
+    _cleanup_buffer_ struct buffer text = {0};
+    unsigned status = show(context, method, path, &text);
+    size_t size = text.length;
+    struct MHD_Response *response = MHD_create_response_from_buffer(size, buffer_steal(&text), MHD_RESPMEM_MUST_FREE);
+    MHD_add_response_header(response, "Content-Type",
+                            strcmp(path, "/metrics") == 0 ? EXPOSITION_MEDIA_TYPE : "text/plain; charset=utf-8");
+    MHD_add_response_header(response, "Connection", "close");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(response, "Allow", "GET, HEAD");
+    enum MHD_Result queued = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* ---- start and end ---- */
+
+static bool exporter_listen(struct exporter *exporter, const char *address, struct error *err) {
+    _cleanup_address_ struct addrinfo *where = address_resolve(address, err);
+    if (!where)
+        return false;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    exporter->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, exporter, MHD_OPTION_SOCK_ADDR, where->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_PEER,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_END);
+    return exporter->daemon || error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
+}
+
+static void open_card(struct exporter *exporter) {
+    const struct device *device = &exporter->worker->options->models.device;
+    struct error err;
+    if (device->kind == DEVICE_CUDA && !(exporter->nvml = nvml_open(device->index, &err)))
+        log_write(&(struct log){.worker = exporter->worker->id}, LOG_WARN, "no metrics of the card: %s", err.message);
+}
+
+struct exporter *exporter_start(const char *address, struct worker *worker, struct error *err) {
+    struct exporter *exporter = xnew(struct exporter);
+    exporter->worker = worker;
+    open_card(exporter);
+    if (!exporter_listen(exporter, address, err)) {
+        exporter_stop(exporter);
+        return NULL;
+    }
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "the metrics are on port %d",
+              MHD_get_daemon_info(exporter->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    return exporter;
+}
+
+void exporter_stop(struct exporter *exporter) {
+    if (exporter->daemon)
+        MHD_stop_daemon(exporter->daemon);
+    nvml_close_cleanup(&exporter->nvml);
+    free(exporter);
+}

@@ -1,0 +1,43 @@
+/* What a worker says of itself, without the worker: states that a real one is seldom in, and a card that is not here.
+ *
+ *   exporter_tool DEVICE STORE_URL STATE     logs the port, runs until SIGTERM; STATE: loading, ready, deaf, hung
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "worker/exporter.h"
+
+int main(int count, char **arguments) {
+    enum { AGES_MS = 10000000 };
+    if (count != 4) {
+        fprintf(stderr, "see the head of exporter_tool.c\n");
+        return 2;
+    }
+    const char *state = arguments[3];
+    int64_t now = clock_monotonic_ns(clock_system()) / 1000000;
+    bool card = strncmp(arguments[1], "cuda:", 5) == 0;
+    struct error err;
+    struct worker_options options = {
+        .models.device = {.kind = card ? DEVICE_CUDA : DEVICE_CPU, .index = card ? atoi(arguments[1] + 5) : 0}};
+    struct worker worker = {.options = &options,
+                            .id = "tool",
+                            .loaded = strcmp(state, "loading") != 0,
+                            .turned_ms = strcmp(state, "hung") == 0 ? now - AGES_MS : now,
+                            .answered_ms = strcmp(state, "deaf") == 0 ? now - AGES_MS : now};
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    worker.store = store_open(arguments[2], NULL, &err);
+    worker.exporter = worker.store ? exporter_start("127.0.0.1:0", &worker, &err) : NULL;
+    if (!worker.exporter) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    sigwaitinfo(&stop, NULL);
+    exporter_stop(worker.exporter);
+    store_close(worker.store);
+    return 0;
+}
