@@ -18,7 +18,7 @@ static json_t *pool_record(const struct server *server, const struct reading *re
     const struct pool_counts *counts = &reading->counts[pool];
     int64_t depth = 0;
     for (int class = 0; class < CLASS_COUNT; class ++)
-        depth += counts->ready[class] + counts->delayed[class];
+        depth += counts->held_until_ms[class] ? 0 : counts->ready[class] + counts->delayed[class];
     json_t *record = record_of(server);
     emf_add_dimension(record, "Pool", pool_name(pool));
     emf_add_metric(record, "QueueDepth", "Count", json_integer(depth));

@@ -108,9 +108,18 @@ static void write_pools(struct buffer *out, const struct reading *reading) {
 
 static void write_oldest(struct buffer *out, const struct reading *reading) {
     static const char name[] = "mela_oldest_ready_job_age_seconds";
-    metric_head(out, name, "gauge", "Age of the oldest job that waits for a worker.");
+    metric_head(out, name, "gauge", "Age of the oldest job that waits for a worker and may begin.");
     for (int pool = 0; pool < POOL_COUNT; pool++)
         metric_row(out, name, (double)reading->counts[pool].oldest_ready_ms / 1000, "pool", pool_name((enum pool)pool));
+}
+
+static void write_held(struct buffer *out, const struct reading *reading) {
+    static const char name[] = "mela_class_held";
+    metric_head(out, name, "gauge", "1 while no job of the class may begin (quiet hours, or by hand).");
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        for (int class = 0; class < CLASS_COUNT; class ++)
+            metric_row(out, name, reading->counts[pool].held_until_ms[class] != 0, "pool", pool_name((enum pool)pool),
+                       "class", campaign_class_name((enum campaign_class) class));
 }
 
 static void write_workers(struct buffer *out, const struct reading *reading) {
@@ -192,6 +201,7 @@ static void write_redis(struct buffer *out, const struct redis_state *redis) {
 static void write_farm(struct buffer *out, const struct reading *reading) {
     write_pools(out, reading);
     write_oldest(out, reading);
+    write_held(out, reading);
     write_workers(out, reading);
     metric_one(out, "mela_frames_total", "counter", "Frames that finished jobs worked on.",
                json_get_number(reading->totals, "frames", 0));

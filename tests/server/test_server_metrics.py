@@ -130,6 +130,21 @@ def test_cloudwatch_learns_what_waits_and_who_works(cold_farm):
     assert pools["lipsync"]["QueueDepth"] == pools["lipsync"]["Workers"] == 0
 
 
+def test_jobs_that_may_not_begin_are_no_queue(cold_farm):
+    cold_farm.start(emf_ms=30)
+    lines = rounds(cold_farm)
+    cold_farm.submitted(spec=cold_farm.spec(name="by day", **{"class": "batch"}))
+    until(lines, lambda _, pools: pools["cpu"]["QueueDepth"] == 1)
+    assert cold_farm.ask("POST", "/v1/pools/cpu/hold", json={"class": "batch"}).status_code == 200
+    _, pools = until(lines, lambda _, pools: pools["cpu"]["QueueDepth"] == 0)
+    assert pools["cpu"]["OldestSegmentAgeSeconds"] == 0
+    seen = metrics(cold_farm)
+    assert seen['mela_jobs_ready{pool="cpu",class="batch"}'] == 1 and seen['mela_oldest_ready_job_age_seconds{pool="cpu"}'] == 0
+    assert {row: value for row, value in seen.items() if row.startswith("mela_class_held")} == {
+        f'mela_class_held{{pool="{pool}",class="{name}"}}': float((pool, name) == ("cpu", "batch"))
+        for pool in ("cpu", "lipsync") for name in ("urgent", "batch")}
+
+
 def test_a_failure_shows_in_one_line_and_the_dead_job_in_all(cold_farm):
     cold_farm.start(emf_ms=30)
     lines = rounds(cold_farm)
