@@ -70,7 +70,7 @@ resource "helm_release" "prometheus" {
         probeSelectorNilUsesHelmValues          = false
         scrapeConfigSelectorNilUsesHelmValues   = false
 
-        retention = "15d"
+        retention = "31d" # the dashboards add up the cost of 30 days
         storageSpec = {
           volumeClaimTemplate = {
             spec = { accessModes = ["ReadWriteOnce"], resources = { requests = { storage = "50Gi" } } }
