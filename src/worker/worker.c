@@ -190,15 +190,16 @@ static bool any_busy(struct worker *worker) {
     return false;
 }
 
-/* Waits for a signal, for word that the machine is taken away, or for long enough without work. */
-static void wait_for_end(struct worker *worker, int signals) {
+/* Waits for a signal, for word that the machine is taken away, or for long enough without work; returns why it ends.
+ */
+static const char *wait_for_end(struct worker *worker, int signals) {
     int64_t idle_exit_ms = worker->options->idle_exit_ms;
     for (;;) {
         struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = worker->leave, .events = POLLIN}};
         if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? 200 : -1) > 0)
-            return;
+            return atomic_load(&worker->is_leaving) ? "the machine is taken away" : "told to stop";
         if (idle_exit_ms && !any_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
-            return;
+            return "nothing to do";
     }
 }
 
@@ -244,7 +245,7 @@ static bool run(struct worker *worker, int signals, struct error *err) {
               worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
     struct node *node = node_start(&(struct node_options){node_asks_busy, node_says_leave, worker});
     struct signalfd_siginfo info;
-    wait_for_end(worker, signals);
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ending: %s", wait_for_end(worker, signals));
     ssize_t ignored =
         read(signals, &info, sizeof info); /* the signal that ended the wait, so that a second one shows */
     (void)ignored;

@@ -68,6 +68,33 @@ static void test_urgent_runs_at_night(void **state) {
     assert_int_equal(scale_desired(&scale_rule_default, &demand).total, 0);
 }
 
+static int64_t held_until_ms(struct queue *queue, const char *id) {
+    struct error err;
+    _cleanup_json_ json_t *campaign = queue_campaign(queue, id, &err);
+    assert_ok(campaign, err);
+    assert_non_null(json_object_get(campaign, "held_until_ms"));
+    return json_get_integer(campaign, "held_until_ms", 0);
+}
+
+/* Only a campaign that has ready jobs of a held class in that very pool is said to wait for the hold's end. */
+static void test_a_campaign_says_that_it_is_held(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    _cleanup_policies_ struct scale_policies *policies = default_policies();
+    struct error err;
+    submit_to_dubs(queue, "slow", CLASS_BATCH, "hi", 2);
+    submit(queue, "fast", CLASS_URGENT, "hi");
+    assert_int_equal(held_until_ms(queue, "slow"), 0);
+    assert_ok(queue_hold(queue, POOL_CPU, CLASS_BATCH, HOLD_BY_HAND, INT64_MAX, &err), err);
+    assert_int_equal(held_until_ms(queue, "slow"), 0); /* its dubs are of pool lipsync */
+    write_holds(policies, queue, next_evening_ms() + 60 * MINUTE_MS);
+    assert_true(held_until_ms(queue, "slow") == next_evening_ms() + (8 * 60 + 15) * (int64_t)MINUTE_MS);
+    assert_int_equal(held_until_ms(queue, "fast"), 0);
+    submit(queue, "later", CLASS_BATCH, "hi");
+    assert_true(held_until_ms(queue, "later") == INT64_C(1) << 52);
+    assert_ok(queue_cancel(queue, "later", &err), err);
+    assert_int_equal(held_until_ms(queue, "later"), 0);
+}
+
 /* A worker that waits for a held class blocks, and is woken when it is resumed. */
 static void test_holds_by_hand_win_and_waiting_does_not_spin(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
@@ -128,6 +155,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_waits_at_night_and_what_runs_finishes),
         cmocka_unit_test(test_urgent_runs_at_night),
+        cmocka_unit_test(test_a_campaign_says_that_it_is_held),
         cmocka_unit_test(test_holds_by_hand_win_and_waiting_does_not_spin),
         cmocka_unit_test(test_a_hold_ends_by_itself),
         cmocka_unit_test(test_the_keeper_follows_its_clock),
