@@ -38,6 +38,7 @@ class Counts:
     def __init__(self, path):
         self.path = str(path)
         self.times, self.seen, self.outages, self.reads = [], [], [], 0
+        self.since, self.last_read = [], 0  # each count came after the read before it, which had another
         commands = ["MULTI", "HGETALL {mela}:counts", *(f"ZCARD {{mela}}:delayed:{p}:{c}" for p in POOLS for c in CLASSES), "EXEC"]
         self.request = "".join(command + "\r\n" for command in commands).encode()
         self.thread, self.stopping = threading.Thread(target=self.watch), False
@@ -86,19 +87,21 @@ class Counts:
         if not self.seen or counts != self.seen[-1]:
             self.seen.append(counts)
             self.times.append(now)
+            self.since.append(self.last_read)
+        self.last_read = now
 
     def stop(self):
         self.stopping = True
         self.thread.join()
 
     def between(self, start, end):
-        """What was seen from start to end, and what stood at the start."""
+        """What stood at the start, and what came from then to the end, as far as it can be told."""
         start -= LATE
         while (first := bisect.bisect_left(self.outages, start - LATE)) < bisect.bisect_right(self.outages, end) \
                 and self.outages[first] - LATE < start:
             start = self.outages[first] - LATE
         first = max(bisect.bisect_right(self.times, start) - 1, 0)
-        return self.seen[first:bisect.bisect_right(self.times, end)]
+        return self.seen[first:bisect.bisect_right(self.since, end)]
 
 
 def allowed(counts):
