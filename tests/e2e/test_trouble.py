@@ -28,6 +28,7 @@ class Production:
                                   capture_output=True, text=True, check=True).stdout.strip()
         (folder / "key").write_text(self.key)
         (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
+        (folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
 
     def spawn(self, name, *command):
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
@@ -42,7 +43,6 @@ class Production:
                  "Redis")
 
     def start(self):
-        (self.folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
         self.start_redis()
         farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
         self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")
