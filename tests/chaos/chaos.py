@@ -118,7 +118,9 @@ class Chaos:
         assert done.returncode == 0, done.stderr
 
     def stand_still(self):
-        """No worker moves for so long that the scaler must know all of what is counted now."""
+        """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now."""
+        self.submit(self.random.randint(1, 8))
+        time.sleep(self.random.uniform(0.1, 0.6))
         still = self.awake()
         for name in still:
             self.processes[name].send_signal(signal.SIGSTOP)
@@ -170,7 +172,7 @@ class Chaos:
             if self.scaler and now >= wave and self.submitted < self.campaigns:
                 self.submit(self.random.randint(1, 6))
                 wave = now + WAVE_EVERY
-            if self.scaler and now >= still:
+            if self.scaler and now >= still and self.submitted < self.campaigns:
                 self.stand_still()
                 still = time.monotonic() + STILL_EVERY
             if wipes and now >= min(wipes):

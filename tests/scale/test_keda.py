@@ -51,10 +51,15 @@ def test_the_target_is_one(scaler):
 
 
 def test_jobs_ask_for_workers_by_the_rule(scaler):
+    """Up to where the cap is reached, and one cap holds for both classes."""
     client = ready(scaler)
-    for jobs in range(1, 26):
-        scaler.submit()
-        wait_for(lambda: client.desired(pool="cpu") == rule(jobs), f"{rule(jobs)} workers for {jobs} jobs")
+    for jobs in range(1, 61):
+        scaler.submit(1, "urgent" if jobs % 3 == 0 else "batch")
+        urgent = rule(jobs // 3)
+        answers = {None: rule(jobs), "urgent": urgent, "batch": rule(jobs - jobs // 3, 20 - urgent)}
+        for cls, workers in answers.items():
+            metadata = {"class": cls} if cls else {}
+            wait_for(lambda: client.desired(pool="cpu", **metadata) == workers, f"{workers} {cls} workers for {jobs} jobs")
     assert client.active(pool="cpu") and not client.active(pool="lipsync")
 
 
