@@ -22,6 +22,7 @@ enum {
     BEAT_TTL_MS = 15000,
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
+    GIVE_BACK_MS = 3000,   /* after the grace time, for the slots to see that they have to stop */
     SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for giving back */
 };
 static const int64_t default_cache_bytes = 20LL << 30;
@@ -101,6 +102,12 @@ static void *heart_thread(void *context) {
     if (!queue_worker_gone(heart->queue, worker->id, &err))
         log_write(&(struct log){.worker = worker->id}, LOG_WARN, "signing off: %s", err.message);
     return NULL;
+}
+
+/* From here on its connection is the caller's. */
+static void heart_end(struct heart *heart) {
+    atomic_store(&heart->stop, true);
+    pthread_join(heart->thread, NULL);
 }
 
 /* ---- scratch space ---- */
@@ -222,6 +229,34 @@ static void drain(struct worker *worker, int signals) {
         slot_stop(&worker->slots[i], STOP_DRAIN);
 }
 
+/* After drain(): true when every slot has put its job down. */
+static bool slots_end(struct worker *worker) {
+    int64_t deadline = now_ms() + GIVE_BACK_MS;
+    while (any_busy(worker) && now_ms() < deadline)
+        clock_sleep_ms(clock_system(), 20);
+    return !any_busy(worker);
+}
+
+/* One run of a large network, or a store that hangs, can outlast the time that is left before the process is killed,
+ * which would count as a crash. The jobs go back from here and the process ends at once; what the slots still do is
+ * fenced. */
+static _Noreturn void leave_at_once(struct worker *worker, struct heart *heart) {
+    struct error err;
+    heart_end(heart);
+    for (int i = 0; i < worker->slot_count; i++) {
+        struct claim claim;
+        struct log log = {.worker = worker->id, .job_id = claim.job_id};
+        if (!slot_busy(&worker->slots[i], &claim))
+            continue;
+        if (queue_release(heart->queue, worker->id, &claim, &err))
+            log_write(&log, LOG_INFO, "given back while it still computes");
+        else
+            log_write(&log, LOG_WARN, "not given back, it waits for its lease to end: %s", err.message);
+    }
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
+    _exit(0);
+}
+
 static bool node_asks_busy(void *worker) { return any_busy(worker); }
 
 static void node_says_leave(void *context) {
@@ -250,11 +285,12 @@ static bool run(struct worker *worker, int signals, struct error *err) {
         read(signals, &info, sizeof info); /* the signal that ended the wait, so that a second one shows */
     (void)ignored;
     drain(worker, signals);
+    if (!slots_end(worker))
+        leave_at_once(worker, &heart);
     for (int i = 0; i < worker->slot_count; i++)
         pthread_join(worker->slots[i].thread, NULL);
     node_stop(node);
-    atomic_store(&heart.stop, true);
-    pthread_join(heart.thread, NULL);
+    heart_end(&heart);
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
     return true;
 }

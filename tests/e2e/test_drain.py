@@ -30,3 +30,17 @@ def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips):  # n
     assert all((job["state"], job["errors"], job["crashes"]) == ("done", 0, 0) for job in done.values()), done
     farm.run("get", campaign, "--output", node.folder)
     assert frame_count(node.folder / f"{campaign}-en.mp4") == frame_count(clips / "talk.mp4")
+
+
+def test_a_worker_that_cannot_stop_computing_gives_its_job_back_and_leaves(node, clips):  # noqa: F811
+    """One run of this network takes half a minute on two cores."""
+    farm = Farm(node.folder)
+    worker = node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "200")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--lips", "wav2lip-384-random")
+    held = wait_for(lambda: (job := farm.running(campaign, "dub")) and (job.get("progress") or {}).get("step") == "lips" and job,
+                    "a dub in its network")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    given_back = node.job(held["id"])
+    assert (given_back["state"], given_back["errors"], given_back["crashes"]) == ("ready", 0, 0), given_back
+    assert "given back while it still computes" in node.log() and not farm.workers()
