@@ -67,7 +67,7 @@ static void print_counts(const struct timeline *timeline, const json_t *workers)
     _cleanup_free_ int *counts = count_workers(timeline, workers, &most);
     _cleanup_buffer_ struct buffer out = {0};
     for (int column = 0; column < timeline->width; column++)
-        buffer_append_text(&out, counts[column] ? heights[(counts[column] * last - 1) / most] : " ");
+        buffer_append_text(&out, counts[column] ? heights[(counts[column] * last - 1) / MAX(most, 1)] : " ");
     printf("%-*s %s at most %d\n", timeline->label, "workers", out.data, most);
 }
 

@@ -315,7 +315,9 @@ static void add_ticks(struct buffer *out, const struct scenario *scenario, const
     double step = hours ? 3 * 3600 : DAY_S * MAX(ceil(length / DAY_S / 10), 1);
     double clock =
         fmod((double)(scenario->start_ms / 1000 + scenario->offset_s) + timeline->from_s, hours ? step : (double)DAY_S);
-    for (double at = clock > 0 ? (hours ? step : DAY_S) - clock : 0; at <= length; at += step) {
+    double first = clock > 0 ? (hours ? step : DAY_S) - clock : 0;
+    for (int tick = 0; first + tick * step <= length; tick++) {
+        double at = first + tick * step;
         double x = bucket_x(at / length * SIM_BUCKETS);
         buffer_appendf(out,
                        "<line class=grid x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/><text x=\"%.1f\" y=\"%d\" "
