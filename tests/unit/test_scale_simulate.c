@@ -222,6 +222,22 @@ static void the_report_is_one_page_with_escaped_text(void **state) {
     assert_null(strstr(page, "nan"));
 }
 
+/* Ticks are full hours and midnights of the clock that the start was given by, wherever the scenario begins. */
+static void the_report_counts_hours_on_the_scenarios_own_clock(void **state) {
+    _cleanup_scenario_ struct scenario *scenario =
+        scenario_of("{\"start\":\"2026-11-08T10:30:00-04:30\",\"days\":2,\"campaigns\":[{\"hour\":1,\"segments\":2,"
+                    "\"languages\":1}]}");
+    struct simulation result;
+    simulate(scenario, SIM_RULE, &result);
+    _cleanup_free_ char *page = simulation_to_html(scenario, &result, 1);
+    assert_non_null(strstr(page, "8 November 2026 to 10 November 2026, times in UTC&minus;04:30"));
+    const char *day = strstr(page, "most work: 8 November 2026");
+    assert_non_null(day);
+    const char *tick = strstr(day, "text-anchor=middle>");
+    assert_non_null(tick);
+    assert_memory_equal(tick + strlen("text-anchor=middle>"), "12:00<", 6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_are_those_of_erlang),
@@ -233,6 +249,7 @@ int main(void) {
         cmocka_unit_test(a_large_campaign_does_not_starve_a_small_one),
         cmocka_unit_test(scenarios_are_checked),
         cmocka_unit_test(the_report_is_one_page_with_escaped_text),
+        cmocka_unit_test(the_report_counts_hours_on_the_scenarios_own_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
