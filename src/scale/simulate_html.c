@@ -72,7 +72,7 @@ static const char head[] =
     "--busy:#0b4f9e;--idle:#9cc0ea;--wait:#d55e00;--demand:#0072b2;--spot:#e69f00;--reserved:#cc79a7;--cpu:#8a93a0;"
     "--urgent:#d55e00;--batch:#0072b2}\n"
     "@media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--soft:#a3acba;--line:#363f4d;--back:#12161d;--card:#1b212b;"
-    "--night:#1c2330;--busy:#7db8f5;--idle:#2f5785;--wait:#f0894a;--demand:#56b4e9;--spot:#f0b73f;--reserved:#d99abf;"
+    "--night:#232d3f;--busy:#7db8f5;--idle:#2f5785;--wait:#f0894a;--demand:#56b4e9;--spot:#f0b73f;--reserved:#d99abf;"
     "--urgent:#f0894a;--batch:#56b4e9}}\n"
     "body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:1080px;margin:2em auto;"
     "padding:0 1em}\n"
