@@ -46,8 +46,9 @@ def test_none_is_killed_and_the_farm_is_empty_again(burst):
     said = lambda text: [line for line in lines if line["message"].startswith(text)]
     assert {line["worker"] for line in said("ending: nothing to do")} == {worker["id"] for worker in trace["workers"]}
     assert len(said("claimed")) == len(said("done")) and not said("stopped")
-    up = farm.data.with_suffix(".log").read_text()
-    assert up.count("started (pid") == up.count(" ended") == len(trace["workers"]) and "next try" not in up
+    up = lambda: farm.data.with_suffix(".log").read_text()
+    wait_for(lambda: up().count(" ended") == len(trace["workers"]), "the last worker's end, a moment after it signed off")
+    assert up().count("started (pid") == len(trace["workers"]) and "next try" not in up()
     shown = farm.run("trace").stdout
     assert "at most 4" in shown and all(worker["id"] in shown for worker in trace["workers"])
     one = farm.run("trace", next(iter(campaigns))).stdout
