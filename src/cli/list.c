@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/terminal.h"
 
 enum { LIST_DEFAULT = 50 };
 
@@ -36,9 +37,14 @@ static bool run(struct cli *cli, struct error *err) {
     json_array_foreach(campaigns, i, campaign) {
         char submitted[32];
         clock_format_iso(json_get_integer(campaign, "submitted_ms", 0), submitted);
-        printf("%.16sZ  %-9s  %-6s  %4lld/%-4lld jobs  %s\n", submitted, json_get_string(campaign, "state", ""),
+        _cleanup_buffer_ struct buffer held = {0};
+        int64_t held_until_ms = json_get_integer(campaign, "held_until_ms", 0);
+        if (held_until_ms)
+            terminal_held(&held, held_until_ms);
+        printf("%.16sZ  %-9s  %-6s  %4lld/%-4lld jobs  %s%s%s\n", submitted, json_get_string(campaign, "state", ""),
                json_get_string(campaign, "class", ""), (long long)jobs_in(campaign, "done"),
-               (long long)jobs_in_all(campaign), json_get_string(campaign, "id", ""));
+               (long long)jobs_in_all(campaign), json_get_string(campaign, "id", ""), held.length ? "  " : "",
+               held.length ? held.data : "");
     }
     return true;
 }
@@ -46,8 +52,10 @@ static bool run(struct cli *cli, struct error *err) {
 const struct command command_list = {
     .name = "list",
     .summary = "list campaigns, the newest first",
-    .help = "Time of submission, state, class, jobs done of those known so far, id.\n\n"
-            "Example:\n  mela list --limit 10\n",
+    .help =
+        "Time of submission, state, class, jobs done of those known so far, id; and until when its jobs are held, if "
+        "they are.\n\n"
+        "Example:\n  mela list --limit 10\n",
     .options = (const struct cli_option[]){{"limit", "N", "at most so many, default 50"}, {0}},
     .run = run,
 };

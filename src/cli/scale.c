@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/terminal.h"
 #include "scale/scale.h"
 
 struct scale_policies *cli_policies(struct cli *cli, bool quiet_by_default, struct error *err) {
@@ -139,14 +140,10 @@ static void print_held(const json_t *pool) {
     const char *class;
     json_t *until;
     json_object_foreach(json_object_get(pool, "held_until_ms"), class, until) {
-        char text[32];
-        int64_t ms = json_integer_value(until);
-        clock_format_iso(MIN(ms, INT64_C(1) << 50), text);
-        bool endless = ms > INT64_C(1) << 50;
-        printf("%-8s %-7s %s%s\n", json_get_string(pool, "pool", ""), class, ms ? "held until " : "runs",
-               !ms       ? ""
-               : endless ? "it is resumed"
-                         : text);
+        _cleanup_buffer_ struct buffer text = {0};
+        if (json_integer_value(until))
+            terminal_held(&text, json_integer_value(until));
+        printf("%-8s %-7s %s\n", json_get_string(pool, "pool", ""), class, text.length ? text.data : "runs");
     }
 }
 

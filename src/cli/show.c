@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/terminal.h"
 
 static void print_time(const char *label, const json_t *object, const char *member) {
     char text[32];
@@ -20,6 +21,16 @@ static void print_error(const json_t *owner, const char *indent) {
         printf("%s%s [%s]\n", indent, json_get_string(error, "message", ""), json_get_string(error, "code", ""));
 }
 
+static void print_held(const json_t *campaign) {
+    _cleanup_buffer_ struct buffer text = {0};
+    int64_t until_ms = json_get_integer(campaign, "held_until_ms", 0);
+    if (!until_ms)
+        return;
+    terminal_held(&text, until_ms);
+    printf("%-10s %s is %s; what runs finishes (mela scale resume lets it begin)\n", "waits",
+           json_get_string(campaign, "class", ""), text.data);
+}
+
 static void print_campaign(const json_t *campaign) {
     printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %s\n", "campaign", json_get_string(campaign, "id", ""), "name",
            json_get_string(campaign, "name", ""), "class", json_get_string(campaign, "class", ""), "state",
@@ -27,6 +38,7 @@ static void print_campaign(const json_t *campaign) {
     print_time("submitted", campaign, "submitted_ms");
     print_time("deadline", campaign, "deadline_ms");
     print_time("finished", campaign, "finished_ms");
+    print_held(campaign);
     printf("%-10s", "jobs");
     const char *state;
     json_t *value;

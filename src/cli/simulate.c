@@ -25,14 +25,6 @@ static struct scenario *read_scenario(struct cli *cli, const char *path, struct 
     return scenario;
 }
 
-static double total_cost(const struct simulation *s) {
-    double sum = 0;
-    for (int pool = 0; pool < POOL_COUNT; pool++)
-        for (int market = 0; market < MARKET_COUNT; market++)
-            sum += s->cost[pool][market];
-    return sum;
-}
-
 static void print_table(const struct simulation *simulations, size_t count) {
     printf("%-12s %10s %10s %6s %10s %10s %10s %10s %6s %6s\n", "policy", "cost USD", "lipsync h", "busy %",
            "urgent p95", "batch p95", "urgent end", "batch end", "late", "spot");
@@ -40,7 +32,7 @@ static void print_table(const struct simulation *simulations, size_t count) {
         const struct simulation *s = &simulations[i];
         double paid = s->paid_s[POOL_LIPSYNC];
         printf("%-12s %10.2f %10.1f %6.0f %8.0f s %8.0f s %8.0f s %8.0f s %6zu %6zu\n", sim_policy_name(s->policy),
-               total_cost(s), paid / 3600, paid > 0 ? 100 * s->busy_s[POOL_LIPSYNC] / paid : 0,
+               simulation_cost(s), paid / 3600, paid > 0 ? 100 * s->busy_s[POOL_LIPSYNC] / paid : 0,
                s->wait[CLASS_URGENT].p95, s->wait[CLASS_BATCH].p95, s->makespan[CLASS_URGENT].p95,
                s->makespan[CLASS_BATCH].p95, s->missed, s->interruptions);
     }

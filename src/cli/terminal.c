@@ -36,6 +36,13 @@ void terminal_bytes(struct buffer *out, int64_t bytes) {
     buffer_appendf(out, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
+void terminal_held(struct buffer *out, int64_t until_ms) {
+    const int64_t never = INT64_C(1) << 50;
+    char text[32];
+    clock_format_iso(MIN(until_ms, never), text);
+    buffer_appendf(out, until_ms > never ? "held until it is resumed" : "held until %.16sZ", text);
+}
+
 int terminal_width(void) {
     struct winsize size;
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;

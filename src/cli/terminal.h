@@ -12,6 +12,8 @@ void terminal_bar(struct buffer *out, double part, int width);
 void terminal_duration(struct buffer *out, double seconds);
 /* Appends "512 B", "3.4 MB", "12.0 GB". */
 void terminal_bytes(struct buffer *out, int64_t bytes);
+/* Appends "held until 2026-11-08T01:30Z", or "held until it is resumed". */
+void terminal_held(struct buffer *out, int64_t until_ms);
 /* Columns of the terminal on stdout, 80 when it is none. */
 int terminal_width(void);
 

@@ -1,9 +1,11 @@
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "cli/timeline.h"
 
 /* The steps in the order in which a frame passes them, each with its own block and colour (ANSI 256). */
 static const struct step {
@@ -15,12 +17,12 @@ static const struct step {
 };
 static const struct step other = {"other", "▚", 240};
 
-enum { LABEL_MAX = 22, SPAN_LABEL = 9, STEP_COUNT = ARRAY_LENGTH(steps) };
+enum { LABEL_MAX = 22, STEP_COUNT = ARRAY_LENGTH(steps) };
+enum { MINUTES_USUAL = 60, MINUTES_MOST = 7 * 24 * 60, CAMPAIGNS_MOST = 200 };
 
 struct trace {
     const json_t *json;
-    int64_t start_ms, end_ms;
-    int label, width; /* columns of the labels and of the time axis */
+    struct timeline axis;
     bool colours;
 };
 
@@ -79,51 +81,29 @@ static void put_steps(struct buffer *out, const struct trace *trace, const json_
     }
 }
 
-static int column_of(const struct trace *trace, int64_t ms) {
-    double span = (double)MAX(trace->end_ms - trace->start_ms, 1);
-    return (int)CLAMP((double)(ms - trace->start_ms) / span * trace->width, 0, trace->width);
-}
-
-static void put_times(struct buffer *out, const char *character, int count) {
-    for (int i = 0; i < count; i++)
-        buffer_append_text(out, character);
-}
-
-/* Short spans to the hundredth. */
-static void put_span(struct buffer *out, int64_t ms) {
-    if (ms < 60000)
-        buffer_appendf(out, "%.2f s", (double)ms / 1000);
-    else
-        terminal_duration(out, (double)ms / 1000);
-}
-
 static void print_job(const struct trace *trace, const json_t *job) {
+    const struct timeline *axis = &trace->axis;
     const char *id = json_get_string(job, "id", ""), *slash = strchr(id, '/'), *name = slash ? slash + 1 : id;
-    int64_t ready = json_get_integer(job, "ready_ms", trace->end_ms), claimed = json_get_integer(job, "claimed_ms", 0);
-    int64_t finished = json_get_integer(job, "finished_ms", trace->end_ms), start = claimed ? claimed : finished;
-    int from = column_of(trace, MIN(ready, start)), run = column_of(trace, start), to = column_of(trace, finished);
+    int64_t ready = json_get_integer(job, "ready_ms", axis->end_ms), claimed = json_get_integer(job, "claimed_ms", 0);
+    int64_t finished = json_get_integer(job, "finished_ms", axis->end_ms), start = claimed ? claimed : finished;
+    int from = timeline_column(axis, MIN(ready, start)), run = timeline_column(axis, start),
+        to = timeline_column(axis, finished);
     if (claimed && to == run) /* never nothing for work that was done */
-        run = MIN(run, trace->width - 1), to = run + 1;
+        run = MIN(run, axis->width - 1), to = run + 1;
     _cleanup_buffer_ struct buffer out = {0};
-    buffer_appendf(&out, "%-*.*s ", trace->label, trace->label, name);
-    put_times(&out, " ", MIN(from, run));
-    put_times(&out, "·", run - MIN(from, run));
+    buffer_appendf(&out, "%-*.*s ", axis->label, axis->label, name);
+    timeline_repeat(&out, " ", MIN(from, run));
+    timeline_repeat(&out, "·", run - MIN(from, run));
     if (claimed)
         put_steps(&out, trace, json_object_get(job, "steps_ms"), to - run);
-    put_times(&out, " ", trace->width - MAX(to, run));
+    timeline_repeat(&out, " ", axis->width - MAX(to, run));
     buffer_append_text(&out, " ");
     if (claimed)
-        put_span(&out, finished - claimed);
+        timeline_span(&out, finished - claimed);
     int64_t attempt = json_get_integer(job, "attempt", 1);
     if (attempt > 1)
         buffer_appendf(&out, " attempt %lld", (long long)attempt);
     printf("%s\n", out.data);
-}
-
-static void print_axis(const struct trace *trace) {
-    _cleanup_buffer_ struct buffer end = {0};
-    put_span(&end, trace->end_ms - trace->start_ms);
-    printf("%-*s 0%*s\n", trace->label, "", trace->width - 1, end.data);
 }
 
 static void add_totals(json_t *totals, const json_t *steps_ms) {
@@ -155,29 +135,43 @@ static void print_totals(const struct trace *trace) {
     }
 }
 
+static int label_of(const json_t *items, int least) {
+    int label = least;
+    size_t i;
+    const json_t *item;
+    json_array_foreach(items, i, item) {
+        const char *id = json_get_string(item, "id", ""), *slash = strchr(id, '/');
+        label = MAX(label, (int)MIN(strlen(slash ? slash + 1 : id), LABEL_MAX));
+    }
+    return label;
+}
+
 static void print_trace(struct trace *trace) {
-    const json_t *jobs = json_object_get(trace->json, "jobs");
+    const json_t *jobs = json_object_get(trace->json, "jobs"), *workers = json_object_get(trace->json, "workers");
+    struct timeline *axis = &trace->axis;
     size_t i;
     json_t *job;
-    trace->start_ms = json_get_integer(trace->json, "start_ms", 0);
-    trace->end_ms = json_get_integer(trace->json, "end_ms", trace->start_ms);
-    json_array_foreach(jobs, i, job) {
-        const char *slash = strchr(json_get_string(job, "id", ""), '/');
-        trace->label = MAX(trace->label, (int)MIN(slash ? strlen(slash + 1) : 0, LABEL_MAX));
-    }
-    trace->width = MAX(terminal_width() - trace->label - SPAN_LABEL - 2, 20);
+    axis->start_ms = json_get_integer(trace->json, "start_ms", 0);
+    axis->end_ms = json_get_integer(trace->json, "end_ms", axis->start_ms);
+    axis->label = label_of(workers, label_of(jobs, 0));
+    timeline_fit(axis);
+    _cleanup_buffer_ struct buffer span = {0};
+    timeline_span(&span, axis->end_ms - axis->start_ms);
     printf("%s: %s, %zu jobs\n", json_get_string(trace->json, "campaign", ""),
            json_get_string(trace->json, "state", ""), json_array_size(jobs));
-    print_axis(trace);
+    timeline_axis(axis, "0", span.data);
     json_array_foreach(jobs, i, job) print_job(trace, job);
+    if (json_array_size(workers)) {
+        printf("\nWorkers that had its jobs (─ there, █ at one of them):\n");
+        timeline_workers(axis, workers, jobs);
+    }
     print_totals(trace);
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool trace_campaign(struct cli *cli, struct client *client, struct error *err) {
     _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), false);
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s/trace", id);
-    _cleanup_client_ struct client *client = client_open(cli, err);
-    _cleanup_json_ json_t *json = client ? client_get(client, path, err) : NULL;
+    _cleanup_json_ json_t *json = client_get(client, path, err);
     if (!json)
         return false;
     struct trace trace = {.json = json, .colours = isatty(STDOUT_FILENO)};
@@ -188,14 +182,92 @@ static bool run(struct cli *cli, struct error *err) {
     return true;
 }
 
+/* ---- the farm ---- */
+
+static json_t *campaigns_since(const json_t *all, int64_t since_ms) {
+    json_t *late = json_array(), *campaign;
+    size_t i;
+    json_array_foreach(all, i, campaign) if (json_get_integer(campaign, "finished_ms", INT64_MAX) > since_ms)
+        json_array_insert(late, 0, campaign); /* they came newest first */
+    return late;
+}
+
+/* From the first thing that is shown, if that is not before `since_ms`. */
+static int64_t first_ms(const json_t *campaigns, const json_t *workers, int64_t since_ms, int64_t now_ms) {
+    int64_t first = now_ms;
+    size_t i;
+    const json_t *item;
+    json_array_foreach(campaigns, i, item) first = MIN(first, json_get_integer(item, "submitted_ms", now_ms));
+    json_array_foreach(workers, i, item) first = MIN(first, json_get_integer(item, "came_ms", now_ms));
+    return MAX(first, since_ms);
+}
+
+static void print_campaign(const struct timeline *axis, const json_t *campaign) {
+    int64_t start = json_get_integer(campaign, "submitted_ms", 0),
+            end = json_get_integer(campaign, "finished_ms", axis->end_ms);
+    int from = MIN(timeline_column(axis, start), axis->width - 1), to = MAX(timeline_column(axis, end), from + 1);
+    _cleanup_buffer_ struct buffer out = {0};
+    timeline_repeat(&out, " ", from);
+    timeline_repeat(&out, "▆", to - from);
+    timeline_repeat(&out, " ", axis->width - to);
+    buffer_append_text(&out, " ");
+    timeline_span(&out, end - start);
+    printf("%-*.*s %s, %s\n", axis->label, axis->label, json_get_string(campaign, "id", ""), out.data,
+           json_get_string(campaign, "state", ""));
+}
+
+static void print_farm(int64_t start_ms, int64_t end_ms, const json_t *campaigns, const json_t *workers) {
+    struct timeline axis = {start_ms, end_ms, label_of(workers, label_of(campaigns, (int)strlen("workers"))), 0};
+    size_t i;
+    const json_t *campaign;
+    char from[32];
+    clock_format_iso(start_ms, from);
+    snprintf(from + strlen("2026-11-08T12:30:00"), 2, "Z");
+    timeline_fit(&axis);
+    printf("%zu campaigns, %zu workers\n", json_array_size(campaigns), json_array_size(workers));
+    timeline_axis(&axis, from, "now");
+    json_array_foreach(campaigns, i, campaign) print_campaign(&axis, campaign);
+    timeline_workers(&axis, workers, NULL);
+}
+
+static bool trace_farm(struct cli *cli, struct client *client, struct error *err) {
+    int64_t minutes;
+    if (!cli_integer(cli, "last", MINUTES_USUAL, 1, MINUTES_MOST, &minutes, err))
+        return false;
+    int64_t now_ms = clock_wall_ms(clock_system()), since_ms = now_ms - minutes * 60000;
+    _cleanup_free_ char *path = xasprintf("/v1/workers/history?since_ms=%lld", (long long)since_ms);
+    _cleanup_json_ json_t *all = client_get_list(client, "/v1/campaigns", CAMPAIGNS_MOST, err);
+    _cleanup_json_ json_t *answer = all ? client_get(client, path, err) : NULL;
+    if (!answer)
+        return false;
+    const json_t *workers = json_object_get(answer, "items");
+    _cleanup_json_ json_t *campaigns = campaigns_since(all, since_ms);
+    int64_t start_ms = first_ms(campaigns, workers, since_ms, now_ms);
+    if (cli_json(cli)) {
+        _cleanup_json_ json_t *json = json_pack("{s:I,s:I,s:O,s:O}", "start_ms", (json_int_t)start_ms, "end_ms",
+                                                (json_int_t)now_ms, "campaigns", campaigns, "workers", workers);
+        cli_print_json(json);
+    } else {
+        print_farm(start_ms, now_ms, campaigns, workers);
+    }
+    return true;
+}
+
+static bool run(struct cli *cli, struct error *err) {
+    _cleanup_client_ struct client *client = client_open(cli, err);
+    return client && (cli_argument(cli, 0) ? trace_campaign(cli, client, err) : trace_farm(cli, client, err));
+}
+
 const struct command command_trace = {
     .name = "trace",
-    .arguments = "ID",
-    .min_arguments = 1,
+    .arguments = "[ID]",
     .max_arguments = 1,
-    .summary = "draw a campaign's journey: every job, when it waited and what it did",
-    .help = "One line a job from submission (left) to the end (right), in the order of their starts, then "
-            "the time of every "
-            "step. --json gives the times themselves.\n\nExample:\n  mela trace diwali-2026-3f9a1c0b2d\n",
+    .summary = "draw a campaign's journey, or the farm's: who waited and worked when",
+    .help =
+        "With an ID: one line a job from submission (left) to the end (right), in the order of their starts, a line "
+        "for each worker that had one, then the time of every step. Without: the campaigns and the workers of the "
+        "last hour. --json gives the times themselves.\n\n"
+        "Examples:\n  mela trace diwali-2026-3f9a1c0b2d\n  mela trace --last 600\n",
+    .options = (const struct cli_option[]){{"last", "MINUTES", "without an ID: how far back, default 60"}, {0}},
     .run = run,
 };

@@ -8,6 +8,7 @@
 #include "cli/terminal.h"
 #include "farm/plan.h"
 
+enum { QUIET_SECONDS = 5 }; /* without an event; then it is asked whether the campaign is held */
 enum { RATE_SECONDS = 20, REDRAW_NS = 100 * 1000000, PLAIN_NS = 5 * 1000000000LL, SNAPSHOT_TRIES = 5 };
 
 /* A language, or, as row 0, what all languages share: the faces found in the master. */
@@ -30,7 +31,8 @@ struct watch {
     bool current;     /* rows show the snapshot and every event since */
     bool connected, terminal;
     int drawn_lines, failed_snapshots;
-    int64_t drawn_ns, started_ns;
+    int64_t drawn_ns, shown_held_ms;
+    int quiet_s; /* since the last event or look */
     struct error error;
 };
 
@@ -195,6 +197,11 @@ static void describe(struct buffer *out, const struct row *row) {
     }
 }
 
+static void describe_held(struct buffer *out, const struct watch *watch, int64_t until_ms) {
+    buffer_appendf(out, "%s is ", json_get_string(watch->campaign, "class", ""));
+    terminal_held(out, until_ms);
+}
+
 static void draw_bars(struct watch *watch) {
     _cleanup_buffer_ struct buffer out = {0};
     if (watch->drawn_lines)
@@ -209,13 +216,30 @@ static void draw_bars(struct watch *watch) {
         describe(&out, row);
         buffer_append_text(&out, "\n");
     }
-    buffer_append_text(&out, watch->connected ? "\033[K" : "\033[Kthe farm does not answer; trying again\r");
+    int64_t held_until_ms = json_get_integer(watch->campaign, "held_until_ms", 0);
+    buffer_append_text(&out, "\033[K");
+    if (!watch->connected)
+        buffer_append_text(&out, "the farm does not answer; trying again\r");
+    else if (held_until_ms)
+        describe_held(&out, watch, held_until_ms), buffer_append_text(&out, "\r");
     watch->drawn_lines = (int)watch->row_count;
     fwrite(out.data, 1, out.length, stdout);
 }
 
+static void print_held(struct watch *watch) {
+    int64_t until_ms = json_get_integer(watch->campaign, "held_until_ms", 0);
+    _cleanup_buffer_ struct buffer text = {0};
+    if (until_ms == watch->shown_held_ms)
+        return;
+    if (until_ms)
+        describe_held(&text, watch, until_ms);
+    printf("%s\n", until_ms ? text.data : "held no more");
+    watch->shown_held_ms = until_ms;
+}
+
 /* A line for every row whose state changed, or all that move, every few seconds. */
 static void print_lines(struct watch *watch, bool all) {
+    print_held(watch);
     for (size_t i = 0; i < watch->row_count; i++) {
         struct row *row = &watch->rows[i];
         bool changed = row->shown_state && strcmp(row->state, row->shown_state) != 0;
@@ -273,6 +297,7 @@ static bool refresh(struct watch *watch) {
 static bool on_event(const char *type, const json_t *data, void *context) {
     struct watch *watch = context;
     watch->connected = true;
+    watch->quiet_s = 0;
     if (cli_json(watch->cli)) {
         _cleanup_json_ json_t *event = json_pack("{s:s,s:O}", "type", type, "data", data);
         _cleanup_free_ char *line = json_line(event);
@@ -290,6 +315,16 @@ static bool on_event(const char *type, const json_t *data, void *context) {
     return going;
 }
 
+/* No event tells of a hold that begins or ends: when nothing happens it may be why. */
+static void look_for_hold(struct watch *watch) {
+    struct error ignored;
+    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id);
+    _cleanup_json_ json_t *campaign = client_get(watch->client, path, &ignored);
+    if (campaign)
+        json_object_set(watch->campaign, "held_until_ms", json_object_get(campaign, "held_until_ms"));
+    watch->quiet_s = 0;
+}
+
 static bool on_tick(bool connected, void *context) {
     struct watch *watch = context;
     if (connected != watch->connected)
@@ -299,6 +334,8 @@ static bool on_tick(bool connected, void *context) {
         return false;
     for (size_t i = 0; i < watch->row_count; i++)
         take_second(&watch->rows[i]);
+    if (connected && ++watch->quiet_s >= QUIET_SECONDS)
+        look_for_hold(watch);
     draw(watch, false);
     return true;
 }

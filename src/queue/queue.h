@@ -118,9 +118,10 @@ bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error 
 /* ---- reading ----
  * All return new references. */
 
-/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","spec_sha256","jobs":{"ready":1,...},
- * "languages":[{"language","state","error","job"}]}; state: running, done, partial, failed, cancelled. error
- * and job, the one that ended the language, are null unless it failed. queue.not_found. */
+/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","held_until_ms","spec_sha256",
+ * "jobs":{"ready":1,...},"languages":[{"language","state","error","job"}]}; state: running, done, partial, failed,
+ * cancelled. error and job, the one that ended the language, are null unless it failed. held_until_ms is until when
+ * ready jobs of it may not begin because their class is held, null when they may. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* {"items":[...],"next":"cursor"|null}: newest first. `cursor` NULL: from the start. */
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
@@ -141,6 +142,10 @@ json_t *queue_events(struct queue *queue, const char *campaign, const char *last
                      struct error *err) must_check;
 /* [{"id", "seen_ms", ...info}] */
 json_t *queue_workers(struct queue *queue, struct error *err) must_check;
+/* [{"id","came_ms","gone_ms","lost"}], in the order of their coming: the workers of late, among them all that were
+ * there at some time after `since_ms`, as far as it is known (about 5,000 are). gone_ms is null for one that lives, and
+ * for one that is lost, having not signed off, when it was last heard of. One that was lost and came again is two. */
+json_t *queue_worker_history(struct queue *queue, int64_t since_ms, struct error *err) must_check;
 
 struct pool_counts {
     int64_t ready[CLASS_COUNT], leased[CLASS_COUNT];

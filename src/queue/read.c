@@ -216,6 +216,8 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
     set_number(campaign, "finished_ms", field(record, "finished"));
     const char *deadline = field(record, "deadline");
     set_number(campaign, "deadline_ms", number(deadline) ? deadline : NULL);
+    int64_t held_until_ms = view->element[2]->integer;
+    json_object_set_new(campaign, "held_until_ms", held_until_ms ? json_integer(held_until_ms) : json_null());
     json_t *jobs = json_object();
     for (int state = 0; state < JOB_STATE_COUNT; state++) {
         char name[32];
@@ -318,6 +320,44 @@ json_t *queue_workers(struct queue *queue, struct error *err) {
         json_array_append_new(workers, worker);
     }
     return workers;
+}
+
+/* An entry of the history: one more worker, or the end of one. `open`: the place in `workers` of each that lives. */
+static void take_history(json_t *workers, json_t *open, const redisReply *entry) {
+    const redisReply *fields = entry->element[1];
+    const char *id = field(fields, "worker"), *what = field(fields, "what");
+    json_int_t at = number(field(fields, "at"));
+    const json_t *place = json_object_get(open, id);
+    json_t *known = place ? json_array_get(workers, (size_t)json_integer_value(place)) : NULL;
+    if (strcmp(what, "came") == 0) {
+        json_object_set_new(open, id, json_integer((json_int_t)json_array_size(workers)));
+        json_array_append_new(workers,
+                              json_pack("{s:s, s:I, s:n, s:b}", "id", id, "came_ms", at, "gone_ms", "lost", 0));
+    } else if (known) { /* else its coming is kept no more */
+        json_object_set_new(known, "gone_ms", json_integer(at));
+        json_object_set_new(known, "lost", json_boolean(strcmp(what, "lost") == 0));
+        json_object_del(open, id);
+    }
+}
+
+json_t *queue_worker_history(struct queue *queue, int64_t since_ms, struct error *err) {
+    _cleanup_json_ json_t *living = queue_workers(queue, err), *all = json_array(), *open = json_object();
+    _cleanup_free_ char *key = xasprintf("%sworkers:history", queue->prefix);
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "XRANGE");
+    command_add(&command, key);
+    command_add(&command, "-");
+    command_add(&command, "+");
+    _cleanup_reply_ redisReply *reply = living ? redis_run(queue->redis, &command, true, 0, err) : NULL;
+    if (!reply)
+        return NULL;
+    for (size_t i = 0; i < reply->elements; i++)
+        take_history(all, open, reply->element[i]);
+    json_t *late = json_array(), *worker;
+    size_t i;
+    json_array_foreach(all, i, worker) if (json_get_integer(worker, "gone_ms", INT64_MAX) > since_ms)
+        json_array_append(late, worker);
+    return late;
 }
 
 bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_ms, struct pool_counts *out,

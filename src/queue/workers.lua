@@ -1,4 +1,4 @@
--- include: base
+-- include: history
 -- Returns {id, seen ms, info, ...} of those whose time to live has not run out; forgets the others.
 local out = {}
 local all = call('ZRANGE', P .. 'workers', 0, -1, 'WITHSCORES')
@@ -8,6 +8,7 @@ for i = 1, #all, 2 do
         for _, value in ipairs({all[i], all[i + 1], info}) do out[#out + 1] = value end
     else
         call('ZREM', P .. 'workers', all[i])
+        note(all[i], 'lost', all[i + 1])
     end
 end
 return out

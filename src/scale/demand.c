@@ -13,7 +13,6 @@ enum {
     LOOK_MS = 1000, /* longest time between two looks; a blocking wait, cut short by any event */
     CALM_MS = 20,   /* shortest, so that a stream of events costs little */
     EVENTS = 1000,  /* read at once */
-    EVENT_ID_MAX = 48,
 };
 
 struct demand {
@@ -57,8 +56,7 @@ static bool look(struct demand *demand, struct queue *queue, struct error *err) 
     return true;
 }
 
-/* Waits for events behind `last` and passes all there are, so that one between two looks is not missed. */
-static bool pass_events(struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
+bool demand_wait(struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
     for (size_t count = EVENTS; count == EVENTS;) {
         _cleanup_json_ json_t *events = queue_events(queue, NULL, last, LOOK_MS, EVENTS, err);
         if (!events)
@@ -75,7 +73,7 @@ static bool look_and_wait(struct demand *demand, struct queue *queue, char last[
     if (!look(demand, queue, err))
         return false;
     clock_sleep_ms(clock_system(), CALM_MS);
-    return pass_events(queue, last, err);
+    return demand_wait(queue, last, err);
 }
 
 static void *watch(void *context) {

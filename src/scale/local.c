@@ -17,10 +17,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "scale/demand.h"
 
 enum {
-    LOOK_MS = 1000,        /* longest time between two looks at the queue; a blocking wait, cut short by any event */
-    CALM_MS = 200,         /* shortest, so that a stream of progress events costs little */
+    RETRY_MS = 1000, /* while Redis does not answer */
+    CALM_MS = 200, /* shortest time between two looks at the queue, so that a stream of progress events costs little */
     PAUSE_FIRST_MS = 1000, /* before a worker that failed is started again; doubles */
     PAUSE_MAX_MS = 60000,
     HEALTHY_MS = 60000, /* a worker that lived this long did not fail at its start */
@@ -59,29 +60,30 @@ static void tell(struct watcher *watcher, int wanted) {
         log_write(NULL, LOG_ERROR, "cannot wake the autoscaler: %s", strerror(errno));
 }
 
-/* One look at the queue, then a wait for the next event. An event between the two is seen at the next look.
- */
-static bool look(struct watcher *watcher, struct queue *queue, struct error *err) {
+/* One look at the queue, then a wait for the next event. */
+static bool look(struct watcher *watcher, struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
     int wanted;
     if (!ask_rule(watcher->options, queue, &wanted, err))
         return false;
     tell(watcher, wanted);
     clock_sleep_ms(clock_system(), CALM_MS);
-    _cleanup_json_ json_t *events = queue_events(queue, NULL, "$", LOOK_MS, 1, err);
-    return events != NULL;
+    return demand_wait(queue, last, err);
 }
 
 static void *watch(void *context) {
     struct watcher *watcher = context;
     _cleanup_queue_ struct queue *queue = NULL;
+    char last[EVENT_ID_MAX] = "0";
     for (bool answering = true; !atomic_load(&watcher->stop);) {
         struct error err;
-        bool ok = (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, &err);
+        bool ok = (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, last, &err);
         if (ok != answering)
             log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;
-        if (!ok)
-            clock_sleep_ms(clock_system(), LOOK_MS);
+        if (ok)
+            continue;
+        snprintf(last, sizeof last, "0"); /* it may be another Redis, with events of its own */
+        clock_sleep_ms(clock_system(), RETRY_MS);
     }
     return NULL;
 }

@@ -291,6 +291,13 @@ static void check_size(struct spec *spec, const struct scenario *scenario) {
         spec_problem(spec, "$", NULL, "has more than twenty million jobs");
 }
 
+/* What its own clock shows, less UTC. */
+static int offset_of(const char *start, int64_t start_ms) {
+    _cleanup_free_ char *as_utc = xasprintf("%.19sZ", start);
+    int64_t local_ms;
+    return clock_parse_iso(as_utc, &local_ms) ? (int)((local_ms - start_ms) / 1000) : 0;
+}
+
 struct scenario *scenario_read(const json_t *json, json_t *problems) {
     static const char *const known[] = {"name",  "seed",      "start", "days",        "campaigns", "arrivals",
                                         "pools", "service_s", "nodes", "cool_down_s", "sync_s",    NULL};
@@ -308,7 +315,10 @@ struct scenario *scenario_read(const json_t *json, json_t *problems) {
     scenario->days = spec_number(&spec, json, "days", "$", 0.01, 366, 30);
     scenario->cool_down_s = spec_number(&spec, json, "cool_down_s", "$", 0, DAY, SCALE_COOL_DOWN_MS / 1000);
     scenario->sync_s = spec_number(&spec, json, "sync_s", "$", 1, HOUR, 15);
-    if (!clock_parse_iso(start ? start : "2026-10-25T00:00:00+05:30", &scenario->start_ms))
+    start = start ? start : "2026-10-25T00:00:00+05:30";
+    if (clock_parse_iso(start, &scenario->start_ms))
+        scenario->offset_s = offset_of(start, scenario->start_ms);
+    else
         spec_problem(&spec, "$", "start", "is not a time such as 2026-10-25T00:00:00+05:30");
     scenario->policies = scale_policies_read(json_object_get(json, "pools"), true, problems);
     read_service(&spec, json_object_get(json, "service_s"), scenario);

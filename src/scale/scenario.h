@@ -45,6 +45,7 @@ struct scenario {
     char *name;
     uint64_t seed;
     int64_t start_ms; /* Unix time */
+    int offset_s;     /* of the clock that the start was given by, east of UTC */
     double days;
     struct scenario_campaign *campaigns; /* by time */
     size_t campaign_count;

@@ -85,7 +85,6 @@ struct play {
     struct samples wait[CLASS_COUNT], makespan[CLASS_COUNT];
     uint64_t chance; /* of machines */
     bool looking;    /* an EVENT_LOOK is due */
-    int bucket[2];   /* the last one of each timeline that was noted */
 };
 
 static void add_sample(struct samples *samples, double value) {
@@ -564,15 +563,15 @@ static void note_in(struct play *play, int which, double until_s) {
     double part = (timeline->to_s - timeline->from_s) / SIM_BUCKETS;
     if (until_s < timeline->from_s || (which == SIM_BUSIEST_DAY && play->now >= timeline->to_s))
         return;
-    int last = (int)MIN((until_s - timeline->from_s) / part, (double)SIM_BUCKETS - 1);
-    for (int i = play->bucket[which]; i <= last; i++) {
+    int first = (int)CLAMP((play->now - timeline->from_s) / part, 0, (double)SIM_BUCKETS - 1);
+    int last = (int)MIN(ceil((until_s - timeline->from_s) / part) - 1, (double)SIM_BUCKETS - 1);
+    for (int i = first; i <= last; i++) {
         struct sim_bucket *bucket = &timeline->buckets[i];
         bucket->ready = MAX(bucket->ready, pool->ready[CLASS_URGENT] + pool->ready[CLASS_BATCH]);
         bucket->workers = MAX(bucket->workers, pool->alive);
         bucket->busy = MAX(bucket->busy, pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH]);
         bucket->held = bucket->held || pool->held[CLASS_BATCH];
     }
-    play->bucket[which] = last;
 }
 
 /* Things are as they are until then. */

@@ -53,8 +53,12 @@ struct simulation {
 /* Result in *out. */
 void simulate(const struct scenario *scenario, enum sim_policy policy, struct simulation *out);
 
+/* USD: of a pool, and in all. */
+double simulation_pool_cost(const struct simulation *simulation, enum pool pool);
+double simulation_cost(const struct simulation *simulation);
+
 /* {"policy","cost_usd":{...},"worker_seconds":{...},"wait_s":{...},"makespan_s":{...},...}; docs/scaling.md. */
 json_t *simulation_to_json(const struct simulation *simulation);
-/* A page that needs nothing else: a table, cost and waits by policy, workers and queue over time. Caller
- * frees. */
+/* A page that needs nothing else, and no JavaScript: totals, cost and time by policy, workers and queue over time.
+ * Caller frees. */
 char *simulation_to_html(const struct scenario *scenario, const struct simulation *simulations, size_t count);

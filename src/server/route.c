@@ -21,6 +21,7 @@ const struct route routes[] = {
     {"POST", "/v1/pools/{}/hold", ACCESS_ADMIN, BODY_SPEC, pool_hold},
     {"POST", "/v1/pools/{}/resume", ACCESS_ADMIN, BODY_SPEC, pool_resume},
     {"GET", "/v1/workers", ACCESS_VIEWER, BODY_NONE, workers_list},
+    {"GET", "/v1/workers/history", ACCESS_VIEWER, BODY_NONE, workers_history},
     {"PUT", "/v1/files/{}", ACCESS_PRODUCER, BODY_UPLOAD, file_finish, file_begin, file_take},
     {"HEAD", "/v1/files/{}", ACCESS_VIEWER, BODY_NONE, file_head},
     {"GET", "/healthz", ACCESS_PUBLIC, BODY_NONE, health_show},

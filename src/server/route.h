@@ -48,6 +48,7 @@ HANDLER(pool_desired);
 HANDLER(pool_hold);
 HANDLER(pool_resume);
 HANDLER(workers_list);
+HANDLER(workers_history);
 HANDLER(health_show);
 HANDLER(ready_show);
 HANDLER(file_head); /* upload.c */

@@ -62,6 +62,18 @@ static json_t *trace_sorted(const json_t *jobs) {
     return sorted;
 }
 
+/* Of the workers of that time, those that have or last had a job of it. */
+static json_t *trace_workers(const json_t *history, const json_t *jobs) {
+    _cleanup_json_ json_t *names = json_object();
+    json_t *workers = json_array(), *item;
+    size_t i;
+    json_array_foreach(jobs, i, item) if (json_is_string(json_object_get(item, "worker")))
+        json_object_set_new(names, json_get_string(item, "worker", ""), json_true());
+    json_array_foreach(history, i, item) if (json_object_get(names, json_get_string(item, "id", "")))
+        json_array_append(workers, item);
+    return workers;
+}
+
 bool campaign_trace(struct request *request, struct error *err) {
     const char *id = request->arguments[0];
     struct queue *queue = request_queue(request, err);
@@ -70,8 +82,10 @@ bool campaign_trace(struct request *request, struct error *err) {
         return false;
     int64_t start_ms = json_get_integer(campaign, "submitted_ms", 0),
             end_ms = json_get_integer(campaign, "finished_ms", clock_wall_ms(clock_system()));
-    return reply_json(request, MHD_HTTP_OK,
-                      json_pack("{s:s, s:O, s:I, s:I, s:o}", "campaign", id, "state",
-                                json_object_get(campaign, "state"), "start_ms", (json_int_t)start_ms, "end_ms",
-                                (json_int_t)end_ms, "jobs", trace_sorted(jobs)));
+    _cleanup_json_ json_t *history = queue_worker_history(queue, start_ms, err);
+    return history && reply_json(request, MHD_HTTP_OK,
+                                 json_pack("{s:s, s:O, s:I, s:I, s:o, s:o}", "campaign", id, "state",
+                                           json_object_get(campaign, "state"), "start_ms", (json_int_t)start_ms,
+                                           "end_ms", (json_int_t)end_ms, "jobs", trace_sorted(jobs), "workers",
+                                           trace_workers(history, jobs)));
 }

@@ -23,6 +23,7 @@ enum {
     BEAT_TTL_MS = 15000,
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
+    GIVE_BACK_MS = 3000,   /* after the grace time, for the slots to see that they have to stop */
     SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for giving back */
 };
 static const int64_t default_cache_bytes = 20LL << 30;
@@ -98,6 +99,12 @@ static void *heart_thread(void *context) {
     if (!queue_worker_gone(heart->queue, worker->id, &err))
         log_write(&(struct log){.worker = worker->id}, LOG_WARN, "signing off: %s", err.message);
     return NULL;
+}
+
+/* From here on its connection is the caller's. */
+static void heart_end(struct heart *heart) {
+    atomic_store(&heart->stop, true);
+    pthread_join(heart->thread, NULL);
 }
 
 /* ---- scratch space ---- */
@@ -188,15 +195,16 @@ static bool open_worker(struct worker *worker, struct error *err) {
            (worker->models = models_load(&options->models, options->pools, options->pool_count, err));
 }
 
-/* Waits for a signal, for word that the machine is taken away, or for long enough without work. */
-static void wait_for_end(struct worker *worker, int signals) {
+/* Waits for a signal, for word that the machine is taken away, or for long enough without work; returns why it ends.
+ */
+static const char *wait_for_end(struct worker *worker, int signals) {
     int64_t idle_exit_ms = worker->options->idle_exit_ms;
     for (;;) {
         struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = worker->leave, .events = POLLIN}};
         if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? 200 : -1) > 0)
-            return;
+            return atomic_load(&worker->is_leaving) ? "the machine is taken away" : "told to stop";
         if (idle_exit_ms && !worker_is_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
-            return;
+            return "nothing to do";
     }
 }
 
@@ -217,6 +225,34 @@ static void drain(struct worker *worker, int signals) {
     }
     for (int i = 0; i < worker->slot_count; i++)
         slot_stop(&worker->slots[i], STOP_DRAIN);
+}
+
+/* After drain(): true when every slot has put its job down. */
+static bool slots_end(struct worker *worker) {
+    int64_t deadline = now_ms() + GIVE_BACK_MS;
+    while (worker_is_busy(worker) && now_ms() < deadline)
+        clock_sleep_ms(clock_system(), 20);
+    return !worker_is_busy(worker);
+}
+
+/* One run of a large network, or a store that hangs, can outlast the time that is left before the process is killed,
+ * which would count as a crash. The jobs go back from here and the process ends at once; what the slots still do is
+ * fenced. */
+static _Noreturn void leave_at_once(struct worker *worker, struct heart *heart) {
+    struct error err;
+    heart_end(heart);
+    for (int i = 0; i < worker->slot_count; i++) {
+        struct claim claim;
+        struct log log = {.worker = worker->id, .job_id = claim.job_id};
+        if (!slot_is_busy(&worker->slots[i], &claim))
+            continue;
+        if (queue_release(heart->queue, worker->id, &claim, &err))
+            log_write(&log, LOG_INFO, "given back while it still computes");
+        else
+            log_write(&log, LOG_WARN, "not given back, it waits for its lease to end: %s", err.message);
+    }
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
+    _exit(0);
 }
 
 static bool node_asks_busy(void *worker) { return worker_is_busy(worker); }
@@ -244,16 +280,17 @@ static bool run(struct worker *worker, int signals, struct error *err) {
               worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
     struct node *node = node_start(&(struct node_options){node_asks_busy, node_says_leave, worker});
     struct signalfd_siginfo info;
-    wait_for_end(worker, signals);
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ending: %s", wait_for_end(worker, signals));
     ssize_t ignored =
         read(signals, &info, sizeof info); /* the signal that ended the wait, so that a second one shows */
     (void)ignored;
     drain(worker, signals);
+    if (!slots_end(worker))
+        leave_at_once(worker, &heart);
     for (int i = 0; i < worker->slot_count; i++)
         pthread_join(worker->slots[i].thread, NULL);
     node_stop(node);
-    atomic_store(&heart.stop, true);
-    pthread_join(heart.thread, NULL);
+    heart_end(&heart);
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
     return true;
 }

@@ -1,5 +1,6 @@
 """Many small jobs on real processes under constant trouble: workers are killed, or stopped past their lease; Redis is
-restarted, and wiped and rebuilt from the store. At the end the auditor (chaos_tool audit) reads Redis and the store."""
+restarted, and wiped and rebuilt from the store. At the end the auditor (chaos_tool audit) reads Redis and the store. With
+`scaler` the campaigns come in waves, and KEDA's scaler is asked all the time what it makes of them."""
 import json
 import os
 import pathlib
@@ -10,9 +11,12 @@ import subprocess
 import tempfile
 import time
 
+from witness import LATE, Witness
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 TOOL = BUILD / "tests/chaos/chaos_tool"
+WAVE_EVERY, STILL_EVERY = 1.0, 4.0  # seconds; with the scaler only
 
 
 def clock_shifted_by(seconds):
@@ -25,12 +29,13 @@ def clock_shifted_by(seconds):
 
 class Chaos:
     def __init__(self, campaigns, segments, languages, workers, lease_ms=1000, job_ms=10, hurt_every=1.0, restart_every=15.0,
-                 wipes=0, clocks_off_s=0, seed=None, say=lambda text: None):
+                 wipes=0, clocks_off_s=0, scaler=False, seed=None, say=lambda text: None):
         self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed")})
         self.random = random.Random(seed)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-chaos-"))
         self.url, self.store = f"unix://{self.folder}/s", f"file://{self.folder}/store"
         self.processes, self.stopped, self.names, self.redis = {}, [], 0, None
+        self.witness, self.submitted = None, 0
         self.done = {"killed": 0, "stopped": 0, "restarts": 0, "wipes": 0, "retried": 0}
 
     # ---- processes ----
@@ -112,7 +117,24 @@ class Chaos:
                               capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, done.stderr
 
+    def stand_still(self):
+        """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now."""
+        self.submit(self.random.randint(1, 8))
+        time.sleep(self.random.uniform(0.1, 0.6))
+        still = self.awake()
+        for name in still:
+            self.processes[name].send_signal(signal.SIGSTOP)
+        time.sleep(2 * LATE)
+        for name in still:
+            self.processes[name].send_signal(signal.SIGCONT)
+        self.done["stills"] = self.done.get("stills", 0) + 1
+
     # ---- the run ----
+
+    def submit(self, most):
+        count = min(most, self.campaigns - self.submitted)
+        self.tool("submit", self.store, self.submitted, count, self.segments, self.languages)
+        self.submitted += count
 
     def running(self):
         """Campaigns not done; dead jobs are revived: a job may well have met three deaths that were not its fault."""
@@ -125,8 +147,10 @@ class Chaos:
             self.start_redis()
             for _ in range(self.workers):
                 self.start_worker()
+            if self.scaler:
+                self.witness = Witness(self.folder, self.url, self.store)
             started = time.monotonic()
-            self.tool("submit", self.store, 0, self.campaigns, self.segments, self.languages)
+            self.submit(1 if self.scaler else self.campaigns)
             self.torment(started)
             return self.report(started)
         finally:
@@ -134,6 +158,7 @@ class Chaos:
 
     def torment(self, started):
         hurt, restart = started + self.hurt_every, started + self.restart_every
+        wave, still = started + WAVE_EVERY, started + STILL_EVERY
         wipes = [started + self.random.uniform(0.2, 0.9) * self.wipe_within() for _ in range(self.wipes)]
         while True:
             now = time.monotonic()
@@ -144,12 +169,18 @@ class Chaos:
             if now >= restart:
                 self.restart_redis()
                 restart = time.monotonic() + self.restart_every
+            if self.scaler and now >= wave and self.submitted < self.campaigns:
+                self.submit(self.random.randint(1, 6))
+                wave = now + WAVE_EVERY
+            if self.scaler and now >= still and self.submitted < self.campaigns:
+                self.stand_still()
+                still = time.monotonic() + STILL_EVERY
             if wipes and now >= min(wipes):
                 wipes.remove(min(wipes))
                 self.wipe()
             for name in [n for n, p in self.processes.items() if p.poll() is not None]:
                 raise AssertionError(f"{name} ended: {(self.folder / 'workers.log').read_text()[-2000:]}")
-            if not wipes and self.running() == 0:
+            if not wipes and self.submitted == self.campaigns and self.running() == 0:
                 return
             time.sleep(0.05)
 
@@ -164,9 +195,16 @@ class Chaos:
             self.processes[name].send_signal(signal.SIGCONT)
         time.sleep(0.3)
         audit = json.loads(self.tool("audit", self.store, self.campaigns))
-        return {"seconds": round(seconds, 1), **self.done, **audit}
+        result = {"seconds": round(seconds, 1), **self.done, **audit}
+        if self.witness:
+            self.witness.stop()
+            result["scaler"] = self.witness.judge()
+            self.witness = None
+        return result
 
     def close(self):
+        if self.witness:
+            self.witness.stop()
         for process in [*self.processes.values(), self.redis]:
             if process and process.poll() is None:
                 process.kill()
@@ -181,4 +219,6 @@ def problems_of(result):
         problems.append(f"{result['finished_by_totals']} finishes of {result['jobs']} jobs: not each was published once")
     if result["wipes"] == 0 and result["receipts_other"]:
         problems.append(f"{result['receipts_other']} receipts name another artifact than Redis")
+    if "scaler" in result:
+        problems += [f"the scaler said what the rule does not: {wrong}" for wrong in result["scaler"]["wrong"]]
     return problems

@@ -23,3 +23,13 @@ def test_a_client_clock_an_hour_off_is_harmless():
                    restart_every=1e9, clocks_off_s=3600).run()
     assert problems_of(result) == []
     assert result["jobs"] == result["finished_by_totals"] == 6 * (1 + 8 + 2 * 9)
+
+
+def test_the_scaler_says_what_the_rule_says_while_workers_die():
+    result = Chaos(campaigns=24, segments=6, languages="hi ta", workers=6, lease_ms=600, job_ms=20, hurt_every=0.7,
+                   restart_every=7.0, scaler=True, seed=3).run()
+    assert problems_of(result) == []
+    said = result["scaler"]
+    assert said["wrongs"] == 0 and said["within"] > 100 and said["counts_seen"] > 100, said
+    assert sum(times for workers, times in said["exact_at"].items() if workers > 0) > 100, said
+    assert result["killed"] >= 2 and result["restarts"] >= 1 and result["stills"] >= 1

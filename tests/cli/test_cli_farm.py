@@ -110,6 +110,34 @@ def test_trace_of_a_campaign_that_waits(farm):
     assert "plan" in farm("trace", campaign).stdout
 
 
+def test_a_campaign_that_is_held_says_so_and_until_when(farm):
+    campaign = farm.submit()
+    assert farm.json("show", campaign)["held_until_ms"] is None and "held" not in farm("list").stdout
+    assert farm("scale", "hold", "--until", "2099-11-08T07:00:00+05:30").returncode == 0
+    assert farm.json("list")[0]["held_until_ms"] == 4097784600000
+    assert "held until 2099-11-08T01:30Z" in farm("list").stdout
+    assert "batch is held until 2099-11-08T01:30Z" in farm("show", campaign).stdout
+    watch = subprocess.Popen([BUILD / "mela", "watch", campaign], cwd=farm.folder, env=farm.environment,
+                             stdout=subprocess.PIPE, text=True)
+    lines = iter(watch.stdout.readline, "")
+    assert any("batch is held until 2099-11-08T01:30Z" in line for line in lines)
+    assert farm("scale", "hold").returncode == 0
+    assert any("batch is held until it is resumed" in line for line in lines)
+    assert farm("scale", "resume").returncode == 0
+    assert any("held no more" in line for line in lines)
+    assert farm("cancel", campaign).returncode == 0
+    assert watch.wait(30) == 7 and watch.stdout.read()
+
+
+def test_trace_of_the_farm(farm):
+    campaign = farm.submit()
+    trace = farm.json("trace")
+    assert [c["id"] for c in trace["campaigns"]] == [campaign] and trace["workers"] == []
+    shown = farm("trace", "--last", "5").stdout
+    assert campaign[:22] in shown and "at most 0" in shown
+    farm.error(2, "usage", "trace", "--last", "0")
+
+
 def test_doctor_finds_the_farm(farm):
     found = {f["check"]: f for f in json.loads(farm("doctor", "--json").stdout)}
     assert {name for name, f in found.items() if f["result"] == "ok"} >= {"farm", "redis-server", "store", "data", "mela-worker"}

@@ -1,8 +1,11 @@
 """The local autoscaler: workers come with work, go by themselves, and a failing one is not started in a loop."""
+import json
 import os
 import signal
 import subprocess
 import time
+
+import pytest
 
 from cli_farm import BUILD, children_of, command_of, wait_for
 
@@ -43,6 +46,13 @@ def test_work_starts_workers_and_no_more_than_the_rule_asks_for(make_farm):
     assert words[words.index("--store") + 1] == f"file://{farm.data}/store"
     assert farm.stop() == 0
     assert len(events(farm, "ended")) == 2
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="counts cards where there are some")
+def test_without_a_card_there_is_a_worker_for_every_two_cores(make_farm):
+    farm = make_farm("--json")
+    up = json.loads(next(line for line in farm.log.read_text().splitlines() if '"address"' in line))
+    assert up["workers"] == max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def test_the_cap_holds(make_farm):

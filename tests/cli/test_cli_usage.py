@@ -37,7 +37,7 @@ def test_docs_name_every_command_and_option(mela):
 
 @pytest.mark.parametrize("arguments", [
     ("frob",), ("list", "--frob"), ("list", "extra"), ("list", "--limit"), ("list", "--limit", "x"), ("list", "--limit", "0"),
-    ("list", "--json=1"), ("show",), ("watch",), ("get",), ("cancel",), ("retry",), ("trace",), ("submit",),
+    ("list", "--json=1"), ("show",), ("watch",), ("get",), ("cancel",), ("retry",), ("trace", "--last", "x"), ("submit",),
     ("submit", "--video", "a.mp4"), ("submit", "--video", "a.mp4", "--dub", "hi"), ("submit", "--video", "a.mp4", "--dub", "=x"),
     ("submit", "--video", "a.mp4", "--dub", "hi=a", "--quality", "52"),
     ("submit", "--video", "a.mp4", "--dub", "hi=a", "--speaker", "0.1"),

@@ -82,7 +82,7 @@ class Farm:
 
     def run(self, *arguments, check=True):
         """Runs a mela command against this farm."""
-        done = subprocess.run([BUILD / "mela", arguments[0], "--data", self.data, *map(str, arguments[1:])],
+        done = subprocess.run([BUILD / "mela", *map(str, arguments), "--data", self.data],
                               capture_output=True, text=True, timeout=DEADLINE)
         if check:
             assert done.returncode == 0, (arguments, done.stdout, done.stderr, self.logs())

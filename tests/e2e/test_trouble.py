@@ -29,6 +29,7 @@ class Production:
         (folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
         (folder / "key").write_text(self.key)
         (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
+        (folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
 
     def spawn(self, name, *command):
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,

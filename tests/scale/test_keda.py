@@ -10,6 +10,10 @@ import pytest
 from scaler import SERVICE, metric, metrics_request, parse, scaled_object, wait_for
 
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS, PING, GOAWAY, ACK = 4, 6, 7, 1  # of HTTP/2
+
+
 def rule(jobs, cap=20):
     wanted = 0 if jobs == 0 else 2 if jobs <= 5 else -(-jobs // 3) if jobs <= 20 else -(-jobs // 2)
     return min(wanted, cap)
@@ -51,10 +55,15 @@ def test_the_target_is_one(scaler):
 
 
 def test_jobs_ask_for_workers_by_the_rule(scaler):
+    """Up to where the cap is reached, and one cap holds for both classes."""
     client = ready(scaler)
-    for jobs in range(1, 26):
-        scaler.submit()
-        wait_for(lambda: client.desired(pool="cpu") == rule(jobs), f"{rule(jobs)} workers for {jobs} jobs")
+    for jobs in range(1, 61):
+        scaler.submit(1, "urgent" if jobs % 3 == 0 else "batch")
+        urgent = rule(jobs // 3)
+        answers = {None: rule(jobs), "urgent": urgent, "batch": rule(jobs - jobs // 3, 20 - urgent)}
+        for cls, workers in answers.items():
+            metadata = {"class": cls} if cls else {}
+            wait_for(lambda: client.desired(pool="cpu", **metadata) == workers, f"{workers} {cls} workers for {jobs} jobs")
     assert client.active(pool="cpu") and not client.active(pool="lipsync")
 
 
@@ -136,8 +145,7 @@ def test_messages_that_are_none(scaler):
 def test_bytes_that_are_no_http(scaler):
     client = ready(scaler)
     rng = random.Random(7)
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    for start in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"", preface, preface + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"):
+    for start in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"", PREFACE, PREFACE + frame(SETTINGS, 0, 0, b"")):
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", scaler.port), timeout=30) as peer:
                 try:
@@ -156,9 +164,9 @@ def frame(kind, flags, stream, payload):
 def test_floods_do_not_stop_others(scaler):
     """Pings, settings and resets without end, from peers that never read."""
     client = ready(scaler)
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
+    preface = PREFACE + frame(SETTINGS, 0, 0, b"")
     headers = b"\x83\x86\x44\x01/\x41\x01x"  # POST http / x
-    floods = [frame(6, 0, 0, b"12345678") * 1000, frame(4, 0, 0, b"\x00\x03\x00\x00\x00\x64") * 1000,
+    floods = [frame(PING, 0, 0, b"12345678") * 1000, frame(SETTINGS, 0, 0, b"\x00\x03\x00\x00\x00\x64") * 1000,
               b"".join(frame(1, 4, n, headers) + frame(3, 0, n, b"\x00\x00\x00\x08") for n in range(1, 2001, 2))]
 
     def flood(data):
@@ -235,6 +243,24 @@ def test_before_redis_ever_answered_nothing_is_claimed(make_scaler):
     assert scaler.api("GET", "/v1/pools/cpu/desired").status_code == 503
     scaler.start_redis()
     assert not parse(next(stream))[1]
+
+
+def frames(wire):
+    """(type, flags, payload) of each frame until the connection ends."""
+    while len(head := wire.read(9)) == 9:
+        yield head[3], head[4], wire.read(int.from_bytes(head[:3], "big"))
+
+
+def test_a_ping_is_answered_and_a_stop_says_goaway(scaler):
+    ready(scaler)
+    with socket.create_connection(("127.0.0.1", scaler.port), timeout=60) as link, link.makefile("rb") as wire:
+        link.sendall(PREFACE + frame(SETTINGS, 0, 0, b"") + frame(PING, 0, 0, b"12345678"))
+        heard = frames(wire)
+        assert next(got for got in heard if got[0] == PING) == (PING, ACK, b"12345678")
+        scaler.process.send_signal(signal.SIGTERM)
+        last = [got for got in heard if got[0] == GOAWAY]  # and the connection ends
+        assert last and last[-1][2][4:8] == bytes(4), last  # NO_ERROR
+    assert scaler.process.wait(60) == 0
 
 
 def test_stopping_ends_streams_in_order(scaler):

@@ -141,6 +141,8 @@ def test_unknown_campaigns_cannot_be_cancelled_nor_unknown_jobs_retried(farm):
 
 def test_a_finished_campaign_with_its_jobs_and_trace(farm):
     campaign = farm.submitted()
+    for worker in ("w1", "w2"):
+        farm.worker.do("beat", worker=worker, info={})
     farm.run_campaign(campaign)
     shown = farm.get(f"/v1/campaigns/{campaign}").json()
     assert shown["state"] == "done"
@@ -154,6 +156,7 @@ def test_a_finished_campaign_with_its_jobs_and_trace(farm):
     assert join["steps_ms"] == {"join": 7, "encode": 11}
     assert join["frames"] == 240
     assert join["worker"] == "w1" and join["attempt"] == 1 and join["language"] == "hi"
+    assert [worker["id"] for worker in trace["workers"]] == ["w1"] and trace["workers"][0]["gone_ms"] is None
     assert trace["start_ms"] <= join["ready_ms"] <= join["claimed_ms"] <= join["finished_ms"] <= trace["end_ms"]
 
 

@@ -325,6 +325,42 @@ static void test_workers_are_forgotten_when_silent(void **state) {
     assert_true(json_get_integer(json_array_get(workers, 0), "seen_ms", 0) > 0);
 }
 
+static void assert_was(const json_t *worker, const char *id, bool gone, bool lost) {
+    assert_string_equal(json_get_string(worker, "id", ""), id);
+    int64_t came = json_get_integer(worker, "came_ms", 0);
+    assert_true(came > 0);
+    assert_true(gone ? json_get_integer(worker, "gone_ms", 0) >= came
+                     : json_is_null(json_object_get(worker, "gone_ms")));
+    assert_int_equal(json_is_true(json_object_get(worker, "lost")), lost);
+}
+
+static void test_who_came_and_went_is_remembered(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    _cleanup_json_ json_t *info = json_object();
+    for (int i = 0; i < 2; i++) {
+        assert_ok(queue_worker_beat(queue, "w1", info, 60000, &err), err);
+        assert_ok(queue_worker_beat(queue, "w2", info, i ? 1 : 60000, &err), err);
+        assert_ok(queue_worker_beat(queue, "w3", info, 60000, &err), err);
+    }
+    assert_ok(queue_worker_gone(queue, "w3", &err), err);
+    assert_ok(queue_worker_gone(queue, "w3", &err), err);
+    clock_sleep_ms(clock_system(), 5);
+    _cleanup_json_ json_t *history = queue_worker_history(queue, 0, &err);
+    assert_ok(history, err);
+    assert_int_equal(json_array_size(history), 3);
+    assert_was(json_array_get(history, 0), "w1", false, false);
+    assert_was(json_array_get(history, 1), "w2", true, true);
+    assert_was(json_array_get(history, 2), "w3", true, false);
+    assert_ok(queue_worker_beat(queue, "w3", info, 60000, &err), err);
+    int64_t later = clock_wall_ms(clock_system()) + 60000;
+    _cleanup_json_ json_t *late = queue_worker_history(queue, later, &err);
+    assert_ok(late, err);
+    assert_int_equal(json_array_size(late), 2);
+    assert_was(json_array_get(late, 0), "w1", false, false);
+    assert_was(json_array_get(late, 1), "w3", false, false);
+}
+
 static void test_pools_are_counted_by_class(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
@@ -391,6 +427,7 @@ int main(void) {
         cmocka_unit_test(test_artifacts_of_many_jobs),
         cmocka_unit_test(test_events_tell_what_happened),
         cmocka_unit_test(test_workers_are_forgotten_when_silent),
+        cmocka_unit_test(test_who_came_and_went_is_remembered),
         cmocka_unit_test(test_pools_are_counted_by_class),
         cmocka_unit_test(test_the_sweep_keeps_the_tallies),
     };

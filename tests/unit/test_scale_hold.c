@@ -71,6 +71,73 @@ static void test_urgent_runs_at_night(void **state) {
     assert_int_equal(scale_desired(&scale_rule_default, &demand).total, 0);
 }
 
+static struct scale_answer answer_of(struct queue *queue, struct pool_counts *counts) {
+    struct error err;
+    assert_ok(queue_pool_counts(queue, POOL_LIPSYNC, 0, counts, &err), err);
+    struct scale_demand demand = scale_demand_of(counts);
+    return scale_desired(&scale_rule_default, &demand);
+}
+
+/* Six at work when the evening comes, one ends every four minutes: as many workers are wanted as still work, for the
+ * half hour around 23:00, and none is called off before its end. Urgent work begins all the same. Towards the morning
+ * there are none, and at 07:00 the rule has the word again. */
+static void test_workers_are_wanted_as_long_as_they_work_and_again_in_the_morning(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    _cleanup_policies_ struct scale_policies *policies = default_policies();
+    struct pool_counts counts;
+    struct claim running[6], claim;
+    submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 36);
+    for (int i = 0; i < 6; i++)
+        running[i] = claim_one(queue, "w");
+    for (int minute = 0, ended = 0; minute < 30; minute++) {
+        write_holds(policies, queue, next_evening_ms() + minute * MINUTE_MS);
+        if (minute % 4 == 3 && ended < 6)
+            finish(queue, "w", &running[ended++], "hi", 36);
+        struct scale_answer answer = answer_of(queue, &counts);
+        assert_int_equal(counts.leased[CLASS_BATCH], 6 - ended);
+        assert_int_equal(answer.total, minute < 15 ? (36 - ended + 1) / 2 : 6 - ended);
+        assert_int_equal(answer.workers[CLASS_BATCH], answer.total);
+        if (minute >= 15)
+            assert_false(claim_for(queue, "w", 60000, &claim));
+    }
+    submit(queue, "rush", CLASS_URGENT, "hi");
+    finish(queue, "w", (struct claim[]){claim_job(queue, "w", "rush/plan")}, "hi", 3);
+    assert_int_equal(answer_of(queue, &counts).total, 2);
+    drain(queue, "hi", 3);
+    for (int minute = 0; minute < 30; minute++) {
+        write_holds(policies, queue, next_evening_ms() + (8 * 60 + minute) * MINUTE_MS);
+        assert_int_equal(answer_of(queue, &counts).total, minute < 15 ? 0 : 15);
+    }
+    assert_int_equal(drain(queue, "hi", 36), 30 + 1); /* all that waited, and the join */
+}
+
+static int64_t held_until_ms(struct queue *queue, const char *id) {
+    struct error err;
+    _cleanup_json_ json_t *campaign = queue_campaign(queue, id, &err);
+    assert_ok(campaign, err);
+    assert_non_null(json_object_get(campaign, "held_until_ms"));
+    return json_get_integer(campaign, "held_until_ms", 0);
+}
+
+/* Only a campaign that has ready jobs of a held class in that very pool is said to wait for the hold's end. */
+static void test_a_campaign_says_that_it_is_held(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    _cleanup_policies_ struct scale_policies *policies = default_policies();
+    struct error err;
+    submit_to_dubs(queue, "slow", CLASS_BATCH, "hi", 2);
+    submit(queue, "fast", CLASS_URGENT, "hi");
+    assert_int_equal(held_until_ms(queue, "slow"), 0);
+    assert_ok(queue_hold(queue, POOL_CPU, CLASS_BATCH, HOLD_BY_HAND, INT64_MAX, &err), err);
+    assert_int_equal(held_until_ms(queue, "slow"), 0); /* its dubs are of pool lipsync */
+    write_holds(policies, queue, next_evening_ms() + 60 * MINUTE_MS);
+    assert_true(held_until_ms(queue, "slow") == next_evening_ms() + (8 * 60 + 15) * (int64_t)MINUTE_MS);
+    assert_int_equal(held_until_ms(queue, "fast"), 0);
+    submit(queue, "later", CLASS_BATCH, "hi");
+    assert_true(held_until_ms(queue, "later") == INT64_C(1) << 52);
+    assert_ok(queue_cancel(queue, "later", &err), err);
+    assert_int_equal(held_until_ms(queue, "later"), 0);
+}
+
 /* A worker that waits for a held class blocks, and is woken when it is resumed. */
 static void test_holds_by_hand_win_and_waiting_does_not_spin(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
@@ -130,7 +197,9 @@ static void test_the_keeper_follows_its_clock(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_waits_at_night_and_what_runs_finishes),
+        cmocka_unit_test(test_workers_are_wanted_as_long_as_they_work_and_again_in_the_morning),
         cmocka_unit_test(test_urgent_runs_at_night),
+        cmocka_unit_test(test_a_campaign_says_that_it_is_held),
         cmocka_unit_test(test_holds_by_hand_win_and_waiting_does_not_spin),
         cmocka_unit_test(test_a_hold_ends_by_itself),
         cmocka_unit_test(test_the_keeper_follows_its_clock),

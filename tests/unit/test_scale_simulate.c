@@ -139,6 +139,36 @@ static void batch_waits_for_the_morning(void **state) {
     assert_true(result.wait[CLASS_BATCH].max < until_morning + 300);
 }
 
+/* A queue full of batch over the whole night, four minutes a bucket: at 23:00 nothing is stopped and nothing begins,
+ * what runs thins out, the rest waits untouched, and at 07:00 it goes on. */
+static void a_full_queue_rests_from_23_to_7(void **state) {
+    enum { BUCKET_S = 240, EVENING = 23 * 3600 / BUCKET_S, MORNING = 31 * 3600 / BUCKET_S, DUB_S = 600 };
+    _cleanup_scenario_ struct scenario *scenario =
+        scenario_of("{\"days\":2,\"start\":\"2026-11-08T00:00:00+05:30\",\"campaigns\":["
+                    "{\"hour\":22.5,\"segments\":10,\"languages\":8}],\"service_s\":{\"plan\":10,\"track\":20,\"dub\":"
+                    "600,\"join\":5},"
+                    "\"nodes\":{\"lipsync\":{\"spot_share\":0,\"boot_s\":200,\"pod_s\":60}}}");
+    struct simulation result;
+    simulate(scenario, SIM_RULE, &result);
+    const struct sim_bucket *buckets = result.timelines[SIM_WHOLE].buckets;
+    for (int i = EVENING - 4; i < MORNING + 4; i++)
+        assert_int_equal(buckets[i].held, i >= EVENING && i < MORNING);
+    assert_int_equal(buckets[EVENING - 1].busy, SCALE_CAP);
+    assert_int_equal(buckets[EVENING].busy, SCALE_CAP); /* still at work */
+    int last = EVENING + DUB_S / BUCKET_S + 1, waiting = buckets[last].ready;
+    assert_true(waiting > 0);
+    for (int i = EVENING; i + 1 < MORNING; i++)
+        assert_true(buckets[i + 1].busy <= buckets[i].busy);
+    for (int i = last; i < MORNING; i++) {
+        assert_int_equal(buckets[i].busy, 0);
+        assert_int_equal(buckets[i].ready, waiting);
+    }
+    assert_true(buckets[MORNING + 2].busy > 0); /* machines boot for 260 s */
+    assert_float_equal(result.busy_s[POOL_LIPSYNC], 10 * 20 + 80 * DUB_S, 1e-6);
+    assert_float_equal(result.lost_s, 0, 1e-9);
+    assert_int_equal(result.released + result.unfinished, 0);
+}
+
 static void a_large_campaign_does_not_starve_a_small_one(void **state) {
     _cleanup_scenario_ struct scenario *scenario = scenario_of(
         "{\"days\":2,\"start\":\"2026-11-08T00:00:00+05:30\",\"campaigns\":["
@@ -192,6 +222,22 @@ static void the_report_is_one_page_with_escaped_text(void **state) {
     assert_null(strstr(page, "nan"));
 }
 
+/* Ticks are full hours and midnights of the clock that the start was given by, wherever the scenario begins. */
+static void the_report_counts_hours_on_the_scenarios_own_clock(void **state) {
+    _cleanup_scenario_ struct scenario *scenario =
+        scenario_of("{\"start\":\"2026-11-08T10:30:00-04:30\",\"days\":2,\"campaigns\":[{\"hour\":1,\"segments\":2,"
+                    "\"languages\":1}]}");
+    struct simulation result;
+    simulate(scenario, SIM_RULE, &result);
+    _cleanup_free_ char *page = simulation_to_html(scenario, &result, 1);
+    assert_non_null(strstr(page, "8 November 2026 to 10 November 2026, times in UTC&minus;04:30"));
+    const char *day = strstr(page, "most work: 8 November 2026");
+    assert_non_null(day);
+    const char *tick = strstr(day, "text-anchor=middle>");
+    assert_non_null(tick);
+    assert_memory_equal(tick + strlen("text-anchor=middle>"), "12:00<", 6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_are_those_of_erlang),
@@ -199,9 +245,11 @@ int main(void) {
         cmocka_unit_test(the_same_seed_gives_the_same_result),
         cmocka_unit_test(interruptions_lose_no_job),
         cmocka_unit_test(batch_waits_for_the_morning),
+        cmocka_unit_test(a_full_queue_rests_from_23_to_7),
         cmocka_unit_test(a_large_campaign_does_not_starve_a_small_one),
         cmocka_unit_test(scenarios_are_checked),
         cmocka_unit_test(the_report_is_one_page_with_escaped_text),
+        cmocka_unit_test(the_report_counts_hours_on_the_scenarios_own_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
