@@ -101,13 +101,12 @@ static bool submit_one(struct queue *queue, const char *id, struct error *err) {
 /* Claims one job and finishes it with these children. */
 static bool run_one(struct bench *bench, const char *campaign, const struct job_spec *children, size_t count,
                     double *seconds, struct error *err) {
-    struct claim_options options = claim_options("setup");
+    struct claim_options options = {.worker = "setup", .pools = &pools[1], .pool_count = 1, .lease_ms = LEASE_MS};
     struct job_result result = {.artifact = "", .report = bench->report, .children = children, .child_count = count};
     struct claim claim;
     size_t claimed;
     do { /* joins of drained campaigns may be first in line */
-        if (!queue_claim(bench->queue, &(struct claim_options){"setup", &pools[1], 1, LEASE_MS}, &claim, 1, &claimed,
-                         err) ||
+        if (!queue_claim(bench->queue, &options, &claim, 1, &claimed, err) ||
             (claimed == 0 && !error_set(err, ERR_INTERNAL, "the plan of %s is not ready", campaign)))
             return false;
         bool plan = claim.job.kind == KIND_PLAN;

@@ -35,11 +35,11 @@ for _, member in ipairs(members) do
 end
 if #members == AT_ONCE then out[1] = from + AT_ONCE - removed end
 if kind == 'ready' and call('EXISTS', key) == 1 and call('EXISTS', campaign_key(campaign)) == 1 and
-    not call('ZSCORE', P .. 'fair:' .. pool .. ':' .. class_of(campaign), campaign) then
+    not call('ZSCORE', P .. 'fair:' .. lane(pool, campaign), campaign) then
     out[#out + 1], out[#out + 2] = 'ready jobs without a turn', campaign
     if repair then
-        call('ZADD', P .. 'fair:' .. pool .. ':' .. class_of(campaign), 0, campaign)
-        woken[pool] = true
+        call('ZADD', P .. 'fair:' .. lane(pool, campaign), 0, campaign)
+        woken[lane(pool, campaign)] = true
     end
 end
 flush()

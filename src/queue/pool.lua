@@ -16,5 +16,5 @@ for _, class in ipairs({'urgent', 'batch'}) do
     end
 end
 out[7] = now - oldest
-out[8], out[9] = held_until(pool, 'urgent'), held_until(pool, 'batch')
+out[8], out[9] = held_until(pool .. ':urgent'), held_until(pool .. ':batch')
 return out

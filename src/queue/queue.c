@@ -189,7 +189,20 @@ static void add_pools(struct queue *queue, struct command *arguments, const stru
     for (size_t i = 0; i < options->pool_count; i++)
         buffer_appendf(&pools, "%s ", pool_name(options->pools[(queue->turn + i) % options->pool_count]));
     command_add(arguments, pools.data ? pools.data : "");
+    command_add(arguments, options->only ? campaign_class_name(*options->only) : "urgent batch");
     queue->turn++;
+}
+
+/* A word of each pool and class that is claimed from: "<prefix>lipsync:batch". */
+static void add_lanes(struct command *command, const char *prefix, const struct claim_options *options) {
+    for (size_t i = 0; i < options->pool_count; i++)
+        for (int class = 0; class < CLASS_COUNT; class ++) {
+            if (options->only && *options->only != (enum campaign_class) class)
+                continue;
+            _cleanup_free_ char *lane = xasprintf("%s%s:%s", prefix, pool_name(options->pools[i]),
+                                                  campaign_class_name((enum campaign_class) class));
+            command_add(command, lane);
+        }
 }
 
 static bool read_claims(struct redisReply *const *values, size_t value_count, struct claim *claims, size_t *count,
@@ -217,21 +230,18 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
 /* In how many ms there may be something to claim: 0 now, -1 nothing is in sight, -2 on failure. */
 static int64_t next_due(struct queue *queue, const struct claim_options *options, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
-    for (size_t i = 0; i < options->pool_count; i++)
-        command_add(&arguments, pool_name(options->pools[i]));
+    add_lanes(&arguments, "", options);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_due, &arguments, true, err);
     return reply ? reply->integer : -2;
 }
 
-/* Takes a marker of one of the pools. */
+/* Takes a marker of one of the pools and classes. */
 static redisReply *take_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
                                struct error *err) {
     _cleanup_command_ struct command command = {0};
+    _cleanup_free_ char *prefix = xasprintf("%smarker:", queue->prefix);
     command_add(&command, "BZPOPMIN");
-    for (size_t i = 0; i < options->pool_count; i++) {
-        _cleanup_free_ char *key = xasprintf("%smarker:%s", queue->prefix, pool_name(options->pools[i]));
-        command_add(&command, key);
-    }
+    add_lanes(&command, prefix, options);
     command_add_number(&command, wait_ms / 1000.0);
     return redis_run(queue->redis, &command, false, wait_ms, err);
 }
@@ -410,7 +420,6 @@ bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, 
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *field =
         xasprintf("%s:%s%s", pool_name(pool), campaign_class_name(class), hold == HOLD_CALENDAR ? "" : ":hand");
-    command_add(&arguments, pool_name(pool));
     command_add(&arguments, field);
     command_add_integer(&arguments, hold == RUN_BY_HAND ? -until : until);
     return queue_status_script(queue, &script_hold, &arguments, true, field, err);

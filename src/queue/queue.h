@@ -57,6 +57,7 @@ struct claim_options {
     const enum pool *pools;
     size_t pool_count;
     int lease_ms;
+    const enum campaign_class *only; /* claim and wait for jobs of this class alone; NULL: of both */
 };
 
 /* Claims up to `capacity` jobs without waiting; *count may be 0. */

@@ -13,6 +13,7 @@ struct worker_options {
     const char *store_url;
     const enum pool *pools;
     size_t pool_count;
+    const enum campaign_class *only; /* jobs of this class alone; NULL: of both */
     struct models_options models;
     const char *work_directory; /* cache and scratch space; made when missing */
     int64_t cache_bytes;        /* 0: 20 GB */

@@ -36,20 +36,36 @@ static bool submit(struct tool *tool, const json_t *command, json_t *answer, str
     return done;
 }
 
+/* Who asks for jobs, and for which. */
+struct asker {
+    enum pool pools[POOL_COUNT];
+    enum campaign_class only;
+    struct claim_options options;
+};
+
+static void read_asker(const json_t *command, struct asker *asker) {
+    size_t i, count = 0;
+    json_t *name;
+    json_array_foreach(json_object_get(command, "pools"), i, name) count +=
+        pool_parse(json_string_value(name), &asker->pools[count]);
+    bool one_class = campaign_class_parse(json_get_string(command, "only", ""), &asker->only);
+    asker->options = (struct claim_options){.worker = json_get_string(command, "worker", ""),
+                                            .pools = asker->pools,
+                                            .pool_count = count,
+                                            .lease_ms = (int)json_get_integer(command, "lease", 1000),
+                                            .only = one_class ? &asker->only : NULL};
+}
+
 static bool claim(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
     enum { MOST = 16 };
-    enum pool pools[POOL_COUNT];
     struct claim claims[MOST];
+    struct asker asker;
     size_t i, count;
-    json_t *name, *list = json_array();
-    struct claim_options options = {.worker = json_get_string(command, "worker", ""),
-                                    .pools = pools,
-                                    .lease_ms = (int)json_get_integer(command, "lease", 1000)};
-    json_array_foreach(json_object_get(command, "pools"), i, name) options.pool_count +=
-        pool_parse(json_string_value(name), &pools[options.pool_count]);
+    json_t *list = json_array();
+    read_asker(command, &asker);
     json_object_set_new(answer, "claims", list);
     size_t capacity = (size_t)MIN(json_get_integer(command, "capacity", 1), MOST);
-    if (!queue_claim(tool->queue, &options, claims, capacity, &count, err))
+    if (!queue_claim(tool->queue, &asker.options, claims, capacity, &count, err))
         return false;
     for (i = 0; i < count; i++)
         json_array_append_new(list, json_pack("{s:s, s:s}", "job", claims[i].job_id, "stamp", claims[i].stamp));
@@ -83,6 +99,34 @@ static bool held_call(struct tool *tool, const char *operation, const json_t *co
     struct error failure;
     error_set(&failure, json_get_bool(command, "permanent", false) ? ERR_MEDIA_EMPTY : ERR_IO, "made to fail");
     return queue_fail(tool->queue, worker, &held, &failure, err);
+}
+
+/* The look of an idle worker: whether it would rather claim than block. */
+static bool wait_briefly(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    struct asker asker;
+    bool ready = false;
+    read_asker(command, &asker);
+    bool done = queue_wait(tool->queue, &asker.options, 1, &ready, err);
+    json_object_set_new(answer, "ready", json_boolean(ready));
+    return done;
+}
+
+/* The waking of a blocked worker: takes a marker, if there is one. */
+static bool take_marker(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    size_t i;
+    json_t *lane;
+    bool taken = false;
+    json_array_foreach(json_object_get(command, "lanes"), i, lane) {
+        redisReply *reply = redisCommand(tool->redis, "ZPOPMIN {mela}:marker:%s", json_string_value(lane));
+        if (!reply)
+            return error_set(err, ERR_QUEUE_UNAVAILABLE, "%s", tool->redis->errstr);
+        taken = taken || reply->elements > 0;
+        freeReplyObject(reply);
+        if (taken)
+            break;
+    }
+    json_object_set_new(answer, "taken", json_boolean(taken));
+    return true;
 }
 
 /* All jobs of a campaign by id, its state, and what the audit says. */
@@ -127,6 +171,10 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
         return submit(tool, command, answer, err);
     if (strcmp(operation, "claim") == 0)
         return claim(tool, command, answer, err);
+    if (strcmp(operation, "wait") == 0)
+        return wait_briefly(tool, command, answer, err);
+    if (strcmp(operation, "take_marker") == 0)
+        return take_marker(tool, command, answer, err);
     if (strcmp(operation, "retry") == 0)
         return queue_retry(tool->queue, json_get_string(command, "job", ""), err);
     if (strcmp(operation, "cancel") == 0)

@@ -18,17 +18,17 @@ local function append(stream, most, kind, data)
     call('XADD', stream, 'MAXLEN', '~', most, '*', 'type', kind, 'data', data)
 end
 
--- Ends every script that writes: sums, and one marker for each pool that has something to wait for. woken[pool] is true
--- when the farm has to hear of it too, since it is new.
+-- Ends every script that writes: sums, and one marker for each pool and class that has something to wait for. woken[lane]
+-- is true when the farm has to hear of it too, since it is new.
 local function flush()
     for key, fields in pairs(counters) do
         for field, amount in pairs(fields) do
             if amount ~= 0 then call('HINCRBY', key, field, amount) end
         end
     end
-    for pool, new in pairs(woken) do
-        call('ZADD', P .. 'marker:' .. pool, 0, '0')
-        if new then append(P .. 'events', EVENTS_FARM, 'work', '{"pool":"' .. pool .. '"}') end
+    for lane, new in pairs(woken) do
+        call('ZADD', P .. 'marker:' .. lane, 0, '0')
+        if new then append(P .. 'events', EVENTS_FARM, 'work', '{"pool":"' .. lane:match('^%a+') .. '"}') end
     end
     counters, woken = {}, {}
 end
@@ -73,7 +73,7 @@ end
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
 
 local function ready_key(pool, campaign) return P .. 'ready:' .. pool .. ':' .. campaign end
--- What waits in a pool is kept apart by class.
+-- A pool and a class, the unit in which jobs are taken, held and waited for: "lipsync:batch".
 local function lane(pool, campaign) return pool .. ':' .. class_of(campaign) end
 local function delayed_key(job) return P .. 'delayed:' .. lane(job.pool, job.campaign) end
 
@@ -83,7 +83,7 @@ local function delayed_key(job) return P .. 'delayed:' .. lane(job.pool, job.cam
 local function enter_fair(pool, campaign)
     local name = lane(pool, campaign)
     local fair = P .. 'fair:' .. name
-    woken[pool] = true
+    woken[name] = true
     if call('ZSCORE', fair, campaign) then return end
     local time = call('ZRANGE', fair, 0, 0, 'WITHSCORES')[2] or call('HGET', P .. 'counts', name .. ':time') or 0
     local tag = call('HGET', campaign_key(campaign), 'tag:' .. pool) or 0
@@ -136,7 +136,7 @@ local function enter(job, state, at, ...)
         call('ZADD', P .. 'leases', at, job.id)
     elseif state == 'delayed' then
         call('ZADD', delayed_key(job), at, job.id)
-        woken[job.pool] = true
+        woken[lane(job.pool, job.campaign)] = true
     end
     call('HSET', job.key, 'state', state, ...)
 end
