@@ -303,27 +303,21 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
     return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
 }
 
-static void add_total(struct command *arguments, const char *name, const json_t *value) {
-    if (!json_is_number(value) || strlen(name) > 100)
-        return;
-    command_add(arguments, name);
-    command_add_integer(arguments, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
+static void add_total(struct buffer *totals, const char *prefix, const char *name, const json_t *value) {
+    if (json_is_number(value) && strlen(name) <= 100 && !strpbrk(name, " \t\r\n\v\f"))
+        buffer_appendf(totals, "%s%s %lld ", prefix, name, (long long)CLAMP(json_number_value(value), 0.0, 1e12));
 }
 
-/* What a report adds to the farm's totals: frames, bytes, and the time of each step. */
-static void add_totals(struct command *arguments, const json_t *report) {
-    _cleanup_command_ struct command totals = {0};
-    add_total(&totals, "frames", json_object_get(report, "frames"));
-    add_total(&totals, "bytes", json_object_get(report, "bytes"));
+/* What a job adds to the farm's totals, in one argument: itself, frames, bytes, and the time of each step. */
+static void add_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
+    _cleanup_buffer_ struct buffer totals = {0};
+    buffer_appendf(&totals, "jobs_done:%s 1 ", job_kind_name(kind));
+    add_total(&totals, "", "frames", json_object_get(report, "frames"));
+    add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
     json_t *ms;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) {
-        _cleanup_free_ char *name = xasprintf("step_ms:%s", step);
-        add_total(&totals, name, ms);
-    }
-    command_add_integer(arguments, totals.count / 2);
-    buffer_append(&arguments->body, totals.body.data, totals.body.length);
-    arguments->count += totals.count;
+    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) add_total(&totals, "step_ms:", step, ms);
+    command_add(arguments, totals.data);
 }
 
 static bool add_children(struct command *arguments, const struct claim *claim, const struct job_result *result,
@@ -352,10 +346,10 @@ bool queue_finish_and_claim(struct queue *queue, const struct claim_options *opt
         return false;
     command_add(&arguments, result->artifact ? result->artifact : "");
     command_add(&arguments, report);
+    add_totals(&arguments, claim->job.kind, result->report);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
     add_pools(queue, &arguments, options);
-    add_totals(&arguments, result->report);
     if (!add_children(&arguments, claim, result, err))
         return false;
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_finish, &arguments, true, err);

@@ -353,11 +353,8 @@ static void set_total(json_t *totals, char *name, json_t *value) {
 }
 
 json_t *queue_totals(struct queue *queue, struct error *err) {
-    _cleanup_free_ char *key = xasprintf("%stotals", queue->prefix);
-    _cleanup_command_ struct command command = {0};
-    command_add(&command, "HGETALL");
-    command_add(&command, key);
-    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
+    _cleanup_command_ struct command none = {0};
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_totals, &none, true, err);
     if (!reply)
         return NULL;
     json_t *totals = json_object();

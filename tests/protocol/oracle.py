@@ -149,9 +149,13 @@ class Oracle:
         job.until = self.now + lease
         return None
 
+    def is_done(self, held):
+        """Whether this very claim has been finished before."""
+        job = self.job(held["job"])
+        return bool(job) and job.state == "done" and job.worker == held["worker"] and job.stamp == held["stamp"]
+
     def finish(self, held):
-        known = self.job(held["job"])
-        if known and known.state == "done" and known.worker == held["worker"] and known.stamp == held["stamp"]:
+        if self.is_done(held):
             return None
         job, refusal = self.fence(held)
         if not job:

@@ -56,7 +56,9 @@ static void read_asker(const json_t *command, struct asker *asker) {
                                             .only = one_class ? &asker->only : NULL};
 }
 
-static bool claim(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+/* Claims, after finishing `held` if there is one. */
+static bool claim_with(struct tool *tool, const json_t *command, const struct claim *held,
+                       const struct job_result *result, json_t *answer, struct error *err) {
     enum { MOST = 16 };
     struct claim claims[MOST];
     struct asker asker;
@@ -64,16 +66,17 @@ static bool claim(struct tool *tool, const json_t *command, json_t *answer, stru
     json_t *list = json_array();
     read_asker(command, &asker);
     json_object_set_new(answer, "claims", list);
-    size_t capacity = (size_t)MIN(json_get_integer(command, "capacity", 1), MOST);
-    if (!queue_claim(tool->queue, &asker.options, claims, capacity, &count, err))
+    size_t capacity = (size_t)MIN(json_get_integer(command, "capacity", 0), MOST);
+    if (!(held ? queue_finish_and_claim(tool->queue, &asker.options, held, result, claims, capacity, &count, err)
+               : queue_claim(tool->queue, &asker.options, claims, capacity, &count, err)))
         return false;
     for (i = 0; i < count; i++)
         json_array_append_new(list, json_pack("{s:s, s:s}", "job", claims[i].job_id, "stamp", claims[i].stamp));
     return true;
 }
 
-/* The children follow from the campaign's shape, which the command repeats. */
-static bool finish(struct tool *tool, const json_t *command, const char *worker, const struct claim *held,
+/* The children follow from the campaign's shape, which the command repeats; claims again where it says "capacity". */
+static bool finish(struct tool *tool, const json_t *command, const struct claim *held, json_t *answer,
                    struct error *err) {
     _cleanup_campaign_ struct campaign *campaign = read_campaign(command, held->job.campaign);
     _cleanup_plan_ struct plan *plan = small_make_plan(campaign);
@@ -82,16 +85,17 @@ static bool finish(struct tool *tool, const json_t *command, const char *worker,
     struct job_result result = {.artifact = artifact};
     result.child_count = plan_children(plan, &held->job, &children);
     result.children = children;
-    return queue_finish(tool->queue, worker, held, &result, err);
+    return claim_with(tool, command, held, &result, answer, err);
 }
 
-static bool held_call(struct tool *tool, const char *operation, const json_t *command, struct error *err) {
+static bool held_call(struct tool *tool, const char *operation, const json_t *command, json_t *answer,
+                      struct error *err) {
     const char *worker = json_get_string(command, "worker", "");
     struct claim held;
     if (!read_claim(command, &held, err))
         return false;
     if (strcmp(operation, "finish") == 0)
-        return finish(tool, command, worker, &held, err);
+        return finish(tool, command, &held, answer, err);
     if (strcmp(operation, "heartbeat") == 0)
         return queue_heartbeat(tool->queue, worker, &held, (int)json_get_integer(command, "lease", 1000), NULL, err);
     if (strcmp(operation, "release") == 0)
@@ -170,7 +174,7 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
     if (strcmp(operation, "submit") == 0)
         return submit(tool, command, answer, err);
     if (strcmp(operation, "claim") == 0)
-        return claim(tool, command, answer, err);
+        return claim_with(tool, command, NULL, NULL, answer, err);
     if (strcmp(operation, "wait") == 0)
         return wait_briefly(tool, command, answer, err);
     if (strcmp(operation, "take_marker") == 0)
@@ -185,7 +189,7 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
         return look(tool, command, answer, err);
     if (strcmp(operation, "check") == 0)
         return check(tool, answer, err);
-    return held_call(tool, operation, command, err);
+    return held_call(tool, operation, command, answer, err);
 }
 
 int main(int count, char **arguments) {

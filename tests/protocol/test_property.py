@@ -79,7 +79,9 @@ class QueueMachine(RuleBasedStateMachine):
         return self.claim_by(Waiter(worker, pools, only), capacity, lease)
 
     def claim_by(self, waiter, capacity, lease):
-        claims = self.tool.do("claim", **waiter.asks, capacity=capacity, lease=lease)["claims"]
+        return self.follow(waiter, self.tool.do("claim", **waiter.asks, capacity=capacity, lease=lease)["claims"], capacity, lease)
+
+    def follow(self, waiter, claims, capacity, lease):
         self.oracle.expire()
         self.promote(waiter)
         worker = waiter.asks["worker"]
@@ -111,9 +113,27 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def a_woken_worker_claims(self):
         waiter = self.awake.pop(0)
-        if self.claim_by(waiter, 1, LEASES[0]):
+        claims = self.claim_by(waiter, 1, LEASES[0])
+        if claims:
+            waiter.held = claims[0]
             self.busy.append(waiter)
         else:
+            self.look(waiter)
+
+    @precondition(lambda self: self.busy)
+    @rule()
+    def a_busy_worker_finishes_and_claims(self):
+        waiter = self.busy.pop(0)
+        answer = self.tool.do("finish", **waiter.asks, **waiter.held, capacity=1, lease=LEASES[0],
+                              **self.shape(waiter.held["job"].split("/")[0]))
+        held = {"worker": waiter.asks["worker"], **waiter.held}
+        known = self.oracle.is_done(held)
+        assert answer["error"] == self.oracle.finish(held)
+        if not known and answer["error"] is None and self.follow(waiter, answer["claims"], 1, LEASES[0]):
+            waiter.held = answer["claims"][0]
+            self.busy.append(waiter)
+        else:
+            assert not answer["claims"]
             self.look(waiter)
 
     @invariant()

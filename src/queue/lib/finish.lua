@@ -1,6 +1,9 @@
 -- include: spawn
 -- on demand: death
+-- on demand: totals
 -- A job's good end.
+
+local NEW_TOTALS_MAX = 8192
 
 -- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
 local function fresh_ones(campaign, children)
@@ -24,13 +27,16 @@ local function fresh_ones(campaign, children)
     return fresh
 end
 
--- One job less to wait for. Returns whether the one that waits is open.
+-- One job less to wait for. Returns whether the one that waits is open: while there are others, it is, since whatever
+-- ends it ends them too.
 local function count_down(campaign, suffix)
     local key = P .. 'job:' .. campaign .. '/' .. suffix
-    local state = call('HGET', key, 'state')
-    if not state then return false end
-    if call('HINCRBY', key, 'waits', -1) == 0 and state == 'waiting' then move(load_job(campaign, suffix), 'ready', 0) end
-    return OPEN[state]
+    local left = call('HINCRBY', key, 'waits', -1)
+    if left > 0 then return true end
+    local job = load_job(campaign, suffix)
+    if not job then call('DEL', key) return false end -- a Redis that lost data
+    if left == 0 and job.state == 'waiting' then move(job, 'ready', 0) end
+    return OPEN[job.state]
 end
 
 local function end_language(job)
@@ -40,8 +46,8 @@ local function end_language(job)
     death().emit_language(job.campaign, language, 'done')
 end
 
--- `totals`: name, amount, name, amount... Returns "ok" or why not; the caller flushes.
-local function finish(id, worker, stamp, artifact, report, totals, children)
+-- `sums`: "name amount name amount ... ". Returns "ok" or why not; the caller flushes.
+local function finish(id, worker, stamp, artifact, report, sums, children)
     local job, refusal, was = fence(id, worker, stamp)
     -- The same finish again: its reply was lost.
     if was and was.state == 'done' then return 'known' end
@@ -57,8 +63,7 @@ local function finish(id, worker, stamp, artifact, report, totals, children)
     if job.errors then call('HDEL', key .. ':errors', job.suffix) end
     move(job, 'done', 0, 'finished', now)
     emit_job(job)
-    add(P .. 'totals', 'jobs_done:' .. job_kind(job.suffix), 1)
-    for i = 1, #totals, 2 do add(P .. 'totals', totals[i], totals[i + 1]) end
+    if call('APPEND', P .. 'totals:new', sums) > NEW_TOTALS_MAX then totals().fold_totals() end
     local open = fresh[1] and spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
