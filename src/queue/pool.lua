@@ -10,7 +10,7 @@ for _, class in ipairs({'urgent', 'batch'}) do
     out[#out + 1] = tonumber(counts[2] or 0)
     out[#out + 1] = call('ZCOUNT', P .. 'delayed:' .. name, '-inf', now + ARGV[2])
     for _, campaign in ipairs(call('ZRANGE', P .. 'fair:' .. name, 0, HEADS_MAX - 1)) do
-        local suffix = call('ZRANGE', P .. 'ready:' .. pool .. ':' .. campaign, 0, 0)[1]
+        local suffix = call('ZRANGE', P .. 'ready:' .. name .. ':' .. campaign, 0, 0)[1]
         local since = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'ready', 'created')
         oldest = math.min(oldest, tonumber(since[1] or since[2] or now))
     end

@@ -116,6 +116,13 @@ bool queue_check_campaign_id(const char *id, struct error *err) {
 
 const char *queue_job_suffix(const char *job_id) { return strchr(job_id, '/') + 1; }
 
+void queue_add_pools(struct command *arguments) {
+    _cleanup_buffer_ struct buffer pools = {0};
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        buffer_appendf(&pools, "%s ", pool_name((enum pool)pool));
+    command_add(arguments, pools.data);
+}
+
 /* ---- campaigns ---- */
 
 bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,

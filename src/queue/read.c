@@ -153,7 +153,7 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
     struct job_id first, id;
     if (!queue_check_job_id(job_ids[0], &first, err))
         return NULL;
-    _cleanup_free_ char *key = xasprintf("%scampaign:%s:artifacts", queue->prefix, first.campaign);
+    _cleanup_free_ char *key = xasprintf("%scampaign:%s:results", queue->prefix, first.campaign);
     _cleanup_command_ struct command command = {0};
     command_add(&command, "HMGET");
     command_add(&command, key);
@@ -164,7 +164,8 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
             error_set(err, ERR_INTERNAL, "%s and %s are not of one campaign", job_ids[0], job_ids[i]);
             return NULL;
         }
-        command_add(&command, queue_job_suffix(job_ids[i]));
+        _cleanup_free_ char *field = xasprintf("%s:artifact", queue_job_suffix(job_ids[i]));
+        command_add(&command, field);
     }
     _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
     for (size_t i = 0; reply && i < reply->elements; i++)
@@ -217,11 +218,9 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
     const char *deadline = field(record, "deadline");
     set_number(campaign, "deadline_ms", number(deadline) ? deadline : NULL);
     json_t *jobs = json_object();
-    for (int state = 0; state < JOB_STATE_COUNT; state++) {
-        char name[32];
-        snprintf(name, sizeof name, "n:%s", job_state_name((enum job_state)state));
-        json_object_set_new(jobs, job_state_name((enum job_state)state), json_integer(number(field(record, name))));
-    }
+    for (int state = 0; state < JOB_STATE_COUNT; state++)
+        json_object_set_new(jobs, job_state_name((enum job_state)state),
+                            json_integer(view->element[2]->element[state]->integer));
     json_object_set_new(campaign, "jobs", jobs);
     json_object_set_new(campaign, "languages", languages_json(record, view->element[1]));
     return campaign;
@@ -230,6 +229,7 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
 static json_t *campaigns_json(struct queue *queue, const char *const *ids, size_t count, struct error *err) {
     _cleanup_json_ json_t *campaigns = json_array();
     _cleanup_command_ struct command arguments = {0};
+    queue_add_pools(&arguments);
     for (size_t i = 0; i < count; i++)
         command_add(&arguments, ids[i]);
     _cleanup_reply_ redisReply *reply =
@@ -268,11 +268,8 @@ json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, stru
 
 static json_t *event_json(const redisReply *entry) {
     const redisReply *fields = entry->element[1];
-    _cleanup_json_ json_t *data = json_null();
-    for (size_t i = 0; i + 1 < fields->elements; i += 2)
-        if (strcmp(fields->element[i]->str, "data") == 0)
-            data = stored_json(fields->element[i + 1]);
-    return json_pack("{s:s, s:s, s:O}", "id", entry->element[0]->str, "type", field(fields, "type"), "data", data);
+    return json_pack("{s:s, s:s, s:o}", "id", entry->element[0]->str, "type", fields->element[0]->str, "data",
+                     stored_json(fields->element[1]));
 }
 
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,

@@ -1,7 +1,8 @@
--- include: base
--- ARGV: campaign ids. Returns for each {record, {language, job that ended it, its error, ...}}.
+-- include: counts
+-- ARGV: pools (with spaces between), campaign ids. Returns for each {record, {language, job that ended it, its error, ...}, jobs by state}.
 local out = {}
-for i, campaign in ipairs(ARGV) do
+for i = 2, #ARGV do
+    local campaign = ARGV[i]
     local key = campaign_key(campaign)
     local all = call('HMGET', key, 'languages', 'ended_by')
     local ends = {}
@@ -12,6 +13,6 @@ for i, campaign in ipairs(ARGV) do
             for _, value in ipairs({language, campaign .. '/' .. by, error}) do ends[#ends + 1] = value end
         end
     end
-    out[i] = {call('HGETALL', key), ends}
+    out[i - 1] = {call('HGETALL', key), ends, campaign_counts(campaign, ARGV[1])}
 end
 return out

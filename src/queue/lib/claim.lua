@@ -4,27 +4,27 @@
 -- on demand: held
 -- Taking jobs.
 
--- The next job of a pool and class: the campaign with the least start tag, its oldest job. False when there is none.
-local function take(pool, class, worker, lease, claimed)
-    local name = pool .. ':' .. class
-    local fair = P .. 'fair:' .. name
-    local head = call('ZRANGE', fair, 0, 0, 'WITHSCORES')
+-- The next job of a lane: the campaign with the least start tag, its oldest job. False when there is none.
+local function take(lane, class, worker, lease, claimed)
+    local head = call('ZRANGE', P .. 'fair:' .. lane, 0, 0, 'WITHSCORES')
     local campaign = head[1]
     if not campaign then return false end
-    classes[campaign] = class
-    local oldest = call('ZRANGE', ready_key(pool, campaign), 0, 1)
-    local job = oldest[1] and load_job(campaign, oldest[1])
-    if not job then -- a Redis that lost data
-        if oldest[1] then call('ZREM', ready_key(pool, campaign), oldest[1]) else call('ZREM', fair, campaign) end
-        return take(pool, class, worker, lease, claimed)
+    local ready = P .. 'ready:' .. lane .. ':' .. campaign
+    local oldest = call('ZRANGE', ready, 0, 1)
+    local id = campaign .. '/' .. (oldest[1] or '')
+    local job = {id = id, key = P .. 'job:' .. id, campaign = campaign, suffix = oldest[1], lane = lane, worker = worker,
+        more = oldest[2] ~= nil, tag = head[2] + 1}
+    local f = call('HMGET', job.key, 'state', 'attempt')
+    if not f[1] then -- a Redis that lost data
+        if oldest[1] then call('ZREM', ready, oldest[1]) else call('ZREM', P .. 'fair:' .. lane, campaign) end
+        return take(lane, class, worker, lease, claimed)
     end
-    job.more, job.tag = oldest[2] ~= nil, head[2] + 1
+    job.state, job.attempt = f[1], tonumber((f[2] or '0'):match('^%d+'))
     stamp_claim(job, worker)
-    job.worker = worker
     move(job, 'leased', now + lease, 'attempt', job.stamp, 'worker', worker, 'claimed', now)
     emit_job(job)
     local n = #claimed
-    claimed[n + 1], claimed[n + 2], claimed[n + 3] = job.id, job.stamp, class
+    claimed[n + 1], claimed[n + 2], claimed[n + 3] = id, job.stamp, class
     return true
 end
 
@@ -69,7 +69,7 @@ local function claim(worker, lease, capacity, pool_names, class_names, claimed)
         local open = special and open_pools(pools, wanted[i]) or pools
         local empty = 0
         while empty < #open and #claimed < full do
-            empty = take(open[turn % #open + 1], wanted[i], worker, lease, claimed) and 0 or empty + 1
+            empty = take(open[turn % #open + 1] .. ':' .. wanted[i], wanted[i], worker, lease, claimed) and 0 or empty + 1
             turn = turn + 1
         end
     end

@@ -1,31 +1,10 @@
--- include: spawn
+-- include: job
+-- on demand: spawn
 -- on demand: death
 -- on demand: totals
 -- A job's good end.
 
 local NEW_TOTALS_MAX = 8192
-
--- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
-local function fresh_ones(campaign, children)
-    local fresh, known = {}, {[''] = true}
-    local function key(suffix) return P .. 'job:' .. campaign .. '/' .. suffix end
-    -- One look for a hundred: all of them are new, unless a finish is repeated.
-    for from = 1, #children, 100 do
-        local keys = {}
-        for i = from, math.min(from + 99, #children) do keys[#keys + 1] = key(children[i].suffix) end
-        local some = call('EXISTS', unpack(keys)) > 0
-        for i = from, from + #keys - 1 do
-            local child = children[i]
-            if not (some and call('EXISTS', key(child.suffix)) == 1) then fresh[#fresh + 1] = child end
-            known[child.suffix] = true
-        end
-    end
-    for _, child in ipairs(fresh) do
-        if not known[child.next] and call('EXISTS', key(child.next)) == 0 then return nil end
-        known[child.next] = true
-    end
-    return fresh
-end
 
 -- One job less to wait for. Returns whether the one that waits is open: while there are others, it is, since whatever
 -- ends it ends them too.
@@ -53,18 +32,21 @@ local function finish(id, worker, stamp, artifact, report, sums, children)
     if was and was.state == 'done' then return 'known' end
     if not job then return refusal end
     local fresh = children
-    if children[1] then fresh = fresh_ones(job.campaign, children) end
+    if children[1] then fresh = spawn().fresh_ones(job.campaign, children) end
     if not fresh then return 'queue.state' end
 
     local key = campaign_key(job.campaign)
-    if artifact ~= '' then call('HSET', key .. ':artifacts', job.suffix, artifact) end
-    call('HSET', key .. ':reports', job.suffix, report)
+    if artifact ~= '' then
+        call('HSET', key .. ':results', job.suffix, report, job.suffix .. ':artifact', artifact)
+    else
+        call('HSET', key .. ':results', job.suffix, report)
+    end
     if job.told then call('HDEL', key .. ':progress', job.suffix) end
     if job.errors then call('HDEL', key .. ':errors', job.suffix) end
     move(job, 'done', 0, 'finished', now)
     emit_job(job)
     if call('APPEND', P .. 'totals:new', sums) > NEW_TOTALS_MAX then totals().fold_totals() end
-    local open = fresh[1] and spawn(job.campaign, fresh)
+    local open = fresh[1] and spawn().spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
     -- While a job that follows is open the campaign cannot end: no need to look.
