@@ -176,18 +176,29 @@ static bool submit_all(struct member *member, struct queue *queue, struct error 
     return true;
 }
 
-/* Finishes a claim; and where `capacity` is not 0 claims again in the same round trip. */
-static bool finish_claim(struct member *member, struct queue *queue, const struct claim *claim, struct claim *claims,
-                         size_t capacity, size_t *count, struct error *err) {
+/* Finishes claims; and where `capacity` is not 0 claims again in the same round trip. */
+static bool finish_claims(struct member *member, struct queue *queue, const struct claim *done, size_t done_count,
+                          struct claim *claims, size_t capacity, size_t *count, struct error *err) {
     struct claim_options options = claim_options(member->name);
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
-    struct job_result result = {.artifact = artifact, .report = member->crew->bench->report};
-    atomic_fetch_add(&member->crew->done, 1);
-    return queue_finish_and_claim(queue, &options, claim, &result, claims, capacity, count, err);
+    struct job_result results[BATCH];
+    struct error refusals[BATCH];
+    char *artifacts[BATCH];
+    for (size_t i = 0; i < done_count; i++) {
+        artifacts[i] = layout_artifact(&done[i].job, done[i].stamp);
+        results[i] = (struct job_result){.artifact = artifacts[i], .report = member->crew->bench->report};
+    }
+    bool ok = queue_finish_many(queue, &options, done, results, done_count, refusals, claims, capacity, count, err);
+    for (size_t i = 0; i < done_count; i++) {
+        free(artifacts[i]);
+        if (ok && refusals[i].code != ERR_NONE)
+            *err = refusals[i];
+        ok = ok && refusals[i].code == ERR_NONE;
+    }
+    atomic_fetch_add(&member->crew->done, (long)done_count);
+    return ok;
 }
 
-/* Claims up to `capacity` jobs at once and finishes them one by one; the last finish claims the next ones where
- * `fused`. */
+/* Claims up to `capacity` jobs at once and finishes them together; where `fused` the same call claims the next ones. */
 static bool drain(struct member *member, struct queue *queue, size_t capacity, bool fused, struct error *err) {
     struct claim_options options = claim_options(member->name);
     struct claim claims[BATCH], held[BATCH];
@@ -197,10 +208,8 @@ static bool drain(struct member *member, struct queue *queue, size_t capacity, b
             return false;
         if (held_count == 0)
             return true;
-        for (size_t i = 0; i < held_count; i++)
-            if (!finish_claim(member, queue, &held[i], claims, fused && i + 1 == held_count ? capacity : 0, &count,
-                              err))
-                return false;
+        if (!finish_claims(member, queue, held, held_count, claims, fused ? capacity : 0, &count, err))
+            return false;
         held_count = count;
         memcpy(held, claims, count * sizeof *held);
     }

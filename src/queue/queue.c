@@ -310,15 +310,23 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
     return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
 }
 
+static void add_amount(struct buffer *totals, const char *prefix, const char *name, int64_t amount) {
+    buffer_append_text(totals, prefix);
+    buffer_append_text(totals, name);
+    buffer_append(totals, " ", 1);
+    buffer_append_integer(totals, amount);
+    buffer_append(totals, " ", 1);
+}
+
 static void add_total(struct buffer *totals, const char *prefix, const char *name, const json_t *value) {
     if (json_is_number(value) && strlen(name) <= 100 && !strpbrk(name, " \t\r\n\v\f"))
-        buffer_appendf(totals, "%s%s %lld ", prefix, name, (long long)CLAMP(json_number_value(value), 0.0, 1e12));
+        add_amount(totals, prefix, name, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
 }
 
 /* What a job adds to the farm's totals, in one argument: itself, frames, bytes, and the time of each step. */
 static void add_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
     _cleanup_buffer_ struct buffer totals = {0};
-    buffer_appendf(&totals, "jobs_done:%s 1 ", job_kind_name(kind));
+    add_amount(&totals, "jobs_done:", job_kind_name(kind), 1);
     add_total(&totals, "", "frames", json_object_get(report, "frames"));
     add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
@@ -343,29 +351,53 @@ static bool add_children(struct command *arguments, const struct claim *claim, c
     return true;
 }
 
-bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
-                            const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
-                            struct error *err) {
-    *count = 0;
-    _cleanup_command_ struct command arguments = {0};
+static bool add_finish(struct command *arguments, const struct claim *claim, const struct job_result *result,
+                       struct error *err) {
     _cleanup_free_ char *report = result->report ? json_line(result->report) : xstrdup("{}");
-    if (!fenced(&arguments, options->worker, claim, err))
+    command_add(arguments, claim->job_id);
+    command_add(arguments, claim->stamp);
+    command_add(arguments, result->artifact ? result->artifact : "");
+    command_add(arguments, report);
+    add_totals(arguments, claim->job.kind, result->report);
+    command_add_integer(arguments, (int64_t)result->child_count);
+    return add_children(arguments, claim, result, err);
+}
+
+bool queue_finish_many(struct queue *queue, const struct claim_options *options, const struct claim *done,
+                       const struct job_result *results, size_t done_count, struct error *refusals,
+                       struct claim *claims, size_t capacity, size_t *count, struct error *err) {
+    *count = 0;
+    if (!check_worker(options->worker, err))
         return false;
-    command_add(&arguments, result->artifact ? result->artifact : "");
-    command_add(&arguments, report);
-    add_totals(&arguments, claim->job.kind, result->report);
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
     add_pools(queue, &arguments, options);
-    if (!add_children(&arguments, claim, result, err))
-        return false;
+    for (size_t i = 0; i < done_count; i++)
+        if (!add_finish(&arguments, &done[i], &results[i], err))
+            return false;
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_finish, &arguments, true, err);
     if (!reply)
         return false;
-    const char *status = reply->element[0]->str;
-    if (strcmp(status, "ok") != 0)
-        return status_error(status, claim->job_id, err);
-    return read_claims(reply->element + 1, reply->elements - 1, claims, count, err);
+    for (size_t i = 0; i < done_count; i++) {
+        const char *status = reply->element[i]->str;
+        refusals[i].code = ERR_NONE;
+        if (strcmp(status, "ok") != 0)
+            (void)!status_error(status, done[i].job_id, &refusals[i]);
+    }
+    return read_claims(reply->element + done_count, reply->elements - done_count, claims, count, err);
+}
+
+bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
+                            const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
+                            struct error *err) {
+    struct error refusal;
+    if (!queue_finish_many(queue, options, claim, result, 1, &refusal, claims, capacity, count, err))
+        return false;
+    if (refusal.code != ERR_NONE)
+        *err = refusal;
+    return refusal.code == ERR_NONE;
 }
 
 bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,

@@ -1,10 +1,7 @@
 -- include: job
 -- on demand: spawn
 -- on demand: death
--- on demand: totals
 -- A job's good end.
-
-local NEW_TOTALS_MAX = 8192
 
 -- One job less to wait for. Returns whether the one that waits is open: while there are others, it is, since whatever
 -- ends it ends them too.
@@ -25,8 +22,9 @@ local function end_language(job)
     death().emit_language(job.campaign, language, 'done')
 end
 
--- `sums`: "name amount name amount ... ". Returns "ok" or why not; the caller flushes.
-local function finish(id, worker, stamp, artifact, report, sums, children)
+-- Returns "ok", "known" when it was finished by this very claim before, or why not; the caller adds to the totals and
+-- flushes.
+local function finish(id, worker, stamp, artifact, report, children)
     local job, refusal, was = fence(id, worker, stamp)
     -- The same finish again: its reply was lost.
     if was and was.state == 'done' then return 'known' end
@@ -45,7 +43,6 @@ local function finish(id, worker, stamp, artifact, report, sums, children)
     if job.errors then call('HDEL', key .. ':errors', job.suffix) end
     move(job, 'done', 0, 'finished', now)
     emit_job(job)
-    if call('APPEND', P .. 'totals:new', sums) > NEW_TOTALS_MAX then totals().fold_totals() end
     local open = fresh[1] and spawn().spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
