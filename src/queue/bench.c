@@ -70,6 +70,12 @@ static double info_number(const struct bench *bench, const char *section, const 
     return value;
 }
 
+/* Seconds of processor time that the server has used. */
+static double server_cpu(const struct bench *bench) {
+    struct error ignored;
+    return info_number(bench, "cpu", "used_cpu_sys:", &ignored) + info_number(bench, "cpu", "used_cpu_user:", &ignored);
+}
+
 static bool empty_redis(struct bench *bench, struct error *err) {
     redisReply *reply = ask(bench, "FLUSHALL SYNC", err);
     if (reply)
@@ -378,12 +384,6 @@ static void *member_thread(void *context) {
     return NULL;
 }
 
-/* Seconds of processor time that the server has used. */
-static double server_cpu(const struct bench *bench) {
-    struct error ignored;
-    return info_number(bench, "cpu", "used_cpu_sys:", &ignored) + info_number(bench, "cpu", "used_cpu_user:", &ignored);
-}
-
 struct rate {
     double a_second, cpu_us; /* cpu_us: what one costs the server */
 };
@@ -553,13 +553,20 @@ static bool bench_sizes(struct bench *bench, int64_t most, json_t *out, struct e
         double seconds;
         if (!empty_redis(bench, err))
             return false;
-        double before = info_number(bench, "memory", "used_memory:", err);
-        if (before < 0 || !fill(bench, sizes[i], &seconds, err) || !settle(bench, err))
+        double before = info_number(bench, "memory", "used_memory:", err), start = server_cpu(bench);
+        if (before < 0 || !fill(bench, sizes[i], &seconds, err))
+            return false;
+        double adding = server_cpu(bench) - start;
+        if (!settle(bench, err))
             return false;
         double after = info_number(bench, "memory", "used_memory:", err);
+        start = server_cpu(bench);
         json_t *costs = sample_costs(bench, err);
         if (!costs)
             return false;
+        double samples = (double)MIN(sizes[i], (int64_t)COST_SAMPLES);
+        json_object_set_new(costs, "claim_and_finish_cpu_us", json_real((server_cpu(bench) - start) * 1e6 / samples));
+        json_object_set_new(costs, "add_cpu_us", json_real(adding * 1e6 / (double)sizes[i]));
         json_object_set_new(costs, "ready", json_integer(sizes[i]));
         json_object_set_new(costs, "bulk_add", json_integer((json_int_t)((double)sizes[i] / seconds)));
         json_object_set_new(costs, "bytes_per_job", json_integer((json_int_t)((after - before) / (double)sizes[i])));
