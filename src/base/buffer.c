@@ -23,6 +23,18 @@ void buffer_append(struct buffer *buffer, const void *data, size_t length) {
 
 void buffer_append_text(struct buffer *buffer, const char *text) { buffer_append(buffer, text, strlen(text)); }
 
+void buffer_append_integer(struct buffer *buffer, int64_t value) {
+    char text[24], *digit = text + sizeof text;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do {
+        *--digit = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (value < 0)
+        *--digit = '-';
+    buffer_append(buffer, digit, (size_t)(text + sizeof text - digit));
+}
+
 void buffer_appendf(struct buffer *buffer, const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 
@@ -14,6 +15,8 @@ struct buffer {
 void buffer_reserve(struct buffer *buffer, size_t more);
 void buffer_append(struct buffer *buffer, const void *data, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
+/* In decimal; much cheaper than buffer_appendf, which formats twice. */
+void buffer_append_integer(struct buffer *buffer, int64_t value);
 void buffer_appendf(struct buffer *buffer, const char *format, ...) printf_like(2, 3);
 void buffer_clear(struct buffer *buffer);
 /* Releases the bytes; the buffer is empty and usable again. */

@@ -25,13 +25,15 @@ static void print_table(const json_t *result) {
     const json_t *latency = json_object_get(result, "submit_to_start_us"), *size;
     printf("submit to start, idle: p50 %.0f us, p99 %.0f us\n\n", json_get_number(latency, "p50", 0),
            json_get_number(latency, "p99", 0));
-    printf("%10s %12s %12s %12s %12s\n", "ready", "bulk add/s", "claim us", "finish us", "bytes a job");
+    printf("%10s %12s %12s %12s %12s %12s %12s\n", "ready", "bulk add/s", "server us", "claim us", "finish us",
+           "server us", "bytes a job");
     size_t i;
     json_array_foreach(json_object_get(result, "sizes"), i, size) printf(
-        "%10lld %12lld %12.0f %12.0f %12lld\n", (long long)json_get_integer(size, "ready", 0),
-        (long long)json_get_integer(size, "bulk_add", 0), json_get_number(json_object_get(size, "claim_us"), "p50", 0),
+        "%10lld %12lld %12.1f %12.0f %12.0f %12.0f %12lld\n", (long long)json_get_integer(size, "ready", 0),
+        (long long)json_get_integer(size, "bulk_add", 0), json_get_number(size, "add_cpu_us", 0),
+        json_get_number(json_object_get(size, "claim_us"), "p50", 0),
         json_get_number(json_object_get(size, "finish_us"), "p50", 0),
-        (long long)json_get_integer(size, "bytes_per_job", 0));
+        json_get_number(size, "claim_and_finish_cpu_us", 0), (long long)json_get_integer(size, "bytes_per_job", 0));
 }
 
 static bool run(struct cli *cli, struct error *err) {

@@ -70,6 +70,12 @@ static double info_number(const struct bench *bench, const char *section, const 
     return value;
 }
 
+/* Seconds of processor time that the server has used. */
+static double server_cpu(const struct bench *bench) {
+    struct error ignored;
+    return info_number(bench, "cpu", "used_cpu_sys:", &ignored) + info_number(bench, "cpu", "used_cpu_user:", &ignored);
+}
+
 static bool empty_redis(struct bench *bench, struct error *err) {
     redisReply *reply = ask(bench, "FLUSHALL SYNC", err);
     if (reply)
@@ -101,13 +107,12 @@ static bool submit_one(struct queue *queue, const char *id, struct error *err) {
 /* Claims one job and finishes it with these children. */
 static bool run_one(struct bench *bench, const char *campaign, const struct job_spec *children, size_t count,
                     double *seconds, struct error *err) {
-    struct claim_options options = claim_options("setup");
+    struct claim_options options = {.worker = "setup", .pools = &pools[1], .pool_count = 1, .lease_ms = LEASE_MS};
     struct job_result result = {.artifact = "", .report = bench->report, .children = children, .child_count = count};
     struct claim claim;
     size_t claimed;
     do { /* joins of drained campaigns may be first in line */
-        if (!queue_claim(bench->queue, &(struct claim_options){"setup", &pools[1], 1, LEASE_MS}, &claim, 1, &claimed,
-                         err) ||
+        if (!queue_claim(bench->queue, &options, &claim, 1, &claimed, err) ||
             (claimed == 0 && !error_set(err, ERR_INTERNAL, "the plan of %s is not ready", campaign)))
             return false;
         bool plan = claim.job.kind == KIND_PLAN;
@@ -177,18 +182,29 @@ static bool submit_all(struct member *member, struct queue *queue, struct error 
     return true;
 }
 
-/* Finishes a claim; and where `capacity` is not 0 claims again in the same round trip. */
-static bool finish_claim(struct member *member, struct queue *queue, const struct claim *claim, struct claim *claims,
-                         size_t capacity, size_t *count, struct error *err) {
+/* Finishes claims; and where `capacity` is not 0 claims again in the same round trip. */
+static bool finish_claims(struct member *member, struct queue *queue, const struct claim *done, size_t done_count,
+                          struct claim *claims, size_t capacity, size_t *count, struct error *err) {
     struct claim_options options = claim_options(member->name);
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
-    struct job_result result = {.artifact = artifact, .report = member->crew->bench->report};
-    atomic_fetch_add(&member->crew->done, 1);
-    return queue_finish_and_claim(queue, &options, claim, &result, claims, capacity, count, err);
+    struct job_result results[BATCH];
+    struct error refusals[BATCH];
+    char *artifacts[BATCH];
+    for (size_t i = 0; i < done_count; i++) {
+        artifacts[i] = layout_artifact(&done[i].job, done[i].stamp);
+        results[i] = (struct job_result){.artifact = artifacts[i], .report = member->crew->bench->report};
+    }
+    bool ok = queue_finish_many(queue, &options, done, results, done_count, refusals, claims, capacity, count, err);
+    for (size_t i = 0; i < done_count; i++) {
+        free(artifacts[i]);
+        if (ok && refusals[i].code != ERR_NONE)
+            *err = refusals[i];
+        ok = ok && refusals[i].code == ERR_NONE;
+    }
+    atomic_fetch_add(&member->crew->done, (long)done_count);
+    return ok;
 }
 
-/* Claims up to `capacity` jobs at once and finishes them one by one; the last finish claims the next ones where
- * `fused`. */
+/* Claims up to `capacity` jobs at once and finishes them together; where `fused` the same call claims the next ones. */
 static bool drain(struct member *member, struct queue *queue, size_t capacity, bool fused, struct error *err) {
     struct claim_options options = claim_options(member->name);
     struct claim claims[BATCH], held[BATCH];
@@ -198,10 +214,8 @@ static bool drain(struct member *member, struct queue *queue, size_t capacity, b
             return false;
         if (held_count == 0)
             return true;
-        for (size_t i = 0; i < held_count; i++)
-            if (!finish_claim(member, queue, &held[i], claims, fused && i + 1 == held_count ? capacity : 0, &count,
-                              err))
-                return false;
+        if (!finish_claims(member, queue, held, held_count, claims, fused ? capacity : 0, &count, err))
+            return false;
         held_count = count;
         memcpy(held, claims, count * sizeof *held);
     }
@@ -214,37 +228,34 @@ static bool drain(struct member *member, struct queue *queue, size_t capacity, b
 static const char bare_fill[] =
     "local P, campaign = '{bare}:', ARGV[1] "
     "for i = 0, ARGV[2] - 1 do local suffix = string.format('hi/dub/%04d', i) "
-    "redis.call('HSET', P .. 'job:' .. campaign .. '/' .. suffix, 'state', 'ready', 'seq', i, 'pool', 'lipsync', "
+    "redis.call('HSET', P .. 'job:' .. campaign .. '/' .. suffix, 'state', 'ready', 'seq', i, 'lane', 'lipsync:batch', "
     "'created', 1700000000000, 'next', 'hi/join') "
-    "redis.call('ZADD', P .. 'ready:lipsync:' .. campaign, i, suffix) end "
+    "redis.call('ZADD', P .. 'ready:lipsync:batch:' .. campaign, i, suffix) end "
     "redis.call('HSET', P .. 'job:' .. campaign .. '/hi/join', 'state', 'waiting', 'waits', ARGV[2])";
 
-/* What finish_claim.lua writes for one dub, call by call, with every key and value made by the client. */
+/* What finish.lua writes for one dub and the next, call by call, with every key and value made by the client. */
 static const char bare_step[] =
     "local call, A = redis.call, ARGV "
-    "call('HSET', A[1], A[2], A[3]) " /* artifacts */
-    "call('HSET', A[4], A[2], A[5]) " /* reports */
-    "call('ZREM', A[6], A[7]) "       /* leases */
+    "call('HSET', A[1], A[2], A[3], A[4], A[5]) " /* results */
+    "call('ZREM', A[6], A[7]) "                   /* leases */
     "call('HSET', A[8], 'state', 'done', 'finished', A[9]) "
-    "call('XADD', A[10], 'MAXLEN', '~', 1000, '*', 'type', 'job', 'data', A[11]) "
-    "call('HINCRBY', A[12], 'waits', -1) "
-    "call('ZREM', A[13], A[14]) "        /* ready */
-    "call('ZADD', A[15], A[16], A[17]) " /* fair */
-    "call('ZADD', A[6], A[18], A[19]) "
-    "call('HSET', A[20], 'state', 'leased', 'attempt', 1, 'worker', A[21], 'claimed', A[9]) "
-    "call('XADD', A[28], 'MAXLEN', '~', 1000, '*', 'type', 'job', 'data', A[22]) "
-    "call('HINCRBY', A[23], 'n:done', 1) call('HINCRBY', A[23], 'n:leased', -1) "
-    "call('HINCRBY', A[27], 'n:ready', -1) call('HINCRBY', A[27], 'n:leased', 1) "
-    "call('HINCRBY', A[24], 'lipsync:batch:ready', -1) call('ZADD', A[25], 0, '0') "
-    "for i = 29, #A, 2 do call('HINCRBY', A[26], A[i], A[i + 1]) end "
-    "return {A[19], 1, 'batch'}";
+    "call('XADD', A[10], '*', 'job', A[11]) "
+    "call('APPEND', A[12], A[13]) " /* totals */
+    "call('HINCRBY', A[14], 'waits', -1) "
+    "call('ZREM', A[15], A[16]) "        /* ready */
+    "call('ZADD', A[17], A[18], A[19]) " /* fair */
+    "call('ZADD', A[6], A[20], A[21]) "
+    "call('HSET', A[22], 'state', 'leased', 'attempt', A[23], 'worker', A[24], 'claimed', A[9]) "
+    "call('XADD', A[25], '*', 'job', A[26]) "
+    "call('HINCRBY', A[27], 'n:done', 1) "
+    "call('HINCRBY', A[28], 'lipsync:batch:ready', -1) "
+    "return {A[21], A[23], 'batch'}";
 
-static const char *const bare_totals[] = {
-    "jobs_done:dub",  "1",    "frames",         "240", "bytes",        "1843200", "step_ms:fetch", "41",
-    "step_ms:decode", "812",  "step_ms:mel",    "3",   "step_ms:lips", "2213",    "step_ms:blend", "640",
-    "step_ms:encode", "1534", "step_ms:upload", "77"};
+static const char bare_totals[] = "jobs_done:dub 1 frames 240 bytes 1843200 step_ms:fetch 41 step_ms:decode 812 "
+                                  "step_ms:mel 3 step_ms:lips 2213 step_ms:blend 640 step_ms:encode 1534 "
+                                  "step_ms:upload 77 ";
 
-enum { BARE_ARGUMENTS = 28 + ARRAY_LENGTH(bare_totals) };
+enum { BARE_ARGUMENTS = 28 };
 
 static redisReply *bare_call(redisContext *context, int count, const char **words) {
     redisReply *reply = redisCommandArgv(context, count, words, NULL);
@@ -286,46 +297,43 @@ static char *bare_prepare(struct bench *bench, int jobs, struct error *err) {
 
 /* Finishes job `last` and claims job `next`. */
 static bool bare_run(struct member *member, redisContext *context, const char *report, int last, int next) {
-    char text[27][200];
+    char text[BARE_ARGUMENTS][200];
     const char *words[3 + BARE_ARGUMENTS] = {"EVALSHA", member->crew->bare_sha1, "0"};
     int of = member->crew->campaigns; /* they take turns, as fairness has it */
     int c = last % of, j = last / of, nc = next % of, nj = next / of;
     long long now = clock_wall_ms(clock_system());
+    for (int i = 0; i < BARE_ARGUMENTS; i++)
+        words[3 + i] = text[i];
 #define SET(i, ...) snprintf(text[(i) - 1], sizeof *text, __VA_ARGS__)
-    SET(1, BARE_CAMPAIGN ":artifacts", c);
+    SET(1, BARE_CAMPAIGN ":results", c);
     SET(2, "hi/dub/%04d", j);
-    SET(3, "campaigns/a-short-film-%09d/hi/%04d.1.mp4", c, j);
-    SET(4, BARE_CAMPAIGN ":reports", c);
+    words[3 + 2] = report;
+    SET(4, "hi/dub/%04d:artifact", j);
+    SET(5, "campaigns/a-short-film-%09d/hi/%04d.1-0123456789.mp4", c, j);
     SET(6, "{bare}:leases");
     SET(7, "a-short-film-%09d/hi/dub/%04d", c, j);
     SET(8, "{bare}:job:a-short-film-%09d/hi/dub/%04d", c, j);
     SET(9, "%lld", now);
     SET(10, BARE_CAMPAIGN ":events", c);
     SET(11, "{\"id\":\"%s\",\"state\":\"done\",\"attempt\":1,\"worker\":\"%s\"}", text[6], member->name);
-    SET(12, "{bare}:job:a-short-film-%09d/hi/join", c);
-    SET(13, "{bare}:ready:lipsync:a-short-film-%09d", nc);
-    SET(14, "hi/dub/%04d", nj);
-    SET(15, "{bare}:fair:lipsync:batch");
-    SET(16, "%d", next);
-    SET(17, "a-short-film-%09d", nc);
-    SET(18, "%lld", now + LEASE_MS);
-    SET(19, "a-short-film-%09d/hi/dub/%04d", nc, nj);
-    SET(20, "{bare}:job:a-short-film-%09d/hi/dub/%04d", nc, nj);
-    SET(21, "%s", member->name);
-    SET(22, "{\"id\":\"%s\",\"state\":\"leased\",\"attempt\":1,\"worker\":\"%s\"}", text[18], member->name);
-    SET(23, BARE_CAMPAIGN, c);
-    SET(24, "{bare}:counts");
-    SET(25, "{bare}:marker:lipsync");
-    SET(26, BARE_CAMPAIGN, nc);
-    SET(27, BARE_CAMPAIGN ":events", nc);
+    SET(12, "{bare}:totals:new:%d", last % 1000);
+    words[3 + 12] = bare_totals;
+    SET(14, "{bare}:job:a-short-film-%09d/hi/join", c);
+    SET(15, "{bare}:ready:lipsync:batch:a-short-film-%09d", nc);
+    SET(16, "hi/dub/%04d", nj);
+    SET(17, "{bare}:fair:lipsync:batch");
+    SET(18, "%d", next);
+    SET(19, "a-short-film-%09d", nc);
+    SET(20, "%lld", now + LEASE_MS);
+    SET(21, "a-short-film-%09d/hi/dub/%04d", nc, nj);
+    SET(22, "{bare}:job:a-short-film-%09d/hi/dub/%04d", nc, nj);
+    SET(23, "1-0123456789");
+    SET(24, "%s", member->name);
+    SET(25, BARE_CAMPAIGN ":events", nc);
+    SET(26, "{\"id\":\"%s\",\"state\":\"leased\",\"attempt\":1,\"worker\":\"%s\"}", text[20], member->name);
+    SET(27, BARE_CAMPAIGN, c);
+    SET(28, "{bare}:counts");
 #undef SET
-    for (int i = 0; i < 25; i++)
-        words[3 + i] = text[i];
-    words[3 + 4] = report;
-    words[3 + 25] = "{bare}:totals";
-    words[3 + 26] = text[25];
-    words[3 + 27] = text[26];
-    memcpy(words + 3 + 28, bare_totals, sizeof bare_totals);
     redisReply *reply = bare_call(context, 3 + BARE_ARGUMENTS, words);
     if (reply)
         freeReplyObject(reply);
@@ -374,12 +382,6 @@ static void *member_thread(void *context) {
     pthread_barrier_wait(&member->crew->start); /* and the time runs */
     member->ok = queue && work(member, queue, &member->err);
     return NULL;
-}
-
-/* Seconds of processor time that the server has used. */
-static double server_cpu(const struct bench *bench) {
-    struct error ignored;
-    return info_number(bench, "cpu", "used_cpu_sys:", &ignored) + info_number(bench, "cpu", "used_cpu_user:", &ignored);
 }
 
 struct rate {
@@ -551,13 +553,20 @@ static bool bench_sizes(struct bench *bench, int64_t most, json_t *out, struct e
         double seconds;
         if (!empty_redis(bench, err))
             return false;
-        double before = info_number(bench, "memory", "used_memory:", err);
-        if (before < 0 || !fill(bench, sizes[i], &seconds, err) || !settle(bench, err))
+        double before = info_number(bench, "memory", "used_memory:", err), start = server_cpu(bench);
+        if (before < 0 || !fill(bench, sizes[i], &seconds, err))
+            return false;
+        double adding = server_cpu(bench) - start;
+        if (!settle(bench, err))
             return false;
         double after = info_number(bench, "memory", "used_memory:", err);
+        start = server_cpu(bench);
         json_t *costs = sample_costs(bench, err);
         if (!costs)
             return false;
+        double samples = (double)MIN(sizes[i], (int64_t)COST_SAMPLES);
+        json_object_set_new(costs, "claim_and_finish_cpu_us", json_real((server_cpu(bench) - start) * 1e6 / samples));
+        json_object_set_new(costs, "add_cpu_us", json_real(adding * 1e6 / (double)sizes[i]));
         json_object_set_new(costs, "ready", json_integer(sizes[i]));
         json_object_set_new(costs, "bulk_add", json_integer((json_int_t)((double)sizes[i] / seconds)));
         json_object_set_new(costs, "bytes_per_job", json_integer((json_int_t)((after - before) / (double)sizes[i])));

@@ -34,10 +34,12 @@ static void add_findings(struct check *check, const char *in, const redisReply *
 enum { WALK_ENDED = -1 };
 typedef int64_t sums[JOB_STATE_COUNT];
 
-/* One walk over a campaign's jobs; *wrong: by how much its sums differ from what was found. A campaign of more than one
+/* One walk over a campaign's jobs; *wrong: by how much its sums differ from what was found, and in place of the leased
+ * ones by how much all differ. A campaign of more than one
  * piece may change in between. */
 static bool walk_campaign(struct check *check, const char *id, sums wrong, int *pieces, struct error *err) {
     _cleanup_free_ char *from = xstrdup("");
+    int64_t all_wrong = 0;
     memset(wrong, 0, sizeof(sums));
     *pieces = 0;
     do {
@@ -45,6 +47,7 @@ static bool walk_campaign(struct check *check, const char *id, sums wrong, int *
         command_add(&arguments, id);
         command_add(&arguments, from);
         command_add_integer(&arguments, check->repair);
+        queue_add_pools(&arguments);
         _cleanup_reply_ redisReply *reply = queue_script(check->queue, &script_check_campaign, &arguments, true, err);
         if (!reply)
             return false;
@@ -54,13 +57,17 @@ static bool walk_campaign(struct check *check, const char *id, sums wrong, int *
         free(from);
         from = xstrdup(reply->element[0]->str);
         for (int i = 0; i < JOB_STATE_COUNT; i++) {
-            wrong[i] += reply->element[1]->element[i]->integer;
-            check->jobs += reply->element[1]->element[i]->integer;
-            if (!from[0])
-                wrong[i] -= reply->element[2]->element[i]->integer;
+            int64_t found = reply->element[1]->element[i]->integer;
+            int64_t counted = from[0] ? 0 : reply->element[2]->element[i]->integer;
+            wrong[i] += found - counted;
+            all_wrong += found - counted;
+            check->jobs += found;
         }
         add_findings(check, NULL, reply, 3);
     } while (from[0]);
+    /* Ready jobs are counted in their lines, which are looked at by themselves; leased ones are what is left of all. */
+    wrong[JOB_READY] = 0;
+    wrong[JOB_LEASED] = all_wrong;
     return true;
 }
 
@@ -77,7 +84,8 @@ static bool correct_sum(struct check *check, const char *id, const char *state, 
 
 /* A difference counts when a second walk finds the same: jobs may have moved during the first. */
 static bool check_campaign(struct check *check, const char *id, struct error *err) {
-    static const char *const states[] = {"waiting", "ready", "delayed", "leased", "done", "dead", "cancelled"};
+    /* What is counted as n:...; jobs that are found count the lost ones down. */
+    static const char *const states[] = {"waiting", "ready", "delayed", "lost", "done", "dead", "cancelled"};
     sums first, second;
     int pieces;
     int64_t jobs = check->jobs;
@@ -96,7 +104,7 @@ static bool check_campaign(struct check *check, const char *id, struct error *er
             continue;
         _cleanup_free_ char *what = xasprintf("%s jobs miscounted by %lld", states[i], -(long long)first[i]);
         add_finding(check, what, NULL, id, check->repair);
-        if (check->repair && !correct_sum(check, id, states[i], first[i], err))
+        if (check->repair && !correct_sum(check, id, states[i], i == JOB_LEASED ? -first[i] : first[i], err))
             return false;
     }
     return true;

@@ -1,9 +1,9 @@
 -- include: death
--- ARGV: campaign, bucket to go on from or "", repair (0 or 1). Looks at up to ten buckets of jobs.
+-- include: counts
+-- ARGV: campaign, bucket to go on from or "", repair (0 or 1), pools (with spaces between). Looks at up to ten buckets of jobs.
 -- Returns {next bucket or "", jobs by state as found, by state as counted, finding, job, ...}; empty without such a
 -- campaign.
 local BUCKETS_AT_ONCE = 10
-local STATES = {'waiting', 'ready', 'delayed', 'leased', 'done', 'dead', 'cancelled'}
 local campaign, from, repair = ARGV[1], ARGV[2], ARGV[3] == '1'
 local key = campaign_key(campaign)
 if call('EXISTS', key) == 0 then return {} end
@@ -45,12 +45,12 @@ local function check_job(suffix, bucket)
     end
     if job.state == 'waiting' then
         check_waits(job)
-    elseif job.state == 'ready' and not call('ZSCORE', ready_key(job.pool, job.campaign), suffix) then
-        if find('ready but in no line', suffix) then enter_ready(job) end
+    elseif job.state == 'ready' and not call('ZSCORE', P .. 'ready:' .. job.lane .. ':' .. campaign, suffix) then
+        if find('ready but in no line', suffix) then line().enter_ready(job) end
     elseif job.state == 'leased' and not call('ZSCORE', P .. 'leases', job.id) then
         if find('leased without a lease', suffix) then move(job, 'ready', 0) end
-    elseif job.state == 'delayed' and not call('ZSCORE', delayed_key(job), job.id) then
-        if find('delayed for ever', suffix) then call('ZADD', delayed_key(job), now, job.id) end
+    elseif job.state == 'delayed' and not call('ZSCORE', P .. 'delayed:' .. job.lane, job.id) then
+        if find('delayed for ever', suffix) then call('ZADD', P .. 'delayed:' .. job.lane, now, job.id) end
     end
     found[job.state] = (found[job.state] or 0) + 1
 end
@@ -62,11 +62,8 @@ for i = 1, math.min(#buckets, BUCKETS_AT_ONCE) do
 end
 flush()
 
-local out, counted = {buckets[BUCKETS_AT_ONCE + 1] or '', {}, {}}, {}
-for i, state in ipairs(STATES) do
-    out[2][i] = found[state] or 0
-    out[3][i] = tonumber(call('HGET', key, 'n:' .. state) or 0)
-end
+local out = {buckets[BUCKETS_AT_ONCE + 1] or '', {}, campaign_counts(campaign, ARGV[4])}
+for i, state in ipairs(STATES) do out[2][i] = found[state] or 0 end
 local open = out[3][1] + out[3][2] + out[3][3] + out[3][4]
 if from == '' and open == 0 and call('HGET', key, 'state') == 'running' then
     if find('running without an open job', 'plan') then settle(campaign) end

@@ -11,7 +11,7 @@ end
 local few = call('ZCARD', P .. 'leases') <= LEASES_MAX
 for _, id in ipairs(few and call('ZRANGE', P .. 'leases', 0, -1) or {}) do
     local job = load_job_id(id)
-    local name = job and job.pool .. ':' .. (class_of(job.campaign) or '') or ''
+    local name = job and job.lane or ''
     leased[name] = (leased[name] or 0) + 1
 end
 for i = 2, #ARGV do
@@ -20,7 +20,7 @@ for i = 2, #ARGV do
         local ready = 0
         if call('ZCARD', P .. 'fair:' .. name) <= TURNS_MAX then
             for _, campaign in ipairs(call('ZRANGE', P .. 'fair:' .. name, 0, -1)) do
-                ready = ready + call('ZCARD', P .. 'ready:' .. ARGV[i] .. ':' .. campaign)
+                ready = ready + call('ZCARD', P .. 'ready:' .. name .. ':' .. campaign)
             end
             check(name .. ':ready', ready)
         end

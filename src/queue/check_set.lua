@@ -4,7 +4,7 @@
 local AT_ONCE = 500
 local set, from, repair = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local key, kind = P .. set, set:match('^%a+')
-local pool, campaign = set:match('^%a+:(%w+):(.+)$')
+local lane, campaign = set:match('^%a+:(%w+:%w+):(.+)$')
 
 local function job_state(id) return call('HGET', P .. 'job:' .. id, 'state') end
 
@@ -14,7 +14,7 @@ local wrong = {
     delayed = function(id) return job_state(id) ~= 'delayed' and 'a delay without a delayed job' end,
     dead = function(id) return job_state(id) ~= 'dead' and 'in the list of the dead and is not' end,
     ready = function(suffix) return job_state(campaign .. '/' .. suffix) ~= 'ready' and 'in line and not ready' end,
-    fair = function(id) return call('EXISTS', P .. 'ready:' .. pool .. ':' .. id) == 0 and 'a turn without ready jobs' end,
+    fair = function(id) return call('EXISTS', P .. set:gsub('^fair', 'ready', 1) .. ':' .. id) == 0 and 'a turn without ready jobs' end,
     campaigns = function(id) return call('EXISTS', campaign_key(id)) == 0 and 'listed without a record' end,
     finished = function(id)
         return call('HGET', campaign_key(id), 'state') == 'running' and 'listed as finished while it runs'
@@ -35,11 +35,11 @@ for _, member in ipairs(members) do
 end
 if #members == AT_ONCE then out[1] = from + AT_ONCE - removed end
 if kind == 'ready' and call('EXISTS', key) == 1 and call('EXISTS', campaign_key(campaign)) == 1 and
-    not call('ZSCORE', P .. 'fair:' .. pool .. ':' .. class_of(campaign), campaign) then
+    not call('ZSCORE', P .. 'fair:' .. lane, campaign) then
     out[#out + 1], out[#out + 2] = 'ready jobs without a turn', campaign
     if repair then
-        call('ZADD', P .. 'fair:' .. pool .. ':' .. class_of(campaign), 0, campaign)
-        woken[pool] = true
+        call('ZADD', P .. 'fair:' .. lane, 0, campaign)
+        woken[lane] = true
     end
 end
 flush()

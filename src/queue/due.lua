@@ -1,5 +1,5 @@
 -- include: held
--- ARGV: pools... Returns in how many ms there may be something to claim: 0 now, -1 nothing is in sight.
+-- ARGV: pools and classes ("lipsync:batch")... Returns in how many ms there may be something to claim: 0 now, -1 nothing is in sight.
 local due
 local function at(time) due = math.min(due or math.huge, tonumber(time)) end
 local function at_head(key, not_before)
@@ -7,14 +7,12 @@ local function at_head(key, not_before)
     if head[2] then at(math.max(head[2], not_before)) end
 end
 at_head(P .. 'leases', 0)
-for _, pool in ipairs(ARGV) do
-    for _, class in ipairs({'urgent', 'batch'}) do
-        local held = held_until(pool, class)
-        if call('EXISTS', P .. 'fair:' .. pool .. ':' .. class) == 1 then
-            if held == 0 then return 0 end
-            at(held)
-        end
-        at_head(P .. 'delayed:' .. pool .. ':' .. class, held)
+for _, lane in ipairs(ARGV) do
+    local held = held_until(lane)
+    if call('EXISTS', P .. 'fair:' .. lane) == 1 then
+        if held == 0 then return 0 end
+        at(held)
     end
+    at_head(P .. 'delayed:' .. lane, held)
 end
 return due and math.max(due - now, 0) or -1

@@ -22,7 +22,9 @@ def expand(path, seen):
         include = re.fullmatch(r"-- (include|on demand): (\w+)\n", line)
         if include and include[2] not in seen:
             seen.add(include[2])
-            text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), seen)
+            # What is included inside a function is not there outside of it.
+            inside = seen if include[1] == "include" else set(seen)
+            text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), inside)
             lines += text if include[1] == "include" else on_demand(include[2], text)
         elif test_clock and line.startswith("local now ="):
             lines.append("local now = tonumber(call('GET', P .. 'test_clock'))\n")

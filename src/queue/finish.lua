@@ -1,20 +1,30 @@
 -- include: finish
 -- include: claim
--- ARGV: job, worker, stamp, artifact or "", report, lease ms, how many jobs to claim, pools as claim.lua has them,
--- number of totals, (name, amount)..., (suffix, pool, waits, next)...
--- Returns {status, id, stamp, class, ...}: what came of the finish, and if it is "ok" what was claimed.
-local totals, children, pools = {}, {}, {}
-local first_child = 10 + 2 * ARGV[9]
-for i = 10, first_child - 1 do totals[#totals + 1] = ARGV[i] end
-for i = first_child, #ARGV, 4 do
-    children[#children + 1] = {suffix = ARGV[i], pool = ARGV[i + 1], waits = tonumber(ARGV[i + 2]), next = ARGV[i + 3]}
+-- on demand: totals
+-- ARGV: worker, lease ms, how many jobs to claim, pools and classes as claim.lua has them; for each job that is done: job,
+-- stamp, artifact or "", report, what it adds to the totals ("name amount name amount ... "), number of children,
+-- (suffix, pool, waits, next)...
+-- Returns {status of each, id, stamp, class of what was claimed, ...}. Each job's finish is checked and written by itself.
+local NEW_TOTALS_MAX = 8192
+local worker, out, sums, i = ARGV[1], {}, '', 6
+local any, known = false, false
+while ARGV[i] do
+    local children, first, last = {}, i + 6, i + 5 + 4 * ARGV[i + 5]
+    for j = first, last, 4 do
+        children[#children + 1] = {suffix = ARGV[j], pool = ARGV[j + 1], waits = tonumber(ARGV[j + 2]), next = ARGV[j + 3]}
+    end
+    local status = finish(ARGV[i], worker, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], children)
+    if status == 'ok' then
+        any, sums = true, sums .. ARGV[i + 4]
+    elseif status == 'known' then
+        known, status = true, 'ok'
+    end
+    out[#out + 1] = status
+    i = last + 1
 end
-local out = {finish(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], totals, children)}
+if any and call('APPEND', P .. 'totals:new', sums) > NEW_TOTALS_MAX then totals().fold_totals() end
 -- Known: it ran before and its reply was lost, so nobody knows what it claimed; that is not done twice.
-if out[1] == 'ok' and ARGV[7] ~= '0' then
-    for pool in ARGV[8]:gmatch('%S+') do pools[#pools + 1] = pool end
-    claim(ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7]), pools, out)
-end
+-- This worker did not wait, so it took no marker and has none to hand on (docs/queue.md, waking).
+if any and not known and ARGV[3] ~= '0' then claim(worker, ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], out) end
 flush()
-if out[1] == 'known' then out[1] = 'ok' end
 return out

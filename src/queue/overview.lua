@@ -1,6 +1,6 @@
--- include: base
--- ARGV: how many campaigns, fields of theirs... Returns how many jobs are dead and how many campaigns are open, then of
--- each of the newest open ones {id, {value...}}. Those behind the newest LOOKED_AT are not looked for.
+-- include: counts
+-- ARGV: how many campaigns, pools (with spaces between). Returns how many jobs are dead and how many campaigns are open,
+-- then of each of the newest open ones {id, name, jobs by state}. Those behind the newest LOOKED_AT are not looked for.
 local LOOKED_AT, AT_ONCE = 2000, 200
 local campaigns, finished = P .. 'campaigns', P .. 'finished'
 local open = call('ZCARD', campaigns) - call('ZCARD', finished)
@@ -15,7 +15,7 @@ for from = 0, LOOKED_AT - 1, AT_ONCE do
     local ended = call('ZMSCORE', finished, unpack(ids))
     for i, id in ipairs(ids) do
         if not ended[i] and #out < most then
-            out[#out + 1] = {id, call('HMGET', campaign_key(id), unpack(ARGV, 2))}
+            out[#out + 1] = {id, call('HGET', campaign_key(id), 'name'), campaign_counts(id, ARGV[2])}
         end
     end
 end

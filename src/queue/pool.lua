@@ -9,10 +9,10 @@ for _, class in ipairs({'urgent', 'batch'}) do
     out[#out + 1] = tonumber(counts[1] or 0)
     out[#out + 1] = tonumber(counts[2] or 0)
     out[#out + 1] = call('ZCOUNT', P .. 'delayed:' .. name, '-inf', now + ARGV[2])
-    held[#held + 1] = held_until(pool, class)
+    held[#held + 1] = held_until(name)
     local heads = held[#held] == 0 and call('ZRANGE', P .. 'fair:' .. name, 0, HEADS_MAX - 1) or {}
     for _, campaign in ipairs(heads) do
-        local suffix = call('ZRANGE', P .. 'ready:' .. pool .. ':' .. campaign, 0, 0)[1]
+        local suffix = call('ZRANGE', P .. 'ready:' .. name .. ':' .. campaign, 0, 0)[1]
         local since = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'ready', 'created')
         oldest = math.min(oldest, tonumber(since[1] or since[2] or now))
     end

@@ -116,6 +116,13 @@ bool queue_check_campaign_id(const char *id, struct error *err) {
 
 const char *queue_job_suffix(const char *job_id) { return strchr(job_id, '/') + 1; }
 
+void queue_add_pools(struct command *arguments) {
+    _cleanup_buffer_ struct buffer pools = {0};
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        buffer_appendf(&pools, "%s ", pool_name((enum pool)pool));
+    command_add(arguments, pools.data);
+}
+
 /* ---- campaigns ---- */
 
 bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
@@ -189,7 +196,20 @@ static void add_pools(struct queue *queue, struct command *arguments, const stru
     for (size_t i = 0; i < options->pool_count; i++)
         buffer_appendf(&pools, "%s ", pool_name(options->pools[(queue->turn + i) % options->pool_count]));
     command_add(arguments, pools.data ? pools.data : "");
+    command_add(arguments, options->only ? campaign_class_name(*options->only) : "urgent batch");
     queue->turn++;
+}
+
+/* A word of each pool and class that is claimed from: "<prefix>lipsync:batch". */
+static void add_lanes(struct command *command, const char *prefix, const struct claim_options *options) {
+    for (size_t i = 0; i < options->pool_count; i++)
+        for (int class = 0; class < CLASS_COUNT; class ++) {
+            if (options->only && *options->only != (enum campaign_class) class)
+                continue;
+            _cleanup_free_ char *lane = xasprintf("%s%s:%s", prefix, pool_name(options->pools[i]),
+                                                  campaign_class_name((enum campaign_class) class));
+            command_add(command, lane);
+        }
 }
 
 static bool read_claims(struct redisReply *const *values, size_t value_count, struct claim *claims, size_t *count,
@@ -217,21 +237,18 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
 /* In how many ms there may be something to claim: 0 now, -1 nothing is in sight, -2 on failure. */
 static int64_t next_due(struct queue *queue, const struct claim_options *options, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
-    for (size_t i = 0; i < options->pool_count; i++)
-        command_add(&arguments, pool_name(options->pools[i]));
+    add_lanes(&arguments, "", options);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_due, &arguments, true, err);
     return reply ? reply->integer : -2;
 }
 
-/* Takes a marker of one of the pools. */
+/* Takes a marker of one of the pools and classes. */
 static redisReply *take_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
                                struct error *err) {
     _cleanup_command_ struct command command = {0};
+    _cleanup_free_ char *prefix = xasprintf("%smarker:", queue->prefix);
     command_add(&command, "BZPOPMIN");
-    for (size_t i = 0; i < options->pool_count; i++) {
-        _cleanup_free_ char *key = xasprintf("%smarker:%s", queue->prefix, pool_name(options->pools[i]));
-        command_add(&command, key);
-    }
+    add_lanes(&command, prefix, options);
     command_add_number(&command, wait_ms / 1000.0);
     return redis_run(queue->redis, &command, false, wait_ms, err);
 }
@@ -293,31 +310,32 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
     return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
 }
 
-static void add_total(struct command *arguments, const char *name, const json_t *value) {
-    if (!(json_number_value(value) > 0) || strlen(name) > 100)
-        return;
-    command_add(arguments, name);
-    command_add_integer(arguments, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
+static void add_amount(struct buffer *totals, const char *prefix, const char *name, int64_t amount) {
+    buffer_append_text(totals, prefix);
+    buffer_append_text(totals, name);
+    buffer_append(totals, " ", 1);
+    buffer_append_integer(totals, amount);
+    buffer_append(totals, " ", 1);
 }
 
-/* What a report adds to the farm's totals: frames, bytes, and the time of the job, on the card, and in each step. */
+static void add_total(struct buffer *totals, const char *prefix, const char *name, const json_t *value) {
+    if (json_number_value(value) > 0 && strlen(name) <= 100 && !strpbrk(name, " \t\r\n\v\f"))
+        add_amount(totals, prefix, name, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
+}
+
+/* What a job adds to the farm's totals, in one argument: itself, its time, also on the card and in each step, frames
+ * and bytes. */
 static void add_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
-    _cleanup_command_ struct command totals = {0};
-    _cleanup_free_ char *job = xasprintf("job_ms:%s", job_kind_name(kind)),
-                        *card = xasprintf("gpu_ms:%s", job_kind_name(kind));
-    add_total(&totals, job, json_object_get(report, "duration_ms"));
-    add_total(&totals, card, json_object_get(report, "gpu_ms"));
-    add_total(&totals, "frames", json_object_get(report, "frames"));
-    add_total(&totals, "bytes", json_object_get(report, "bytes"));
+    _cleanup_buffer_ struct buffer totals = {0};
+    add_amount(&totals, "jobs_done:", job_kind_name(kind), 1);
+    add_total(&totals, "job_ms:", job_kind_name(kind), json_object_get(report, "duration_ms"));
+    add_total(&totals, "gpu_ms:", job_kind_name(kind), json_object_get(report, "gpu_ms"));
+    add_total(&totals, "", "frames", json_object_get(report, "frames"));
+    add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
     json_t *ms;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) {
-        _cleanup_free_ char *name = xasprintf("step_ms:%s", step);
-        add_total(&totals, name, ms);
-    }
-    command_add_integer(arguments, totals.count / 2);
-    buffer_append(&arguments->body, totals.body.data, totals.body.length);
-    arguments->count += totals.count;
+    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) add_total(&totals, "step_ms:", step, ms);
+    command_add(arguments, totals.data);
 }
 
 static bool add_children(struct command *arguments, const struct claim *claim, const struct job_result *result,
@@ -336,29 +354,53 @@ static bool add_children(struct command *arguments, const struct claim *claim, c
     return true;
 }
 
-bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
-                            const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
-                            struct error *err) {
-    *count = 0;
-    _cleanup_command_ struct command arguments = {0};
+static bool add_finish(struct command *arguments, const struct claim *claim, const struct job_result *result,
+                       struct error *err) {
     _cleanup_free_ char *report = result->report ? json_line(result->report) : xstrdup("{}");
-    if (!fenced(&arguments, options->worker, claim, err))
+    command_add(arguments, claim->job_id);
+    command_add(arguments, claim->stamp);
+    command_add(arguments, result->artifact ? result->artifact : "");
+    command_add(arguments, report);
+    add_totals(arguments, claim->job.kind, result->report);
+    command_add_integer(arguments, (int64_t)result->child_count);
+    return add_children(arguments, claim, result, err);
+}
+
+bool queue_finish_many(struct queue *queue, const struct claim_options *options, const struct claim *done,
+                       const struct job_result *results, size_t done_count, struct error *refusals,
+                       struct claim *claims, size_t capacity, size_t *count, struct error *err) {
+    *count = 0;
+    if (!check_worker(options->worker, err))
         return false;
-    command_add(&arguments, result->artifact ? result->artifact : "");
-    command_add(&arguments, report);
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
     add_pools(queue, &arguments, options);
-    add_totals(&arguments, claim->job.kind, result->report);
-    if (!add_children(&arguments, claim, result, err))
-        return false;
+    for (size_t i = 0; i < done_count; i++)
+        if (!add_finish(&arguments, &done[i], &results[i], err))
+            return false;
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_finish, &arguments, true, err);
     if (!reply)
         return false;
-    const char *status = reply->element[0]->str;
-    if (strcmp(status, "ok") != 0)
-        return status_error(status, claim->job_id, err);
-    return read_claims(reply->element + 1, reply->elements - 1, claims, count, err);
+    for (size_t i = 0; i < done_count; i++) {
+        const char *status = reply->element[i]->str;
+        refusals[i].code = ERR_NONE;
+        if (strcmp(status, "ok") != 0)
+            (void)!status_error(status, done[i].job_id, &refusals[i]);
+    }
+    return read_claims(reply->element + done_count, reply->elements - done_count, claims, count, err);
+}
+
+bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
+                            const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
+                            struct error *err) {
+    struct error refusal;
+    if (!queue_finish_many(queue, options, claim, result, 1, &refusal, claims, capacity, count, err))
+        return false;
+    if (refusal.code != ERR_NONE)
+        *err = refusal;
+    return refusal.code == ERR_NONE;
 }
 
 bool queue_finish(struct queue *queue, const char *worker, const struct claim *claim, const struct job_result *result,
@@ -414,7 +456,6 @@ bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, 
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *field =
         xasprintf("%s:%s%s", pool_name(pool), campaign_class_name(class), hold == HOLD_CALENDAR ? "" : ":hand");
-    command_add(&arguments, pool_name(pool));
     command_add(&arguments, field);
     command_add_integer(&arguments, hold == RUN_BY_HAND ? -until : until);
     return queue_status_script(queue, &script_hold, &arguments, true, field, err);

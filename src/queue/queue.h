@@ -57,6 +57,7 @@ struct claim_options {
     const enum pool *pools;
     size_t pool_count;
     int lease_ms;
+    const enum campaign_class *only; /* claim and wait for jobs of this class alone; NULL: of both */
 };
 
 /* Claims up to `capacity` jobs without waiting; *count may be 0. */
@@ -90,6 +91,12 @@ bool queue_finish(struct queue *queue, const char *worker, const struct claim *c
 bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
                             const struct job_result *result, struct claim *claims, size_t capacity, size_t *count,
                             struct error *err) must_check;
+/* queue_finish of several claims of one worker, and if one of them succeeds queue_claim, in one round trip: for jobs so
+ * short that the way to Redis counts. Each finish stands by itself: refusals[i].code is ERR_NONE or why done[i] was
+ * refused. When the first reply is lost nothing is claimed by the second, as above. */
+bool queue_finish_many(struct queue *queue, const struct claim_options *options, const struct claim *done,
+                       const struct job_result *results, size_t done_count, struct error *refusals,
+                       struct claim *claims, size_t capacity, size_t *count, struct error *err) must_check;
 /* The job ended in an error. Permanent ones, and the last allowed attempt, make it dead; else it is delayed
  * with backoff and jitter and keeps its place. */
 bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,

@@ -153,7 +153,7 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
     struct job_id first, id;
     if (!queue_check_job_id(job_ids[0], &first, err))
         return NULL;
-    _cleanup_free_ char *key = xasprintf("%scampaign:%s:artifacts", queue->prefix, first.campaign);
+    _cleanup_free_ char *key = xasprintf("%scampaign:%s:results", queue->prefix, first.campaign);
     _cleanup_command_ struct command command = {0};
     command_add(&command, "HMGET");
     command_add(&command, key);
@@ -164,7 +164,8 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
             error_set(err, ERR_INTERNAL, "%s and %s are not of one campaign", job_ids[0], job_ids[i]);
             return NULL;
         }
-        command_add(&command, queue_job_suffix(job_ids[i]));
+        _cleanup_free_ char *field = xasprintf("%s:artifact", queue_job_suffix(job_ids[i]));
+        command_add(&command, field);
     }
     _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
     for (size_t i = 0; reply && i < reply->elements; i++)
@@ -181,6 +182,15 @@ static const char *language_state(const redisReply *record, const char *language
     if (own)
         return own;
     return strcmp(state, "cancelled") == 0 || strcmp(state, "failed") == 0 ? state : "running";
+}
+
+/* From lib/counts.lua. */
+static json_t *job_counts(const redisReply *numbers) {
+    json_t *jobs = json_object();
+    for (int state = 0; state < JOB_STATE_COUNT; state++)
+        json_object_set_new(jobs, job_state_name((enum job_state)state),
+                            json_integer(numbers->element[state]->integer));
+    return jobs;
 }
 
 /* From view_campaigns: the record, and {language, job, error, ...} of those that ended badly. */
@@ -216,15 +226,9 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
     set_number(campaign, "finished_ms", field(record, "finished"));
     const char *deadline = field(record, "deadline");
     set_number(campaign, "deadline_ms", number(deadline) ? deadline : NULL);
-    int64_t held_until_ms = view->element[2]->integer;
+    int64_t held_until_ms = view->element[3]->integer;
     json_object_set_new(campaign, "held_until_ms", held_until_ms ? json_integer(held_until_ms) : json_null());
-    json_t *jobs = json_object();
-    for (int state = 0; state < JOB_STATE_COUNT; state++) {
-        char name[32];
-        snprintf(name, sizeof name, "n:%s", job_state_name((enum job_state)state));
-        json_object_set_new(jobs, job_state_name((enum job_state)state), json_integer(number(field(record, name))));
-    }
-    json_object_set_new(campaign, "jobs", jobs);
+    json_object_set_new(campaign, "jobs", job_counts(view->element[2]));
     json_object_set_new(campaign, "languages", languages_json(record, view->element[1]));
     return campaign;
 }
@@ -232,6 +236,7 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
 static json_t *campaigns_json(struct queue *queue, const char *const *ids, size_t count, struct error *err) {
     _cleanup_json_ json_t *campaigns = json_array();
     _cleanup_command_ struct command arguments = {0};
+    queue_add_pools(&arguments);
     for (size_t i = 0; i < count; i++)
         command_add(&arguments, ids[i]);
     _cleanup_reply_ redisReply *reply =
@@ -270,11 +275,8 @@ json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, stru
 
 static json_t *event_json(const redisReply *entry) {
     const redisReply *fields = entry->element[1];
-    _cleanup_json_ json_t *data = json_null();
-    for (size_t i = 0; i + 1 < fields->elements; i += 2)
-        if (strcmp(fields->element[i]->str, "data") == 0)
-            data = stored_json(fields->element[i + 1]);
-    return json_pack("{s:s, s:s, s:O}", "id", entry->element[0]->str, "type", field(fields, "type"), "data", data);
+    return json_pack("{s:s, s:s, s:o}", "id", entry->element[0]->str, "type", fields->element[0]->str, "data",
+                     stored_json(fields->element[1]));
 }
 
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,
@@ -393,11 +395,8 @@ static void set_total(json_t *totals, char *name, json_t *value) {
 }
 
 json_t *queue_totals(struct queue *queue, struct error *err) {
-    _cleanup_free_ char *key = xasprintf("%stotals", queue->prefix);
-    _cleanup_command_ struct command command = {0};
-    command_add(&command, "HGETALL");
-    command_add(&command, key);
-    _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
+    _cleanup_command_ struct command none = {0};
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_totals, &none, true, err);
     if (!reply)
         return NULL;
     json_t *totals = json_object();
@@ -406,30 +405,18 @@ json_t *queue_totals(struct queue *queue, struct error *err) {
     return totals;
 }
 
-static json_t *job_counts(const redisReply *numbers) {
-    json_t *jobs = json_object();
-    for (int state = 0; state < JOB_STATE_COUNT; state++)
-        json_object_set_new(jobs, job_state_name((enum job_state)state),
-                            json_integer(number(numbers->element[1 + state]->str)));
-    return jobs;
-}
-
 json_t *queue_overview(struct queue *queue, int most, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     command_add_integer(&arguments, most);
-    command_add(&arguments, "name");
-    for (int state = 0; state < JOB_STATE_COUNT; state++) {
-        _cleanup_free_ char *field_name = xasprintf("n:%s", job_state_name((enum job_state)state));
-        command_add(&arguments, field_name);
-    }
+    queue_add_pools(&arguments);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_overview, &arguments, true, err);
     if (!reply)
         return NULL;
     json_t *campaigns = json_array();
     for (size_t i = 2; i < reply->elements; i++) {
-        const redisReply *values = reply->element[i]->element[1];
-        json_array_append_new(campaigns, json_pack("{s:s, s:o, s:o}", "id", reply->element[i]->element[0]->str, "name",
-                                                   text_or_null(values->element[0]), "jobs", job_counts(values)));
+        redisReply *const *campaign = reply->element[i]->element;
+        json_array_append_new(campaigns, json_pack("{s:s, s:o, s:o}", "id", campaign[0]->str, "name",
+                                                   text_or_null(campaign[1]), "jobs", job_counts(campaign[2])));
     }
     return json_pack("{s:I, s:I, s:o}", "dead", (json_int_t)reply->element[0]->integer, "open",
                      (json_int_t)reply->element[1]->integer, "campaigns", campaigns);

@@ -17,7 +17,9 @@ struct redis {
 /* ---- commands ---- */
 
 static void command_add_bytes(struct command *command, const char *data, size_t length) {
-    buffer_appendf(&command->body, "$%zu\r\n", length);
+    buffer_append(&command->body, "$", 1);
+    buffer_append_integer(&command->body, (int64_t)length);
+    buffer_append(&command->body, "\r\n", 2);
     buffer_append(&command->body, data, length);
     buffer_append(&command->body, "\r\n", 2);
     command->count++;
@@ -26,9 +28,9 @@ static void command_add_bytes(struct command *command, const char *data, size_t 
 void command_add(struct command *command, const char *text) { command_add_bytes(command, text, strlen(text)); }
 
 void command_add_integer(struct command *command, int64_t value) {
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    command_add(command, text);
+    _cleanup_buffer_ struct buffer text = {0};
+    buffer_append_integer(&text, value);
+    command_add_bytes(command, text.data, text.length);
 }
 
 void command_add_number(struct command *command, double value) {

@@ -11,7 +11,6 @@ call('HSET', key, 'name', name, 'class', class, 'spec', spec, 'deadline', deadli
     'state', 'running', 'submitted', now)
 call('ZADD', P .. 'campaigns', now, campaign)
 emit_campaign(campaign, string.format('{"id":"%s","state":"running"}', campaign))
-classes[campaign] = class
 spawn(campaign, {{suffix = 'plan', pool = pool, waits = 0, next = ''}})
 flush()
 return 'created'

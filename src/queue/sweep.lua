@@ -1,5 +1,6 @@
 -- include: recover
 -- include: tally
+-- include: index
 -- ARGV: how long finished campaigns are kept, ms
 -- Returns leases that had run out, to be done before anything else, and removes expired campaigns; a bounded piece of
 -- each; keeps the tallies. Returns how much there was, so that the caller goes on while it is not 0.
@@ -11,7 +12,7 @@ local campaign = call('ZRANGEBYSCORE', P .. 'finished', '-inf', now - ARGV[1], '
 if not campaign then return work end
 local key = campaign_key(campaign)
 -- Without its record the campaign is gone for everyone else at once; `finished` keeps it until its jobs are gone too.
-call('UNLINK', key, key .. ':reports', key .. ':artifacts', key .. ':errors', key .. ':progress', key .. ':events')
+call('UNLINK', key, key .. ':results', key .. ':errors', key .. ':progress', key .. ':events')
 call('ZREM', P .. 'campaigns', campaign)
 for _, bucket in ipairs(call('ZRANGE', index_key(campaign), 0, BUCKETS_AT_ONCE - 1)) do
     for _, suffix in ipairs(call('ZRANGE', bucket_key(campaign, bucket), 0, -1)) do

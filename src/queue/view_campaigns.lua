@@ -1,6 +1,7 @@
+-- include: counts
 -- include: held
--- ARGV: campaign ids. Returns for each {record, {language, job that ended it, its error, ...}, until when ready jobs of it
--- are held}.
+-- ARGV: pools (with spaces between), campaign ids. Returns for each {record, {language, job that ended it, its error, ...}, jobs
+-- by state, until when ready jobs of it are held}.
 local out = {}
 local holds = call('HKEYS', P .. 'hold')
 
@@ -8,15 +9,16 @@ local holds = call('HKEYS', P .. 'hold')
 local function waits_until(campaign)
     local class, latest = call('HGET', campaign_key(campaign), 'class'), 0
     for _, name in ipairs(holds) do
-        local pool, of = name:match('^(%w+):(%w+)')
-        if of == class and call('EXISTS', P .. 'ready:' .. pool .. ':' .. campaign) == 1 then
-            latest = math.max(latest, held_until(pool, class))
+        local lane = name:match('^%w+:%w+')
+        if lane:match('%w+$') == class and call('EXISTS', P .. 'ready:' .. lane .. ':' .. campaign) == 1 then
+            latest = math.max(latest, held_until(lane))
         end
     end
     return latest
 end
 
-for i, campaign in ipairs(ARGV) do
+for i = 2, #ARGV do
+    local campaign = ARGV[i]
     local key = campaign_key(campaign)
     local all = call('HMGET', key, 'languages', 'ended_by')
     local ends = {}
@@ -27,6 +29,6 @@ for i, campaign in ipairs(ARGV) do
             for _, value in ipairs({language, campaign .. '/' .. by, error}) do ends[#ends + 1] = value end
         end
     end
-    out[i] = {call('HGETALL', key), ends, waits_until(campaign)}
+    out[i - 1] = {call('HGETALL', key), ends, campaign_counts(campaign, ARGV[1]), waits_until(campaign)}
 end
 return out

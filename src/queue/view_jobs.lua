@@ -4,8 +4,8 @@ local out = {}
 for i, id in ipairs(ARGV) do
     local campaign, suffix = id:match('^([^/]+)/(.+)$')
     local key = campaign_key(campaign)
-    out[i] = {call('HGETALL', P .. 'job:' .. id), call('HGET', key .. ':reports', suffix),
-        call('HGET', key .. ':artifacts', suffix), call('HGET', key .. ':errors', suffix),
+    out[i] = {call('HGETALL', P .. 'job:' .. id), call('HGET', key .. ':results', suffix),
+        call('HGET', key .. ':results', suffix .. ':artifact'), call('HGET', key .. ':errors', suffix),
         call('HGET', key .. ':progress', suffix)}
 end
 return out

@@ -267,7 +267,8 @@ static bool claim_one(struct slot *slot) {
     struct claim_options what = {.worker = slot->worker->id,
                                  .pools = options->pools,
                                  .pool_count = options->pool_count,
-                                 .lease_ms = options->lease_ms};
+                                 .lease_ms = options->lease_ms,
+                                 .only = options->only};
     struct error err;
     struct claim claim;
     size_t count = 0;

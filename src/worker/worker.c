@@ -68,14 +68,17 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
 static json_t *describe(const struct worker *worker, json_t *jobs) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
-    json_t *pools = json_array();
+    json_t *pools = json_array(), *classes = json_array();
     for (size_t i = 0; i < worker->options->pool_count; i++)
         json_array_append_new(pools, json_string(pool_name(worker->options->pools[i])));
+    for (int class = 0; class < CLASS_COUNT; class ++)
+        if (!worker->options->only || *worker->options->only == (enum campaign_class) class)
+            json_array_append_new(classes, json_string(campaign_class_name((enum campaign_class) class)));
     const char *state = atomic_load(&worker->draining) ? "draining" : json_array_size(jobs) > 0 ? "busy" : "idle";
     const struct device *device = &worker->options->models.device;
-    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:O}", "host", host, "pid", (int)getpid(), "version", MELA_VERSION,
-                     "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu", "pools", pools, "jobs",
-                     jobs);
+    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:o,s:O}", "host", host, "pid", (int)getpid(), "version", MELA_VERSION,
+                     "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu", "pools", pools, "classes",
+                     classes, "jobs", jobs);
 }
 
 static void *heart_thread(void *context) {

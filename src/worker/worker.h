@@ -13,6 +13,7 @@ struct worker_options {
     const char *store_url;
     const enum pool *pools;
     size_t pool_count;
+    const enum campaign_class *only; /* jobs of this class alone; NULL: of both */
     struct models_options models;
     const char
         *metrics_address; /* where /metrics, /healthz and /readyz answer; port 0 takes a free one; NULL: nowhere */

@@ -81,7 +81,8 @@ static int work(char **arguments) {
     struct hand hand = {.name = arguments[2],
                         .lease_ms = (int)strtol(arguments[3], NULL, 10),
                         .job_ms = (int)strtol(arguments[4], NULL, 10)};
-    struct claim_options options = {hand.name, pools, ARRAY_LENGTH(pools), hand.lease_ms};
+    struct claim_options options = {
+        .worker = hand.name, .pools = pools, .pool_count = ARRAY_LENGTH(pools), .lease_ms = hand.lease_ms};
     hand.store = store_open(arguments[1], NULL, &err);
     if (!hand.store || !INSIST((hand.queue = open_queue(arguments[0], &err)) != NULL))
         return fail(&err);

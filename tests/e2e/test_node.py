@@ -92,6 +92,19 @@ def test_the_deletion_cost_follows_the_work(node, clips, cluster):
     assert worker.wait(60) == 0
 
 
+def test_a_worker_of_one_class_leaves_the_other(node, clips):
+    farm = Farm(node.folder)
+    node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--class", "urgent", "--id", "hasty")
+    batch = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--class", "batch")
+    urgent = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--class", "urgent")
+    assert farm.wait(urgent)["state"] == "done"
+    assert [job["state"] for job in farm.jobs(batch)] == ["ready"]
+    [worker] = json.loads(farm.api("/v1/workers"))["items"]
+    assert (worker["id"], worker["classes"]) == ("hasty", ["urgent"])
+    wrong = subprocess.run([BUILD / "mela-worker", "run", *node.farm, "--class", "slow"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and '--class is "slow"' in wrong.stderr
+
+
 def test_a_job_that_takes_too_long_is_stopped_and_has_failed(node, clips):
     farm = Farm(node.folder)
     node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "0")

@@ -111,7 +111,7 @@ class Oracle:
     def ready(self, pools, class_):
         return [j for j in self.jobs() if j.state == "ready" and j.pool in pools and j.campaign.class_ == class_]
 
-    def claim(self, worker, pools, capacity, lease, claims):
+    def claim(self, worker, pools, classes, capacity, lease, claims):
         """Checks what the queue gave and follows it: the order between campaigns is the queue's choice."""
         taken = {"urgent": 0, "batch": 0}
         for claim in claims:
@@ -119,7 +119,8 @@ class Oracle:
             assert job, claim
             assert job.state == "ready" and job.pool in pools, (job.id, job.state)
             class_ = job.campaign.class_
-            if class_ == "batch":
+            assert class_ in classes, (job.id, class_)
+            if class_ == "batch" and "urgent" in classes:
                 assert not self.ready(pools, "urgent"), "batch before urgent"
             first = min((j for j in self.ready([job.pool], class_) if j.campaign is job.campaign), key=lambda j: j.seq)
             assert job is first, (job.id, first.id)
@@ -127,7 +128,7 @@ class Oracle:
             job.state, job.attempt, job.stamp, job.worker = "leased", job.attempt + 1, claim["stamp"], worker
             assert int(job.stamp.split("-")[0]) == job.attempt
             job.until, job.claimed = self.now + lease, self.now
-        left = len(self.ready(pools, "urgent")) + len(self.ready(pools, "batch"))
+        left = sum(len(self.ready(pools, class_)) for class_ in classes)
         assert len(claims) == capacity or (len(claims) < capacity and left == 0), "ready jobs were left"
 
     def fence(self, held):
@@ -148,9 +149,13 @@ class Oracle:
         job.until = self.now + lease
         return None
 
+    def is_done(self, held):
+        """Whether this very claim has been finished before."""
+        job = self.job(held["job"])
+        return bool(job) and job.state == "done" and job.worker == held["worker"] and job.stamp == held["stamp"]
+
     def finish(self, held):
-        known = self.job(held["job"])
-        if known and known.state == "done" and known.worker == held["worker"] and known.stamp == held["stamp"]:
+        if self.is_done(held):
             return None
         job, refusal = self.fence(held)
         if not job:

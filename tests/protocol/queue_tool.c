@@ -36,28 +36,47 @@ static bool submit(struct tool *tool, const json_t *command, json_t *answer, str
     return done;
 }
 
-static bool claim(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
-    enum { MOST = 16 };
+/* Who asks for jobs, and for which. */
+struct asker {
     enum pool pools[POOL_COUNT];
+    enum campaign_class only;
+    struct claim_options options;
+};
+
+static void read_asker(const json_t *command, struct asker *asker) {
+    size_t i, count = 0;
+    json_t *name;
+    json_array_foreach(json_object_get(command, "pools"), i, name) count +=
+        pool_parse(json_string_value(name), &asker->pools[count]);
+    bool one_class = campaign_class_parse(json_get_string(command, "only", ""), &asker->only);
+    asker->options = (struct claim_options){.worker = json_get_string(command, "worker", ""),
+                                            .pools = asker->pools,
+                                            .pool_count = count,
+                                            .lease_ms = (int)json_get_integer(command, "lease", 1000),
+                                            .only = one_class ? &asker->only : NULL};
+}
+
+/* Claims, after finishing `held` if there is one. */
+static bool claim_with(struct tool *tool, const json_t *command, const struct claim *held,
+                       const struct job_result *result, json_t *answer, struct error *err) {
+    enum { MOST = 16 };
     struct claim claims[MOST];
+    struct asker asker;
     size_t i, count;
-    json_t *name, *list = json_array();
-    struct claim_options options = {.worker = json_get_string(command, "worker", ""),
-                                    .pools = pools,
-                                    .lease_ms = (int)json_get_integer(command, "lease", 1000)};
-    json_array_foreach(json_object_get(command, "pools"), i, name) options.pool_count +=
-        pool_parse(json_string_value(name), &pools[options.pool_count]);
+    json_t *list = json_array();
+    read_asker(command, &asker);
     json_object_set_new(answer, "claims", list);
-    size_t capacity = (size_t)MIN(json_get_integer(command, "capacity", 1), MOST);
-    if (!queue_claim(tool->queue, &options, claims, capacity, &count, err))
+    size_t capacity = (size_t)MIN(json_get_integer(command, "capacity", 0), MOST);
+    if (!(held ? queue_finish_and_claim(tool->queue, &asker.options, held, result, claims, capacity, &count, err)
+               : queue_claim(tool->queue, &asker.options, claims, capacity, &count, err)))
         return false;
     for (i = 0; i < count; i++)
         json_array_append_new(list, json_pack("{s:s, s:s}", "job", claims[i].job_id, "stamp", claims[i].stamp));
     return true;
 }
 
-/* The children follow from the campaign's shape, which the command repeats. */
-static bool finish(struct tool *tool, const json_t *command, const char *worker, const struct claim *held,
+/* The children follow from the campaign's shape, which the command repeats; claims again where it says "capacity". */
+static bool finish(struct tool *tool, const json_t *command, const struct claim *held, json_t *answer,
                    struct error *err) {
     _cleanup_campaign_ struct campaign *campaign = read_campaign(command, held->job.campaign);
     _cleanup_plan_ struct plan *plan = small_make_plan(campaign);
@@ -66,16 +85,17 @@ static bool finish(struct tool *tool, const json_t *command, const char *worker,
     struct job_result result = {.artifact = artifact};
     result.child_count = plan_children(plan, &held->job, &children);
     result.children = children;
-    return queue_finish(tool->queue, worker, held, &result, err);
+    return claim_with(tool, command, held, &result, answer, err);
 }
 
-static bool held_call(struct tool *tool, const char *operation, const json_t *command, struct error *err) {
+static bool held_call(struct tool *tool, const char *operation, const json_t *command, json_t *answer,
+                      struct error *err) {
     const char *worker = json_get_string(command, "worker", "");
     struct claim held;
     if (!read_claim(command, &held, err))
         return false;
     if (strcmp(operation, "finish") == 0)
-        return finish(tool, command, worker, &held, err);
+        return finish(tool, command, &held, answer, err);
     if (strcmp(operation, "heartbeat") == 0)
         return queue_heartbeat(tool->queue, worker, &held, (int)json_get_integer(command, "lease", 1000), NULL, err);
     if (strcmp(operation, "release") == 0)
@@ -83,6 +103,34 @@ static bool held_call(struct tool *tool, const char *operation, const json_t *co
     struct error failure;
     error_set(&failure, json_get_bool(command, "permanent", false) ? ERR_MEDIA_EMPTY : ERR_IO, "made to fail");
     return queue_fail(tool->queue, worker, &held, &failure, err);
+}
+
+/* The look of an idle worker: whether it would rather claim than block. */
+static bool wait_briefly(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    struct asker asker;
+    bool ready = false;
+    read_asker(command, &asker);
+    bool done = queue_wait(tool->queue, &asker.options, 1, &ready, err);
+    json_object_set_new(answer, "ready", json_boolean(ready));
+    return done;
+}
+
+/* The waking of a blocked worker: takes a marker, if there is one. */
+static bool take_marker(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
+    size_t i;
+    json_t *lane;
+    bool taken = false;
+    json_array_foreach(json_object_get(command, "lanes"), i, lane) {
+        redisReply *reply = redisCommand(tool->redis, "ZPOPMIN {mela}:marker:%s", json_string_value(lane));
+        if (!reply)
+            return error_set(err, ERR_QUEUE_UNAVAILABLE, "%s", tool->redis->errstr);
+        taken = taken || reply->elements > 0;
+        freeReplyObject(reply);
+        if (taken)
+            break;
+    }
+    json_object_set_new(answer, "taken", json_boolean(taken));
+    return true;
 }
 
 /* All jobs of a campaign by id, its state, and what the audit says. */
@@ -126,7 +174,11 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
     if (strcmp(operation, "submit") == 0)
         return submit(tool, command, answer, err);
     if (strcmp(operation, "claim") == 0)
-        return claim(tool, command, answer, err);
+        return claim_with(tool, command, NULL, NULL, answer, err);
+    if (strcmp(operation, "wait") == 0)
+        return wait_briefly(tool, command, answer, err);
+    if (strcmp(operation, "take_marker") == 0)
+        return take_marker(tool, command, answer, err);
     if (strcmp(operation, "retry") == 0)
         return queue_retry(tool->queue, json_get_string(command, "job", ""), err);
     if (strcmp(operation, "cancel") == 0)
@@ -137,7 +189,7 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
         return look(tool, command, answer, err);
     if (strcmp(operation, "check") == 0)
         return check(tool, answer, err);
-    return held_call(tool, operation, command, err);
+    return held_call(tool, operation, command, answer, err);
 }
 
 int main(int count, char **arguments) {

@@ -7,7 +7,8 @@ import subprocess
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, precondition, rule,
+                                 run_state_machine_as_test)
 
 
 from oracle import Oracle
@@ -16,6 +17,9 @@ BUILD = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("MELA_BUILD
 IDS, WORKERS = ["a", "b", "c"], ["w1", "w2", "w3", "w4"]
 LANGUAGES, POOLS = [["hi"], ["hi", "ta"]], [["cpu"], ["lipsync"], ["lipsync", "cpu"]]
 LEASES = [1000, 30_000]
+WAITERS = [("w1", ["lipsync", "cpu"], None), ("w2", ["cpu"], "batch"), ("w3", ["lipsync", "cpu"], "urgent"),
+           ("w4", ["lipsync"], None)]
+CLASSES = {None: ["urgent", "batch"], "urgent": ["urgent"], "batch": ["batch"]}
 
 
 class Tool:
@@ -32,6 +36,20 @@ class Tool:
         self.process.stdin.close()
         assert self.process.wait(20) == 0
         self.process.stdout.close()
+
+
+class Waiter:
+    """A worker that claims, and blocks when there is nothing. Awake it is on its way to claim; blocked, until a marker of
+    its pools and classes, or the time at which its look said that something may be due."""
+
+    def __init__(self, name, pools, only):
+        self.asks = {"worker": name, "pools": pools, "only": only or ""}
+        self.pools, self.classes = pools, CLASSES[only]
+        self.lanes = [f"{pool}:{class_}" for pool in pools for class_ in CLASSES[only]]
+        self.until = None
+
+    def watches(self, job):
+        return job.pool in self.pools and job.campaign.class_ in self.classes
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -56,19 +74,87 @@ class QueueMachine(RuleBasedStateMachine):
         assert (answer["error"], answer["created"]) == (None, self.oracle.submit(id, class_, languages, segments))
 
     @rule(worker=st.sampled_from(WORKERS), pools=st.sampled_from(POOLS), capacity=st.integers(1, 4),
-          lease=st.sampled_from(LEASES))
-    def claim(self, worker, pools, capacity, lease):
-        claims = self.tool.do("claim", worker=worker, pools=pools, capacity=capacity, lease=lease)["claims"]
-        self.oracle.expire()
-        self.promote(pools)
-        self.oracle.claim(worker, pools, capacity, lease, claims)
-        self.held += [{"worker": worker, **claim} for claim in claims]
+          lease=st.sampled_from(LEASES), only=st.sampled_from(list(CLASSES)))
+    def claim(self, worker, pools, capacity, lease, only):
+        return self.claim_by(Waiter(worker, pools, only), capacity, lease)
 
-    def promote(self, pools):
+    def claim_by(self, waiter, capacity, lease):
+        return self.follow(waiter, self.tool.do("claim", **waiter.asks, capacity=capacity, lease=lease)["claims"], capacity, lease)
+
+    def follow(self, waiter, claims, capacity, lease):
+        self.oracle.expire()
+        self.promote(waiter)
+        worker = waiter.asks["worker"]
+        self.oracle.claim(worker, waiter.pools, waiter.classes, capacity, lease, claims)
+        self.held += [{"worker": worker, **claim} for claim in claims]
+        return claims
+
+    @initialize(order=st.permutations(WAITERS))
+    def some_wait_from_the_start(self, order):
+        self.busy, self.awake, self.blocked = [], [], []
+        for waiter in order:
+            self.look(Waiter(*waiter))
+
+    @precondition(lambda self: self.busy)
+    @rule()
+    def a_busy_worker_becomes_idle(self):
+        self.look(self.busy.pop(0))
+
+    def look(self, waiter):
+        if self.tool.do("wait", **waiter.asks, lease=LEASES[0])["ready"]:
+            self.awake.append(waiter)
+            return
+        ends = [job.until for job in self.oracle.jobs() if job.state == "leased"]
+        ends += [job.due[1] for job in self.oracle.jobs() if job.state == "delayed" and waiter.watches(job)]
+        waiter.until = min([self.oracle.now + LEASES[0], *ends])
+        self.blocked.append(waiter)
+
+    @precondition(lambda self: self.awake)
+    @rule()
+    def a_woken_worker_claims(self):
+        waiter = self.awake.pop(0)
+        claims = self.claim_by(waiter, 1, LEASES[0])
+        if claims:
+            waiter.held = claims[0]
+            self.busy.append(waiter)
+        else:
+            self.look(waiter)
+
+    @precondition(lambda self: self.busy)
+    @rule()
+    def a_busy_worker_finishes_and_claims(self):
+        waiter = self.busy.pop(0)
+        answer = self.tool.do("finish", **waiter.asks, **waiter.held, capacity=1, lease=LEASES[0],
+                              **self.shape(waiter.held["job"].split("/")[0]))
+        held = {"worker": waiter.asks["worker"], **waiter.held}
+        known = self.oracle.is_done(held)
+        assert answer["error"] == self.oracle.finish(held)
+        if not known and answer["error"] is None and self.follow(waiter, answer["claims"], 1, LEASES[0]):
+            waiter.held = answer["claims"][0]
+            self.busy.append(waiter)
+        else:
+            assert not answer["claims"]
+            self.look(waiter)
+
+    @invariant()
+    def nobody_sleeps_beside_a_job(self):
+        for waiter in list(self.blocked):
+            woken = self.oracle.now >= waiter.until or self.tool.do("take_marker", lanes=waiter.lanes)["taken"]
+            if woken:
+                self.blocked.remove(waiter)
+                self.awake.append(waiter)
+        for job in self.oracle.jobs():
+            due = job.state == "ready" or job.state == "delayed" and job.due[1] <= self.oracle.now
+            if due and any(waiter.watches(job) for waiter in self.blocked):
+                assert any(waiter.watches(job) for waiter in self.awake), f"{job.id} waits, and who could run it sleeps"
+            if job.state == "leased" and job.until <= self.oracle.now:
+                assert self.awake or not self.blocked, f"nobody will see that the lease of {job.id} ran out"
+
+    def promote(self, waiter):
         """When a delay ends is left to chance within bounds."""
         seen = {}
         for job in self.oracle.jobs():
-            if job.state != "delayed" or job.pool not in pools or job.due[0] > self.oracle.now:
+            if job.state != "delayed" or not waiter.watches(job) or job.due[0] > self.oracle.now:
                 continue
             if job.campaign.id not in seen:
                 jobs = self.tool.do("look", id=job.campaign.id)["jobs"]

@@ -54,7 +54,8 @@ static int serve(int count, char **arguments) {
 
 static bool claim(struct queue *queue, const char *worker, json_t *answer, struct error *err) {
     static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC};
-    struct claim_options options = {worker, pools, ARRAY_LENGTH(pools), 60000};
+    struct claim_options options = {
+        .worker = worker, .pools = pools, .pool_count = ARRAY_LENGTH(pools), .lease_ms = 60000};
     struct claim got;
     size_t count;
     if (!queue_claim(queue, &options, &got, 1, &count, err))

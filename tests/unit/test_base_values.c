@@ -48,6 +48,13 @@ static void buffers(void **state) {
     assert_int_equal(buffer.length, 10 * 2 + 90 * 3 + 900 * 4);
     assert_memory_equal(buffer.data + buffer.length - 4, "999,", 5);
     buffer_clear(&buffer);
+    static const int64_t numbers[] = {0, 7, -7, 1234567890123456789, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
+        buffer_append_integer(&buffer, numbers[i]);
+        buffer_append_text(&buffer, ",");
+    }
+    assert_string_equal(buffer.data, "0,7,-7,1234567890123456789,9223372036854775807,-9223372036854775808,");
+    buffer_clear(&buffer);
     buffer_append(&buffer, "a\0b", 3);
     assert_int_equal(buffer.length, 3);
     _cleanup_free_ char *stolen = buffer_steal(&buffer);

@@ -41,7 +41,7 @@ static void test_a_large_campaign_is_checked_in_pieces(void **state) {
     struct error err;
     submit_to_dubs(queue, "film", CLASS_BATCH, "hi ta", 1500);
     assert_sound(queue);
-    freeReplyObject(redis_fixture_command(*state, "HINCRBY {mela}:campaign:film n:ready 7"));
+    freeReplyObject(redis_fixture_command(*state, "HINCRBY {mela}:campaign:film n:waiting 7"));
     assert_int_equal(findings(queue, true), 1);
     assert_sound(queue);
     _cleanup_json_ json_t *result = queue_check(queue, false, &err);
@@ -50,8 +50,8 @@ static void test_a_large_campaign_is_checked_in_pieces(void **state) {
 
 /* On a farm with a film whose tracks are done, one dub of which is leased, and a fresh campaign. */
 static const char *const wrongs[] = {
-    "DEL {mela}:ready:lipsync:film",
-    "ZREM {mela}:ready:lipsync:film ta/dub/0001",
+    "DEL {mela}:ready:lipsync:batch:film",
+    "ZREM {mela}:ready:lipsync:batch:film ta/dub/0001",
     "DEL {mela}:fair:lipsync:batch",
     "ZADD {mela}:fair:cpu:batch 0 film",
     "ZREM {mela}:leases film/hi/dub/0000",
@@ -64,12 +64,13 @@ static const char *const wrongs[] = {
     "HINCRBY {mela}:campaign:film n:done 3",
     "HINCRBY {mela}:counts lipsync:batch:ready 2",
     "HSET {mela}:counts lipsync:batch:leased 0",
+    "DEL {mela}:job:film/ta/dub/0002",
     "ZREM {mela}:campaigns film",
     "ZADD {mela}:campaigns 1 ghost",
     "ZADD {mela}:finished 1 film",
     "ZADD {mela}:dead 1 film/plan",
-    "HSET {mela}:job:ghost/plan state ready pool cpu seq 1",
-    "HSET {mela}:campaign:ghost:reports plan {}",
+    "HSET {mela}:job:ghost/plan state ready lane cpu:batch seq 1",
+    "HSET {mela}:campaign:ghost:results plan {}",
     "ZREM {mela}:campaign:film:jobs:ta/dub/00 ta/dub/0002",
     "ZADD {mela}:campaign:film:jobs:hi/dub/00 0 hi/dub/0099",
 };

@@ -296,6 +296,62 @@ static void test_a_worker_takes_its_own_pools_only_and_several_at_once(void **st
     assert_int_equal(count, 2);
 }
 
+/* One of them is lost; what a repetition of the call would claim again it does not. */
+static void test_several_finishes_in_one_call_stand_by_themselves(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err, refusals[3];
+    struct claim held[3], next[3];
+    size_t count;
+    submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 5);
+    struct claim_options options = both_pools("w1", 60000);
+    assert_ok(queue_claim(queue, &options, held, 3, &count, &err), err);
+    assert_int_equal(count, 3);
+    assert_ok(queue_release(queue, "w1", &held[1], &err), err);
+    json_t *report = json_pack("{s:i}", "frames", 24);
+    struct job_result results[3] = {{.artifact = "a", .report = report}, {.artifact = "b"}, {.artifact = "c"}};
+    assert_ok(queue_finish_many(queue, &options, held, results, 3, refusals, next, 3, &count, &err), err);
+    json_decref(report);
+    assert_int_equal(refusals[0].code, ERR_NONE);
+    assert_int_equal(refusals[1].code, ERR_QUEUE_STALE);
+    assert_int_equal(refusals[2].code, ERR_NONE);
+    assert_int_equal(count, 3);
+    assert_string_equal(next[0].job_id, "film/hi/dub/0001");
+    assert_string_equal(job_text(queue, "film/hi/dub/0002", "artifact"), "c");
+    assert_ok(queue_finish_many(queue, &options, held, results, 3, refusals, next, 3, &count, &err), err);
+    assert_int_equal(refusals[0].code, ERR_NONE);
+    assert_int_equal(refusals[1].code, ERR_QUEUE_STALE);
+    assert_int_equal(count, 0);
+    _cleanup_json_ json_t *totals = queue_totals(queue, &err);
+    assert_int_equal(json_get_integer(json_object_get(totals, "jobs_done"), "dub", 0), 2);
+    assert_int_equal(drain(queue, "hi", 5), 0); /* all of them are held, and the join waits */
+}
+
+static void test_a_worker_of_one_class_takes_no_other(void **state) {
+    static const enum campaign_class urgent = CLASS_URGENT, batch = CLASS_BATCH;
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    struct claim claim;
+    size_t count;
+    bool ready = true;
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim_options options = both_pools("w1", 60000);
+    options.only = &urgent;
+    assert_ok(queue_claim(queue, &options, &claim, 1, &count, &err), err);
+    assert_int_equal(count, 0);
+    assert_ok(queue_wait(queue, &options, 10, &ready, &err), err);
+    assert_false(ready);
+    submit(queue, "hurry", CLASS_URGENT, "hi");
+    options.only = &batch;
+    assert_ok(queue_claim(queue, &options, &claim, 1, &count, &err), err);
+    assert_string_equal(claim.job_id, "film/plan");
+    struct job_result result = {.artifact = ""};
+    assert_ok(queue_finish_and_claim(queue, &options, &claim, &result, &claim, 1, &count, &err), err);
+    assert_int_equal(count, 0);
+    options.only = &urgent;
+    assert_ok(queue_claim(queue, &options, &claim, 1, &count, &err), err);
+    assert_string_equal(claim.job_id, "hurry/plan");
+}
+
 /* The record of a queued job stays in Redis' packed form. */
 static void test_queued_jobs_are_packed(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
@@ -365,6 +421,8 @@ int main(void) {
         cmocka_unit_test(test_a_large_campaign_cannot_starve_a_small_one),
         cmocka_unit_test(test_urgent_passes_batch),
         cmocka_unit_test(test_a_worker_takes_its_own_pools_only_and_several_at_once),
+        cmocka_unit_test(test_several_finishes_in_one_call_stand_by_themselves),
+        cmocka_unit_test(test_a_worker_of_one_class_takes_no_other),
         cmocka_unit_test(test_queued_jobs_are_packed),
         cmocka_unit_test(test_a_child_that_leads_nowhere_is_refused_whole),
         cmocka_unit_test(test_a_job_that_runs_too_long_is_told_so),

@@ -7,6 +7,7 @@
 struct waiter {
     const struct redis_fixture *fixture;
     int lease_ms;
+    const enum campaign_class *only;
     struct claim claim;
 };
 
@@ -16,23 +17,29 @@ static void *wait_for_a_job(void *context) {
     struct error err;
     _cleanup_queue_ struct queue *queue = fixture_open(waiter->fixture);
     struct claim_options options = both_pools("waiter", waiter->lease_ms);
-    bool ready;
-    while (!claim_for(queue, "waiter", waiter->lease_ms, &waiter->claim))
-        assert_ok(queue_wait(queue, &options, 600000, &ready, &err), err);
+    options.only = waiter->only;
+    size_t count = 0;
+    while (count == 0) {
+        bool ready;
+        assert_ok(queue_claim(queue, &options, &waiter->claim, 1, &count, &err), err);
+        if (count == 0)
+            assert_ok(queue_wait(queue, &options, 600000, &ready, &err), err);
+    }
     return NULL;
 }
 
-static bool somebody_waits(const struct redis_fixture *fixture) {
+static int waiting(const struct redis_fixture *fixture) {
     redisReply *reply = redis_fixture_command(fixture, "INFO clients");
-    bool waits = strstr(reply->str, "blocked_clients:0") == NULL;
+    int count = (int)strtol(strstr(reply->str, "blocked_clients:") + strlen("blocked_clients:"), NULL, 10);
     freeReplyObject(reply);
-    return waits;
+    return count;
 }
 
 static pthread_t start_waiter(struct waiter *waiter) {
     pthread_t thread;
+    int before = waiting(waiter->fixture);
     assert_int_equal(pthread_create(&thread, NULL, wait_for_a_job, waiter), 0);
-    while (!somebody_waits(waiter->fixture))
+    while (waiting(waiter->fixture) == before)
         clock_sleep_ms(clock_system(), 1);
     return thread;
 }
@@ -42,6 +49,39 @@ static void test_a_ready_job_wakes_an_idle_worker(void **state) {
     struct waiter waiter = {.fixture = *state, .lease_ms = 600000};
     pthread_t thread = start_waiter(&waiter);
     submit(queue, "film", CLASS_BATCH, "hi");
+    pthread_join(thread, NULL);
+    assert_string_equal(waiter.claim.job_id, "film/plan");
+}
+
+/* Who waits for one class does not take the marker of the other. */
+static void test_a_ready_job_wakes_a_worker_of_its_class(void **state) {
+    static const enum campaign_class urgent = CLASS_URGENT, batch = CLASS_BATCH;
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct waiter first = {.fixture = *state, .lease_ms = 600000, .only = &batch};
+    struct waiter second = {.fixture = *state, .lease_ms = 600000, .only = &urgent};
+    pthread_t first_thread = start_waiter(&first), second_thread = start_waiter(&second);
+    submit(queue, "hurry", CLASS_URGENT, "hi");
+    pthread_join(second_thread, NULL);
+    assert_string_equal(second.claim.job_id, "hurry/plan");
+    assert_int_equal(waiting(*state), 1);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    pthread_join(first_thread, NULL);
+    assert_string_equal(first.claim.job_id, "film/plan");
+}
+
+/* A worker of both classes woke, took the urgent job, and is busy now. */
+static void test_a_claim_wakes_another_for_the_class_that_is_left(void **state) {
+    static const enum campaign_class batch = CLASS_BATCH;
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim claim = claim_one(queue, "w1");
+    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu:batch"));
+    struct waiter waiter = {.fixture = *state, .lease_ms = 600000, .only = &batch};
+    pthread_t thread = start_waiter(&waiter);
+    submit(queue, "hurry", CLASS_URGENT, "hi");
+    struct error err;
+    assert_ok(queue_release(queue, "w1", &claim, &err), err);
+    claim_job(queue, "w2", "hurry/plan");
     pthread_join(thread, NULL);
     assert_string_equal(waiter.claim.job_id, "film/plan");
 }
@@ -66,7 +106,7 @@ static void test_a_delayed_job_wakes_an_idle_worker_when_due(void **state) {
     submit(queue, "film", CLASS_BATCH, "hi");
     struct claim claim = claim_one(queue, "w1");
     struct waiter waiter = {.fixture = *state, .lease_ms = 600000};
-    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu"));
+    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu:batch"));
     pthread_t thread = start_waiter(&waiter);
     fail_with(queue, "w1", &claim, ERR_IO);
     pthread_join(thread, NULL);
@@ -89,7 +129,7 @@ static void test_a_marker_that_was_lost_is_not_missed(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
     submit(queue, "film", CLASS_BATCH, "hi");
-    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu"));
+    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu:batch"));
     struct claim_options options = both_pools("w1", 1000);
     bool ready = false;
     assert_ok(queue_wait(queue, &options, 600000, &ready, &err), err);
@@ -133,7 +173,9 @@ static int stress_worker(const struct redis_fixture *fixture, int number) {
     unsigned random = (unsigned)number;
     struct queue_options queue_options = {.url = fixture->url, .retry_ms = 5};
     _cleanup_queue_ struct queue *queue = queue_open(&queue_options, &err);
+    static const enum campaign_class classes[] = {CLASS_URGENT, CLASS_BATCH};
     struct claim_options options = both_pools(worker, 300);
+    options.only = number % 2 ? &classes[number / 2 % 2] : NULL;
     while (queue && !all_finished(queue)) {
         struct claim claim;
         size_t count;
@@ -186,6 +228,8 @@ static void test_many_workers_do_everything_exactly_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_ready_job_wakes_an_idle_worker),
+        cmocka_unit_test(test_a_ready_job_wakes_a_worker_of_its_class),
+        cmocka_unit_test(test_a_claim_wakes_another_for_the_class_that_is_left),
         cmocka_unit_test(test_a_wait_ends),
         cmocka_unit_test(test_a_delayed_job_wakes_an_idle_worker_when_due),
         cmocka_unit_test(test_an_expired_lease_wakes_an_idle_worker),

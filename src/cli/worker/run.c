@@ -73,18 +73,23 @@ static bool run(struct cli *cli, struct error *err) {
                                      .pools = pools,
                                      .metrics_address = cli_value(cli, "metrics-listen"),
                                      .work_directory = work};
-    const char *wanted = cli_value(cli, "pools");
+    const char *wanted = cli_value(cli, "pools"), *class = cli_value(cli, "class");
+    enum campaign_class only;
     if (!options.store_url)
         return error_set(err, ERR_USAGE, "say where the farm keeps its objects with --store URL");
     if (!parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) ||
         !model_flags_read(cli, &models, err))
         return false;
+    if (class && !campaign_class_parse(class, &only))
+        return error_set(err, ERR_USAGE, "--class is \"%s\"; it is urgent or batch", class);
+    options.only = class ? &only : NULL;
     options.models = models.options;
     return read_numbers(cli, &options, err) && worker_run(&options, err);
 }
 
 static const struct cli_option options[] = {
     {"pools", "LIST", "pools to take jobs from: cpu, lipsync (default: both)"},
+    {"class", "CLASS", "take jobs of this class only: urgent or batch (default: both)"},
     {"id", "NAME", "this worker's name (default: host, process, random)"},
     {"work", "DIR", "folder for the cache and scratch space"},
     {"cache-gb", "N", "largest size of the cache (default 20)"},

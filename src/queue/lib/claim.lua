@@ -1,67 +1,76 @@
 -- include: job
--- include: held
 -- on demand: death
 -- on demand: recover
+-- on demand: held
 -- Taking jobs.
 
--- The next job of a pool and class: the campaign with the least start tag, its oldest job. False when there is none.
-local function take(pool, class, worker, lease, claimed)
-    if held_until(pool, class) > 0 then return false end
-    local fair = P .. 'fair:' .. pool .. ':' .. class
-    local head = call('ZRANGE', fair, 0, 0, 'WITHSCORES')
+-- The next job of a lane: the campaign with the least start tag, its oldest job. False when there is none.
+local function take(lane, class, worker, lease, claimed)
+    local head = call('ZRANGE', P .. 'fair:' .. lane, 0, 0, 'WITHSCORES')
     local campaign = head[1]
     if not campaign then return false end
-    classes[campaign] = class
-    local oldest = call('ZRANGE', ready_key(pool, campaign), 0, 1)
-    local job = oldest[1] and load_job(campaign, oldest[1])
-    if not job then -- a Redis that lost data
-        if oldest[1] then call('ZREM', ready_key(pool, campaign), oldest[1]) else call('ZREM', fair, campaign) end
-        return take(pool, class, worker, lease, claimed)
+    local ready = P .. 'ready:' .. lane .. ':' .. campaign
+    local oldest = call('ZRANGE', ready, 0, 1)
+    local id = campaign .. '/' .. (oldest[1] or '')
+    local job = {id = id, key = P .. 'job:' .. id, campaign = campaign, suffix = oldest[1], lane = lane, worker = worker,
+        more = oldest[2] ~= nil, tag = head[2] + 1}
+    local f = call('HMGET', job.key, 'state', 'attempt')
+    if not f[1] then -- a Redis that lost data
+        if oldest[1] then call('ZREM', ready, oldest[1]) else call('ZREM', P .. 'fair:' .. lane, campaign) end
+        return take(lane, class, worker, lease, claimed)
     end
-    job.more, job.tag = oldest[2] ~= nil, head[2] + 1
+    job.state, job.attempt = f[1], tonumber((f[2] or '0'):match('^%d+'))
     stamp_claim(job, worker)
-    job.worker = worker
     move(job, 'leased', now + lease, 'attempt', job.stamp, 'worker', worker, 'claimed', now)
     emit_job(job)
-    if job.more then woken[pool] = woken[pool] or false end
-    for _, value in ipairs({job.id, job.stamp, class}) do claimed[#claimed + 1] = value end
+    local n = #claimed
+    claimed[n + 1], claimed[n + 2], claimed[n + 3] = id, job.stamp, class
     return true
 end
 
--- Claims up to `capacity` jobs from the pools in turn, so that none of them can starve another; the caller flushes.
--- Adds id, stamp and class of each to `claimed`.
-local function claim(worker, lease, capacity, pools, claimed)
+-- Whether something is to be done before the last class of these pools can be taken from: another class may have jobs,
+-- a delay may be over, a class be held. Mostly not: one look instead of many.
+local function is_special(pools, wanted)
+    local keys, n = {P .. 'hold'}, 1
+    for i, class in ipairs(wanted) do
+        for _, pool in ipairs(pools) do
+            local name = pool .. ':' .. class
+            n = n + 1
+            keys[n] = P .. 'delayed:' .. name
+            if i < #wanted then
+                n = n + 1
+                keys[n] = P .. 'fair:' .. name
+            end
+        end
+    end
+    return call('EXISTS', unpack(keys)) > 0
+end
+
+-- The pools whose class is not held, delays that are over seen to.
+local function open_pools(pools, class)
+    local open = {}
+    for _, pool in ipairs(pools) do
+        recover().promote_delayed(pool .. ':' .. class)
+        if held().held_until(pool .. ':' .. class) == 0 then open[#open + 1] = pool end
+    end
+    return open
+end
+
+-- Claims up to `capacity` jobs of these classes, the first one first, from the pools in turn, so that none of them can
+-- starve another; the caller flushes. Adds id, stamp and class of each to `claimed`.
+local function claim(worker, lease, capacity, pool_names, class_names, claimed)
     if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then recover().expire_leases() end
-    local lanes, extra = {}, {}
-    for _, pool in ipairs(pools) do
-        for _, class in ipairs({'urgent', 'batch'}) do
-            lanes[#lanes + 1] = pool .. ':' .. class
-            extra[#extra + 1] = P .. 'delayed:' .. pool .. ':' .. class
-        end
-        extra[#extra + 1] = P .. 'fair:' .. pool .. ':urgent'
-    end
-    -- Mostly nothing is delayed and nothing urgent: one look instead of many.
-    local classes_here = {'batch'}
-    if call('EXISTS', unpack(extra)) > 0 then
-        local promote = recover().promote_delayed
-        for _, name in ipairs(lanes) do promote(name) end
-        classes_here = {'urgent', 'batch'}
-    end
-    local before, turn = #claimed, 0
-    for _, class in ipairs(classes_here) do
+    local pools, wanted = {}, {}
+    for pool in pool_names:gmatch('%S+') do pools[#pools + 1] = pool end
+    for class in class_names:gmatch('%S+') do wanted[#wanted + 1] = class end
+    local special = is_special(pools, wanted)
+    local full, turn = #claimed + 3 * capacity, 0
+    for i = special and 1 or #wanted, #wanted do
+        local open = special and open_pools(pools, wanted[i]) or pools
         local empty = 0
-        while empty < #pools and #claimed - before < 3 * capacity do
-            empty = take(pools[turn % #pools + 1], class, worker, lease, claimed) and 0 or empty + 1
+        while empty < #open and #claimed < full do
+            empty = take(open[turn % #open + 1] .. ':' .. wanted[i], wanted[i], worker, lease, claimed) and 0 or empty + 1
             turn = turn + 1
-        end
-    end
-    if #claimed == before then return end
-    -- This worker is busy now: what is left, or will be due, is for another one to look at (docs/queue.md, waking).
-    for _, pool in ipairs(pools) do
-        if woken[pool] == nil then
-            local fair, delayed = P .. 'fair:' .. pool .. ':', P .. 'delayed:' .. pool .. ':'
-            local left = call('EXISTS', fair .. 'urgent', fair .. 'batch', delayed .. 'urgent', delayed .. 'batch')
-            if left > 0 then woken[pool] = false end
         end
     end
 end

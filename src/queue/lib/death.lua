@@ -1,4 +1,5 @@
 -- include: job
+-- include: index
 -- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no
 -- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`.
 
@@ -39,14 +40,14 @@ end
 -- Writes the sums and ends the campaign if no job is open any more.
 local function settle(campaign)
     flush()
-    for _, open in ipairs(call('HMGET', campaign_key(campaign), 'n:waiting', 'n:ready', 'n:delayed', 'n:leased')) do
-        if tonumber(open or 0) > 0 then return end
-    end
-    local f = call('HMGET', campaign_key(campaign), 'state', 'ended_by')
-    if f[1] ~= 'running' then return end
+    local f = call('HMGET', campaign_key(campaign), 'state', 'ended_by', 'seq', 'n:done', 'n:dead', 'n:cancelled', 'n:lost')
+    local ended = (f[4] or 0) + (f[5] or 0) + (f[6] or 0) + (f[7] or 0)
+    if f[1] ~= 'running' or ended < tonumber(f[3] or 0) then return end
     local done, of = languages_in(campaign, 'done')
     end_campaign(campaign, f[2] and 'failed' or done == of and 'done' or 'partial')
 end
+
+local function job_kind(suffix) return suffix:match('(%a+)/%d+$') or suffix:match('%a+$') end
 
 -- `error`: JSON object with code and message.
 local function die(job, error, ...)

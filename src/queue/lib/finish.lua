@@ -1,36 +1,18 @@
--- include: spawn
+-- include: job
+-- on demand: spawn
 -- on demand: death
 -- A job's good end.
 
--- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
-local function fresh_ones(campaign, children)
-    local fresh, known = {}, {[''] = true}
-    local function key(suffix) return P .. 'job:' .. campaign .. '/' .. suffix end
-    -- One look for a hundred: all of them are new, unless a finish is repeated.
-    for from = 1, #children, 100 do
-        local keys = {}
-        for i = from, math.min(from + 99, #children) do keys[#keys + 1] = key(children[i].suffix) end
-        local some = call('EXISTS', unpack(keys)) > 0
-        for i = from, from + #keys - 1 do
-            local child = children[i]
-            if not (some and call('EXISTS', key(child.suffix)) == 1) then fresh[#fresh + 1] = child end
-            known[child.suffix] = true
-        end
-    end
-    for _, child in ipairs(fresh) do
-        if not known[child.next] and call('EXISTS', key(child.next)) == 0 then return nil end
-        known[child.next] = true
-    end
-    return fresh
-end
-
--- One job less to wait for. Returns whether the one that waits is open.
+-- One job less to wait for. Returns whether the one that waits is open: while there are others, it is, since whatever
+-- ends it ends them too.
 local function count_down(campaign, suffix)
     local key = P .. 'job:' .. campaign .. '/' .. suffix
-    local state = call('HGET', key, 'state')
-    if not state then return false end
-    if call('HINCRBY', key, 'waits', -1) == 0 and state == 'waiting' then move(load_job(campaign, suffix), 'ready', 0) end
-    return OPEN[state]
+    local left = call('HINCRBY', key, 'waits', -1)
+    if left > 0 then return true end
+    local job = load_job(campaign, suffix)
+    if not job then call('DEL', key) return false end -- a Redis that lost data
+    if left == 0 and job.state == 'waiting' then move(job, 'ready', 0) end
+    return OPEN[job.state]
 end
 
 local function end_language(job)
@@ -40,26 +22,28 @@ local function end_language(job)
     death().emit_language(job.campaign, language, 'done')
 end
 
--- `totals`: name, amount, name, amount... Returns "ok" or why not; the caller flushes.
-local function finish(id, worker, stamp, artifact, report, totals, children)
+-- Returns "ok", "known" when it was finished by this very claim before, or why not; the caller adds to the totals and
+-- flushes.
+local function finish(id, worker, stamp, artifact, report, children)
     local job, refusal, was = fence(id, worker, stamp)
     -- The same finish again: its reply was lost.
     if was and was.state == 'done' then return 'known' end
     if not job then return refusal end
     local fresh = children
-    if children[1] then fresh = fresh_ones(job.campaign, children) end
+    if children[1] then fresh = spawn().fresh_ones(job.campaign, children) end
     if not fresh then return 'queue.state' end
 
     local key = campaign_key(job.campaign)
-    if artifact ~= '' then call('HSET', key .. ':artifacts', job.suffix, artifact) end
-    call('HSET', key .. ':reports', job.suffix, report)
+    if artifact ~= '' then
+        call('HSET', key .. ':results', job.suffix, report, job.suffix .. ':artifact', artifact)
+    else
+        call('HSET', key .. ':results', job.suffix, report)
+    end
     if job.told then call('HDEL', key .. ':progress', job.suffix) end
     if job.errors then call('HDEL', key .. ':errors', job.suffix) end
     move(job, 'done', 0, 'finished', now)
     emit_job(job)
-    add(P .. 'totals', 'jobs_done:' .. job_kind(job.suffix), 1)
-    for i = 1, #totals, 2 do add(P .. 'totals', totals[i], totals[i + 1]) end
-    local open = fresh[1] and spawn(job.campaign, fresh)
+    local open = fresh[1] and spawn().spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
     -- While a job that follows is open the campaign cannot end: no need to look.

@@ -1,8 +1,7 @@
 -- include: base
--- Until when a class of a pool is held; 0 when it is not. What was set by hand goes before the calendar.
-local function held_until(pool, class)
-    local name = pool .. ':' .. class
-    local f = call('HMGET', P .. 'hold', name, name .. ':hand')
+-- Until when a class of a pool ("lipsync:batch") is held; 0 when it is not. What was set by hand goes before the calendar.
+local function held_until(lane)
+    local f = call('HMGET', P .. 'hold', lane, lane .. ':hand')
     local calendar, hand = tonumber(f[1] or 0), tonumber(f[2] or 0)
     if math.abs(hand) > now then return math.max(hand, 0) end
     return calendar > now and calendar or 0

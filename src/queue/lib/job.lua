@@ -1,11 +1,13 @@
--- include: index
+-- include: base
 -- Jobs, their states and the one function that moves them. A job's record is the hash job:<id>; every field stays
 -- below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's
--- hashes.
+-- hashes. A lane is a pool and a class, "lipsync:batch": the unit in which jobs are taken, held and waited for.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
 local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
-local counters, woken, classes = {}, {}, {}
+local counters, woken = {}, {}
+
+-- on demand: line
 
 -- Counters are summed up here and written once by flush(): what a finish adds and its claim takes away costs nothing.
 local function add(key, field, amount)
@@ -15,10 +17,15 @@ local function add(key, field, amount)
 end
 
 local function append(stream, most, kind, data)
-    call('XADD', stream, 'MAXLEN', '~', most, '*', 'type', kind, 'data', data)
+    -- To cut a stream costs half as much as to add to it, and cuts whole nodes of a hundred entries: now and then will do.
+    if clock[2] % 16 == 0 then
+        call('XADD', stream, 'MAXLEN', '~', most, '*', kind, data)
+    else
+        call('XADD', stream, '*', kind, data)
+    end
 end
 
--- Ends every script that writes: sums, and one marker for each pool that has something to wait for. woken[pool] is true
+-- Ends every script that writes: sums, and one marker for each lane that has something to wait for. woken[lane] is true
 -- when the farm has to hear of it too, since it is new.
 local function flush()
     for key, fields in pairs(counters) do
@@ -26,26 +33,18 @@ local function flush()
             if amount ~= 0 then call('HINCRBY', key, field, amount) end
         end
     end
-    for pool, new in pairs(woken) do
-        call('ZADD', P .. 'marker:' .. pool, 0, '0')
-        if new then append(P .. 'events', EVENTS_FARM, 'work', '{"pool":"' .. pool .. '"}') end
+    for lane, new in pairs(woken) do
+        call('ZADD', P .. 'marker:' .. lane, 0, '0')
+        if new then append(P .. 'events', EVENTS_FARM, 'work', '{"pool":"' .. lane:match('^%a+') .. '"}') end
     end
     counters, woken = {}, {}
 end
 
-local function class_of(campaign)
-    local class = classes[campaign] or call('HGET', campaign_key(campaign), 'class')
-    classes[campaign] = class
-    return class
-end
-
-local function emit(campaign, kind, data)
-    append(campaign_key(campaign) .. ':events', EVENTS_CAMPAIGN, kind, data)
-end
+local function emit(campaign, kind, data) append(campaign_key(campaign) .. ':events', EVENTS_CAMPAIGN, kind, data) end
 
 local function emit_campaign(campaign, data)
-    emit(campaign, 'campaign', data)
     append(P .. 'events', EVENTS_FARM, 'campaign', data)
+    emit(campaign, 'campaign', data)
 end
 
 -- Ids and worker names hold no character that JSON escapes: the callers check that.
@@ -54,7 +53,6 @@ local function emit_job(job)
         ',"worker":"' .. job.worker .. '"}')
 end
 
-local function job_kind(suffix) return suffix:match('(%a+)/%d+$') or suffix:match('%a+$') end
 -- nil for the jobs that all languages share.
 local function job_language(suffix) return suffix:match('^(.+)/%a+/%d+$') or suffix:match('^(.+)/%a+$') end
 
@@ -62,63 +60,35 @@ local function job_language(suffix) return suffix:match('^(.+)/%a+/%d+$') or suf
 local function load_job(campaign, suffix)
     local id = campaign .. '/' .. suffix
     local key = P .. 'job:' .. id
-    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'seq', 'pool', 'next', 'waits', 'errors', 'told')
+    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'errors', 'told', 'waits', 'seq')
     if not f[1] then return nil end
-    return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = f[2] or '',
-        attempt = tonumber((f[2] or '0'):match('^%d+')),
-        worker = f[3] or '', seq = f[4], pool = f[5], next = f[6] or nil, waits = tonumber(f[7] or 0), errors = f[8],
-        told = f[9]}
+    local stamp = f[2] or '0'
+    return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = stamp,
+        attempt = tonumber(stamp:match('^%d+')), worker = f[3] or '', lane = f[4], next = f[5] or nil, errors = f[6],
+        told = f[7], waits = tonumber(f[8] or 0), seq = f[9]}
 end
 
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
 
-local function ready_key(pool, campaign) return P .. 'ready:' .. pool .. ':' .. campaign end
--- What waits in a pool is kept apart by class.
-local function lane(pool, campaign) return pool .. ':' .. class_of(campaign) end
-local function delayed_key(job) return P .. 'delayed:' .. lane(job.pool, job.campaign) end
-
--- Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs starts at the virtual
--- time of its pool and class, or where it left off if that is later. The virtual time is the least tag of those that
--- have ready jobs; when there is none, the tag of the last one that had.
-local function enter_fair(pool, campaign)
-    local name = lane(pool, campaign)
-    local fair = P .. 'fair:' .. name
-    woken[pool] = true
-    if call('ZSCORE', fair, campaign) then return end
-    local time = call('ZRANGE', fair, 0, 0, 'WITHSCORES')[2] or call('HGET', P .. 'counts', name .. ':time') or 0
-    local tag = call('HGET', campaign_key(campaign), 'tag:' .. pool) or 0
-    call('ZADD', fair, math.max(tonumber(time), tonumber(tag)), campaign)
-end
-
-local function enter_ready(job)
-    call('ZADD', ready_key(job.pool, job.campaign), job.seq, job.suffix)
-    enter_fair(job.pool, job.campaign)
-end
-
-local function leave_fair(pool, campaign, tag)
-    local name = lane(pool, campaign)
-    call('ZREM', P .. 'fair:' .. name, campaign)
-    call('HSET', campaign_key(campaign), 'tag:' .. pool, tag)
-    if call('EXISTS', P .. 'fair:' .. name) == 0 then call('HSET', P .. 'counts', name .. ':time', tag) end
-end
-
 -- A claim has looked whether the campaign has `more` ready jobs, and knows its new `tag`; others leave these out.
 local function leave_ready(job, more, tag)
-    local ready = ready_key(job.pool, job.campaign)
+    local ready = P .. 'ready:' .. job.lane .. ':' .. job.campaign
     call('ZREM', ready, job.suffix)
     if more == nil then more = call('EXISTS', ready) == 1 end
-    local fair = P .. 'fair:' .. lane(job.pool, job.campaign)
+    local fair = P .. 'fair:' .. job.lane
     if not more then
-        leave_fair(job.pool, job.campaign, tag or call('ZSCORE', fair, job.campaign))
+        line().leave_fair(job.lane, job.campaign, tag or call('ZSCORE', fair, job.campaign))
     elseif tag then
         call('ZADD', fair, tag, job.campaign)
     end
 end
 
-local function count(campaign, pool, state, amount)
-    add(campaign_key(campaign), 'n:' .. state, amount)
+-- How many jobs a campaign has in lines and under leases follows from the rest (lib/counts.lua).
+local function count(campaign, lane, state, amount)
     if state == 'ready' or state == 'leased' then
-        add(P .. 'counts', lane(pool, campaign) .. ':' .. state, amount)
+        add(P .. 'counts', lane .. ':' .. state, amount)
+    else
+        add(campaign_key(campaign), 'n:' .. state, amount)
     end
 end
 
@@ -126,29 +96,29 @@ end
 -- further arguments are fields to be set too.
 local function enter(job, state, at, ...)
     job.state = state
-    count(job.campaign, job.pool, state, 1)
+    count(job.campaign, job.lane, state, 1)
     if state == 'ready' then
-        enter_ready(job)
+        line().enter_ready(job)
         -- A job that never moved is ready since it was created; the field would cost every queued job 17 bytes.
         call('HSET', job.key, 'state', state, 'ready', now, ...)
         return
     elseif state == 'leased' then
         call('ZADD', P .. 'leases', at, job.id)
     elseif state == 'delayed' then
-        call('ZADD', delayed_key(job), at, job.id)
-        woken[job.pool] = true
+        call('ZADD', P .. 'delayed:' .. job.lane, at, job.id)
+        woken[job.lane] = true
     end
     call('HSET', job.key, 'state', state, ...)
 end
 
 local function move(job, state, at, ...)
-    count(job.campaign, job.pool, job.state, -1)
+    count(job.campaign, job.lane, job.state, -1)
     if job.state == 'ready' then
         leave_ready(job, job.more, job.tag)
     elseif job.state == 'leased' then
         call('ZREM', P .. 'leases', job.id)
     elseif job.state == 'delayed' then
-        call('ZREM', delayed_key(job), job.id)
+        call('ZREM', P .. 'delayed:' .. job.lane, job.id)
     end
     enter(job, state, at, ...)
 end

@@ -35,8 +35,8 @@ local function expire_leases()
     return #ids
 end
 
-local function promote_delayed(lane_name)
-    local key = P .. 'delayed:' .. lane_name
+local function promote_delayed(lane)
+    local key = P .. 'delayed:' .. lane
     for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
         local job = load_job_id(id)
         if job then move(job, 'ready', 0) else call('ZREM', key, id) end

@@ -1,11 +1,35 @@
 -- include: job
+-- include: index
 -- New jobs. Many at once share calls: a hundred members of a sorted set are added together.
+
+-- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
+local function fresh_ones(campaign, children)
+    local fresh, known = {}, {[''] = true}
+    local function key(suffix) return P .. 'job:' .. campaign .. '/' .. suffix end
+    -- One look for a hundred: all of them are new, unless a finish is repeated.
+    for from = 1, #children, 100 do
+        local keys = {}
+        for i = from, math.min(from + 99, #children) do keys[#keys + 1] = key(children[i].suffix) end
+        local some = call('EXISTS', unpack(keys)) > 0
+        for i = from, from + #keys - 1 do
+            local child = children[i]
+            if not (some and call('EXISTS', key(child.suffix)) == 1) then fresh[#fresh + 1] = child end
+            known[child.suffix] = true
+        end
+    end
+    for _, child in ipairs(fresh) do
+        if not known[child.next] and call('EXISTS', key(child.next)) == 0 then return nil end
+        known[child.next] = true
+    end
+    return fresh
+end
 
 -- Children are {suffix, pool, waits, next or ""}; the caller has made sure that there is none of them yet. A language
 -- that has failed takes no new work; should it be revived, these jobs are too. Returns whether one of them is open.
 local function spawn(campaign, children)
     local PIECE = 200
     local members, ends, buckets, numbers, open = {}, {}, {}, {}, false
+    local class = call('HGET', campaign_key(campaign), 'class')
     local function write_members(key)
         call('ZADD', key, unpack(members[key]))
         members[key] = nil
@@ -26,9 +50,9 @@ local function spawn(campaign, children)
 
     local seq = call('HINCRBY', campaign_key(campaign), 'seq', #children) - #children
     for i, child in ipairs(children) do
-        local suffix, pool, by = child.suffix, child.pool, ended_by(child.suffix)
+        local suffix, lane, by = child.suffix, child.pool .. ':' .. class, ended_by(child.suffix)
         local state = by and 'cancelled' or child.waits > 0 and 'waiting' or 'ready'
-        local fields = {'state', state, 'seq', seq + i, 'pool', pool, 'created', now}
+        local fields = {'state', state, 'seq', seq + i, 'lane', lane, 'created', now}
         local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
         if child.waits > 0 then field('waits', child.waits) end
         if child.next ~= '' then field('next', child.next) end
@@ -37,17 +61,17 @@ local function spawn(campaign, children)
         local bucket = bucket_of(suffix)
         buckets[bucket] = true
         put_member(bucket_key(campaign, bucket), 0, suffix)
-        if state == 'ready' then put_member(ready_key(pool, campaign), seq + i, suffix) end
+        if state == 'ready' then put_member(P .. 'ready:' .. lane .. ':' .. campaign, seq + i, suffix) end
         numbers[state] = numbers[state] or {}
-        numbers[state][pool] = (numbers[state][pool] or 0) + 1
+        numbers[state][lane] = (numbers[state][lane] or 0) + 1
         open = open or not by
     end
     for bucket in pairs(buckets) do put_member(index_key(campaign), 0, bucket) end
     for key in pairs(members) do write_members(key) end
-    for state, by_pool in pairs(numbers) do
-        for pool, number in pairs(by_pool) do
-            count(campaign, pool, state, number)
-            if state == 'ready' then enter_fair(pool, campaign) end
+    for state, by_lane in pairs(numbers) do
+        for lane, number in pairs(by_lane) do
+            count(campaign, lane, state, number)
+            if state == 'ready' then line().enter_fair(lane, campaign) end
         end
     end
     return open
