@@ -40,7 +40,8 @@ static bool run(struct cli *cli, struct error *err) {
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
                                      .keys_file = config_get(config, "keys"),
-                                     .policies = policies};
+                                     .policies = policies,
+                                     .failure = config_failure(config)};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     _cleanup_keda_ struct keda *keda = NULL;
     if (!server || !start_scaler(cli, &options.queue, policies, &keda, err))

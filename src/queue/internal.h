@@ -7,7 +7,6 @@
 struct queue {
     struct redis *redis;
     char *prefix; /* "{farm}:" */
-    int retry_ms;
     unsigned turn; /* which pool this connection's next claim asks first */
 };
 

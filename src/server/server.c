@@ -90,6 +90,7 @@ static struct server *server_new(const struct server_options *options) {
     server->queue.url = server->redis_url;
     server->queue.farm = server->farm;
     server->policies = options->policies;
+    server->failure = options->failure;
     server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
     server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     pthread_condattr_t monotonic;

@@ -18,8 +18,16 @@ static int fail(const struct error *err) {
 }
 
 static struct queue *open_queue(const char *url, struct error *err) {
-    struct queue_options options = {.url = url, .timeout_ms = 2000, .retry_ms = 50};
+    struct queue_options options = {.url = url, .timeout_ms = 2000};
     return queue_open(&options, err);
+}
+
+/* Jobs of milliseconds are retried after milliseconds. */
+static bool set_failure(struct queue *queue, struct error *err) {
+    struct failure_policies policies = failure_defaults;
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        policies.limits[kind][FAILURE_FIRST_RETRY] = 50;
+    return queue_set_failure(queue, &policies, err);
 }
 
 /* Redis is restarted under everybody's hands: then again, until it answers. */
@@ -35,7 +43,7 @@ static int submit(char **arguments) {
     struct error err;
     _cleanup_queue_ struct queue *queue = NULL;
     _cleanup_store_ struct store *store = store_open(arguments[1], NULL, &err);
-    if (!store || !INSIST((queue = open_queue(arguments[0], &err)) != NULL))
+    if (!store || !INSIST((queue = open_queue(arguments[0], &err)) != NULL) || !INSIST(set_failure(queue, &err)))
         return fail(&err);
     long first = strtol(arguments[2], NULL, 10), count = strtol(arguments[3], NULL, 10);
     for (long i = first; i < first + count; i++) {
@@ -106,7 +114,7 @@ static int retry(char **arguments) {
     struct error err;
     _cleanup_queue_ struct queue *queue = NULL;
     _cleanup_json_ json_t *dead = NULL;
-    if (!INSIST((queue = open_queue(arguments[0], &err)) != NULL) ||
+    if (!INSIST((queue = open_queue(arguments[0], &err)) != NULL) || !INSIST(set_failure(queue, &err)) ||
         !INSIST((dead = queue_dead(queue, NULL, 1000, &err)) != NULL))
         return fail(&err);
     size_t i, revived = 0;
