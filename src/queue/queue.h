@@ -13,9 +13,9 @@
 struct queue;
 
 struct queue_options {
-    const char *url;  /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
+    const char *url;  /* redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] where hiredis has TLS, unix:///path */
     const char *farm; /* namespace; every key carries the hash tag {farm}; NULL: "mela" */
-    int timeout_ms;   /* of one command; 0: 5000 */
+    int timeout_ms;   /* of one call, waiting aside; 0: 5000 */
 };
 
 enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
