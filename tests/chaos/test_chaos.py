@@ -1,5 +1,8 @@
 """The short version of script/chaos."""
-from chaos import Chaos, problems_of
+import shutil
+
+import pytest
+from chaos import Chaos, problems_of, servers
 
 
 def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
@@ -8,6 +11,18 @@ def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
     assert problems_of(result) == []
     assert result["jobs"] == 20 * (1 + 8 + 2 * 9)
     assert result["killed"] >= 2 and result["stopped"] >= 2 and result["restarts"] >= 1
+
+
+def test_a_faulty_store_and_a_faulty_network_cost_nothing_but_time():
+    """Between workers and Redis connections are reset and stall, between workers and an S3 server requests fail, stall, are
+    done without an answer, or answered by half."""
+    if not (shutil.which("moto_server") or servers.S3RVER.exists()):
+        pytest.skip("no S3 server: neither moto_server nor s3rver is here")
+    result = Chaos(campaigns=6, segments=6, languages="hi ta", workers=4, lease_ms=800, job_ms=10, hurt_every=2.0, restart_every=5.0,
+                   net_harm=60, store_harm=20).run()
+    assert problems_of(result) == []
+    assert result["jobs"] == 6 * (1 + 6 + 2 * 7)
+    assert result["resets"] > 0 and result["net_stalls"] > 0 and len(result["store_harms"]) >= 4
 
 
 def test_wipes_are_recovered_from_while_the_farm_works():

@@ -175,10 +175,11 @@ static void test_urls(void **state) {
     struct error err;
     static const char *const bad[] = {"localhost:6379",  "http://a",        "redis://",     "redis://:6379",
                                       "redis://a:0",     "redis://a:99999", "redis://[::1", "redis://a:1x",
-                                      "unix://relative", "rediss://a:6379"};
+                                      "unix://relative", "rediss://a:1x"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         assert_code(opens(bad[i], &err), ERR_QUEUE_CONFIG, err);
-    assert_non_null(strstr(err.message, "TLS"));
+    if (!opens("rediss://127.0.0.1:1", &err) && err.code != ERR_QUEUE_UNAVAILABLE) /* this hiredis has no TLS */
+        assert_true(err.code == ERR_QUEUE_CONFIG && strstr(err.message, "TLS"));
     assert_code(opens("redis://127.0.0.1:1", &err), ERR_QUEUE_UNAVAILABLE, err);
     assert_code(opens("redis://[::1]:1/2", &err), ERR_QUEUE_UNAVAILABLE, err);
     assert_code(opens("unix:///nowhere/redis.sock", &err), ERR_QUEUE_UNAVAILABLE, err);
