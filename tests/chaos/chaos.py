@@ -147,10 +147,17 @@ class Chaos:
         self.recover()
         self.done["wipes"] += 1
 
+    def mela(self, *arguments):
+        done = subprocess.run([BUILD / "mela", *arguments, "--json", "--redis", self.url], capture_output=True, text=True,
+                              cwd=self.folder, env=self.environment)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
     def recover(self):
-        done = subprocess.run([BUILD / "mela", "recover", "--json", "--redis", self.url, "--store", self.store],
-                              capture_output=True, text=True, cwd=self.folder, env=self.environment)
-        assert done.returncode == 0, done.stderr
+        self.mela("recover", "--store", self.store)
+
+    def check(self):
+        return self.mela("queue", "check")
 
     # ---- the run ----
 

@@ -32,6 +32,23 @@ def test_wipes_are_recovered_from_while_the_farm_works():
     assert result["wipes"] == 3 and result["jobs"] == 10 * (1 + 8 + 2 * 9)
 
 
+def test_the_audit_is_silent_on_a_farm_at_work():
+    """A campaign of more than one piece changes while it is looked at."""
+    farm = Chaos(campaigns=1, segments=1, languages="hi", workers=6, lease_ms=30_000, job_ms=1)
+    try:
+        farm.start_redis()
+        farm.tool("submit", farm.store, 1, 1, 2500, "hi ta")
+        for _ in range(farm.workers):
+            farm.start_worker()
+        farm.wait(lambda: int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done") or 0) > 10, "some jobs")
+        before = int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done"))
+        for _ in range(40):
+            assert farm.check()["findings"] == []
+        assert int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done")) > before
+    finally:
+        farm.close()
+
+
 def test_a_client_clock_an_hour_off_is_harmless():
     """Half of the workers live an hour ahead of Redis, half an hour behind: no lease ends early, or late."""
     result = Chaos(campaigns=6, segments=8, languages="hi ta", workers=4, lease_ms=60_000, job_ms=10, hurt_every=1e9,
