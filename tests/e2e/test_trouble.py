@@ -36,6 +36,37 @@ def test_redis_goes_away_in_mid_run_and_comes_back(production, redis, clips):
     assert farm.wait(campaign)["state"] == "done"
 
 
+def test_cancel_reaches_a_running_job_at_its_next_heartbeat(production, redis, clips):
+    """Beats are counted, not timed: behind the cancel a job's worker may ask once more, and learns it then."""
+    farm = Farm(production.folder)
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--lips", "wav2lip-96-random")
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")["id"]
+    with open(production.folder / "monitor", "wb") as out:
+        monitor = subprocess.Popen(["redis-cli", "-p", str(redis.port), "monitor"], stdout=out)
+    seen = lambda: (production.folder / "monitor").read_text(errors="replace")
+    try:
+        wait_for(lambda: f'"{job}"' in seen(), "a heartbeat")
+        farm.run("cancel", campaign)
+        redis.cli("echo", "cancelled by now")
+        wait_for(lambda: "the campaign was cancelled" in production.log("worker"), "the worker to stop")
+    finally:
+        monitor.kill()
+        monitor.wait()
+    assert seen().split("cancelled by now")[1].count(f'"{{mela}}:" "{job}" "') <= 1
+    assert farm.campaign(campaign)["state"] == "cancelled"
+
+
+def test_the_limits_of_farm_json_reach_the_queue(production, redis):
+    production.settings["failure"] = {"dub": {"errors": 9, "longest_run_s": 60}}
+    (production.folder / "farm.json").write_text(json.dumps(production.settings))
+    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub").startswith("5 "), "the defaults")
+    production.stop()
+    production.start("cpu")
+    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10", "the server to tell")
+    redis.cli("del", "{mela}:failure")
+    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10", "the server to tell again")
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A store on a file system of 4 MB."""
