@@ -62,7 +62,7 @@ const struct command command_serve = {
             "--listen 0.0.0.0:7420\n",
     .options =
         (const struct cli_option[]){
-            {"redis", "URL", "redis://[user:password@]host:port[/db] or unix:///path"},
+            {"redis", "URL", "redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] or unix:///path"},
             {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
             {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
             {"keys", "FILE", "JSON file with the hashes of the API keys"},

@@ -14,7 +14,7 @@ static const struct config_setting settings[] = {
     {"data", NULL, "folder of a local farm: Redis, store, keys, logs"},
     {"store", NULL, "object store: file:///folder or s3://bucket/prefix"},
     {"s3_endpoint", NULL, "endpoint of an S3 server other than AWS"},
-    {"redis", "redis://127.0.0.1:6379", "Redis of the farm: redis://host:port/db or unix:///path"},
+    {"redis", "redis://127.0.0.1:6379", "Redis of the farm: redis[s]://host:port/db or unix:///path"},
     {"farm", "mela", "namespace of the farm in Redis"},
     {"listen", "127.0.0.1:7420", "address and port of the API"},
     {"keys", NULL, "file with the hashes of the API keys"},

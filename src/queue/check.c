@@ -31,8 +31,8 @@ static void add_findings(struct check *check, const char *in, const redisReply *
 
 /* ---- campaigns ---- */
 
-/* One walk over a campaign's jobs; *differs: its sums are not what was found. A campaign of more than one piece may change
- * in between. */
+/* One walk over a campaign's jobs; *differs: its sums are not what was found. A campaign of more than one piece may
+ * change in between. */
 static bool walk_campaign(struct check *check, const char *id, bool *differs, struct error *err) {
     _cleanup_free_ char *from = xstrdup("");
     int64_t wrong[JOB_STATE_COUNT] = {0};

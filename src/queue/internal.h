@@ -6,7 +6,7 @@
 
 struct queue {
     struct redis *redis;
-    char *prefix; /* "{farm}:" */
+    char *prefix;  /* "{farm}:" */
     unsigned turn; /* which pool this connection's next claim asks first */
 };
 

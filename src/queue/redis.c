@@ -249,15 +249,16 @@ static bool authenticate(struct redis *redis, struct error *err) {
     return greet(redis, &select, err);
 }
 
-/* True when the peer has closed the connection, or sent something that nobody asked for. */
-static bool is_dead(const redisContext *context) {
+/* True when the peer has closed the connection, or sent something that nobody asked for; in TLS that may be a ticket.
+ */
+static bool is_dead(const struct redis *redis) {
     char byte;
-    ssize_t got = recv(context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    ssize_t got = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 ? !redis->tls : got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 static bool connect_to(struct redis *redis, struct error *err) {
-    if (redis->context && is_dead(redis->context))
+    if (redis->context && is_dead(redis))
         disconnect(redis);
     if (redis->context)
         return true;

@@ -8,8 +8,8 @@
 #include "base/random.h"
 
 enum {
-    WAIT_MS = 1000, /* longest wait for a job before looking at the drain flag again */
-    RETRY_MS = 500, /* between tries while Redis does not answer, doubled for each further one... */
+    WAIT_MS = 1000,      /* longest wait for a job before looking at the drain flag again */
+    RETRY_MS = 500,      /* between tries while Redis does not answer, doubled for each further one... */
     RETRY_MAX_MS = 4000, /* ... up to this: a farm that lost its Redis must not fall upon it when it is back */
     DOCUMENT_MAX = 64 << 20,
 };
