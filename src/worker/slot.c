@@ -141,7 +141,7 @@ static void write_receipt(struct slot *slot, const char *artifact, const json_t 
 
 /* Sleeps a while, the longer the more calls in a row have failed, the upper half left to chance. */
 static void wait_for_redis(struct slot *slot) {
-    int64_t most = MIN((int64_t)RETRY_MS << MIN(slot->refusals, 10), (int64_t)RETRY_MAX_MS);
+    int64_t most = MIN((int64_t)RETRY_MS << CLAMP(slot->refusals, 0, 10), (int64_t)RETRY_MAX_MS);
     slot->refusals++;
     clock_sleep_ms(clock_system(), most / 2 + (int64_t)(random_unit() * (double)(most / 2)));
 }
