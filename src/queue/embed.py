@@ -31,7 +31,7 @@ def expand(path, seen):
             seen.add(include[2])
             text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), seen)
             lines += text if include[1] == "include" else on_demand(include[2], text)
-        elif line.startswith("-- defaults: "):
+        elif line.lstrip().startswith("-- defaults: "):
             lines.append(defaults(line.split()[2]))
         elif test_clock and line.startswith("local now ="):
             lines.append("local now = tonumber(call('GET', P .. 'test_clock'))\n")
