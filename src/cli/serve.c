@@ -41,7 +41,8 @@ static bool run(struct cli *cli, struct error *err) {
                                      .store_url = config_get(config, "store"),
                                      .keys_file = config_get(config, "keys"),
                                      .emf = config_get(config, "emf"),
-                                     .policies = policies};
+                                     .policies = policies,
+                                     .failure = config_failure(config)};
     _cleanup_server_ struct server *server = signals >= 0 ? server_start(&options, err) : NULL;
     _cleanup_keda_ struct keda *keda = NULL;
     if (!server || !start_scaler(cli, &options.queue, policies, &keda, err))
@@ -62,7 +63,7 @@ const struct command command_serve = {
             "--listen 0.0.0.0:7420\n",
     .options =
         (const struct cli_option[]){
-            {"redis", "URL", "redis://[user:password@]host:port[/db] or unix:///path"},
+            {"redis", "URL", "redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] or unix:///path"},
             {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
             {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
             {"keys", "FILE", "JSON file with the hashes of the API keys"},

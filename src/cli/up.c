@@ -192,7 +192,8 @@ static bool serve_and_scale(const struct up *up, struct error *err) {
                                      .queue = queue,
                                      .store_url = up->store_url,
                                      .keys_file = up->keys_file,
-                                     .policies = up->policies};
+                                     .policies = up->policies,
+                                     .failure = config_failure(up->config)};
     _cleanup_server_ struct server *server = server_start(&options, err);
     if (!server)
         return error_wrap(err, "cannot start the API at %s (--port 0 takes a free port)", listen);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "farm/spec.h"
 
 static const struct config_setting settings[] = {
     {"address", "http://127.0.0.1:7420", "where the farm's API answers"},
@@ -13,7 +14,7 @@ static const struct config_setting settings[] = {
     {"data", NULL, "folder of a local farm: Redis, store, keys, logs"},
     {"store", NULL, "object store: file:///folder or s3://bucket/prefix"},
     {"s3_endpoint", NULL, "endpoint of an S3 server other than AWS"},
-    {"redis", "redis://127.0.0.1:6379", "Redis of the farm: redis://host:port/db or unix:///path"},
+    {"redis", "redis://127.0.0.1:6379", "Redis of the farm: redis[s]://host:port/db or unix:///path"},
     {"farm", "mela", "namespace of the farm in Redis"},
     {"listen", "127.0.0.1:7420", "address and port of the API"},
     {"keys", NULL, "file with the hashes of the API keys"},
@@ -32,6 +33,7 @@ struct value {
 
 struct config {
     struct value values[SETTING_COUNT];
+    struct failure_policies failure;
     json_t *file; /* the whole farm.json, or NULL */
     char *file_name;
 };
@@ -52,7 +54,7 @@ static void set_value(struct config *config, int index, const char *text, const 
 static bool read_file_member(struct config *config, const char *key, const json_t *value, struct error *err) {
     int index = find_setting(key);
     if (index < 0)
-        return strcmp(key, "pools") == 0 ||
+        return strcmp(key, "pools") == 0 || strcmp(key, "failure") == 0 ||
                error_set(err, ERR_CONFIG_INVALID, "%s: \"%s\" is not a setting; see mela config --help",
                          config->file_name, key);
     _cleanup_free_ char *number = json_is_integer(value) ? xasprintf("%lld", json_integer_value(value)) : NULL;
@@ -76,6 +78,12 @@ static bool read_file(struct config *config, bool required, struct error *err) {
     return true;
 }
 
+static bool read_failure(struct config *config, struct error *err) {
+    _cleanup_json_ json_t *problems = json_array();
+    failure_read(config_get_json(config, "failure"), problems, &config->failure);
+    return spec_ok(problems, ERR_CONFIG_INVALID, config->file_name, err);
+}
+
 static void read_environment(struct config *config) {
     for (int i = 0; i < SETTING_COUNT; i++) {
         _cleanup_free_ char *name = xasprintf("MELA_%s", settings[i].name);
@@ -94,7 +102,7 @@ struct config *config_load(const char *file, struct error *err) {
     for (int i = 0; i < SETTING_COUNT; i++)
         if (settings[i].fallback)
             set_value(config, i, settings[i].fallback, "default");
-    if (!read_file(config, named != NULL, err))
+    if (!read_file(config, named != NULL, err) || !read_failure(config, err))
         return NULL;
     read_environment(config);
     return steal(config);
@@ -152,6 +160,19 @@ const json_t *config_get_json(const struct config *config, const char *name) {
     return json_object_get(config->file, name);
 }
 
+const struct failure_policies *config_failure(const struct config *config) { return &config->failure; }
+
+static void describe_failure(const struct config *config, json_t *list) {
+    for (int i = 0; i < KIND_COUNT; i++) {
+        const char *kind = job_kind_name((enum job_kind)i);
+        _cleanup_free_ char *name = xasprintf("failure.%s", kind), *value = failure_describe(&config->failure, i);
+        bool given = json_object_get(config_get_json(config, "failure"), kind) != NULL;
+        json_array_append_new(list,
+                              json_pack("{s:s,s:s,s:s,s:s}", "name", name, "value", value, "source",
+                                        given ? config->file_name : "default", "help", "when such a job is given up"));
+    }
+}
+
 json_t *config_describe(const struct config *config) {
     json_t *list = json_array();
     for (int i = 0; i < SETTING_COUNT; i++) {
@@ -161,5 +182,6 @@ json_t *config_describe(const struct config *config) {
                                               secret ? "(set)" : value->text, "source", value->source, "help",
                                               settings[i].help));
     }
+    describe_failure(config, list);
     return list;
 }

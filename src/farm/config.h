@@ -2,7 +2,7 @@
  * from. */
 #pragma once
 
-#include "base/json.h"
+#include "farm/failure.h"
 
 struct config;
 
@@ -31,5 +31,7 @@ bool config_get_integer(const struct config *config, const char *name, int64_t l
                         struct error *err) must_check;
 /* A member of farm.json that is no single value (e.g. "pools"), or NULL. Borrowed. */
 const json_t *config_get_json(const struct config *config, const char *name);
+/* "failure" of farm.json, or the defaults. Borrowed. */
+const struct failure_policies *config_failure(const struct config *config);
 /* [{"name","value","source"}...] for `mela config`; secrets are shown as "(set)". New reference. */
 json_t *config_describe(const struct config *config);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/memory.h"
 
 enum { PROBLEMS_MAX = 100 }; /* more help nobody, and a hostile spec must not cost memory */
@@ -23,6 +24,15 @@ void spec_unknown_members(struct spec *spec, const json_t *object, const char *p
         if (!known[i])
             spec_problem(spec, path, key, "is not known; check the spelling");
     }
+}
+
+bool spec_ok(const json_t *problems, enum error_code code, const char *what, struct error *err) {
+    _cleanup_buffer_ struct buffer text = {0};
+    size_t i;
+    json_t *problem;
+    json_array_foreach(problems, i, problem) buffer_appendf(
+        &text, "%s%s %s", i ? "; " : "", json_get_string(problem, "path", ""), json_get_string(problem, "message", ""));
+    return !text.data || error_set(err, code, "%s: %s", what, text.data);
 }
 
 static bool has_control_character(const char *text) {

@@ -13,6 +13,8 @@ struct spec {
 void spec_problem(struct spec *spec, const char *path, const char *key, const char *message);
 /* Reports every member of the object that is not in the NULL-terminated list. A NULL object has none. */
 void spec_unknown_members(struct spec *spec, const json_t *object, const char *path, const char *const *known);
+/* False with `code` and all problems in one sentence, "<what>: $.a is missing; $.b ...", if there are any. */
+bool spec_ok(const json_t *problems, enum error_code code, const char *what, struct error *err) must_check;
 /* Member readers report a wrong type or range and then answer NULL or the fallback. Strings are borrowed;
  * they are counted in bytes and may hold no control characters. A `required` member that is missing is a
  * problem. */

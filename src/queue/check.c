@@ -31,17 +31,12 @@ static void add_findings(struct check *check, const char *in, const redisReply *
 
 /* ---- campaigns ---- */
 
-enum { WALK_ENDED = -1 };
-typedef int64_t sums[JOB_STATE_COUNT];
-
-/* One walk over a campaign's jobs; *wrong: by how much its sums differ from what was found, and in place of the leased
- * ones by how much all differ. A campaign of more than one
- * piece may change in between. */
-static bool walk_campaign(struct check *check, const char *id, sums wrong, int *pieces, struct error *err) {
+/* One walk over a campaign's jobs; *differs: its sums are not what was found. A campaign of more than one piece may
+ * change in between. */
+static bool walk_campaign(struct check *check, const char *id, bool *differs, struct error *err) {
     _cleanup_free_ char *from = xstrdup("");
-    int64_t all_wrong = 0;
-    memset(wrong, 0, sizeof(sums));
-    *pieces = 0;
+    int64_t wrong[JOB_STATE_COUNT] = {0};
+    *differs = false;
     do {
         _cleanup_command_ struct command arguments = {0};
         command_add(&arguments, id);
@@ -53,61 +48,32 @@ static bool walk_campaign(struct check *check, const char *id, sums wrong, int *
             return false;
         if (reply->elements == 0)
             return true;
-        ++*pieces;
         free(from);
         from = xstrdup(reply->element[0]->str);
         for (int i = 0; i < JOB_STATE_COUNT; i++) {
-            int64_t found = reply->element[1]->element[i]->integer;
-            int64_t counted = from[0] ? 0 : reply->element[2]->element[i]->integer;
-            wrong[i] += found - counted;
-            all_wrong += found - counted;
-            check->jobs += found;
+            wrong[i] += reply->element[1]->element[i]->integer;
+            check->jobs += reply->element[1]->element[i]->integer;
+            if (!from[0])
+                *differs |= wrong[i] != reply->element[2]->element[i]->integer;
         }
         add_findings(check, NULL, reply, 3);
     } while (from[0]);
-    /* Ready jobs are counted in their lines, which are looked at by themselves; leased ones are what is left of all. */
-    wrong[JOB_READY] = 0;
-    wrong[JOB_LEASED] = all_wrong;
     return true;
 }
 
-static bool correct_sum(struct check *check, const char *id, const char *state, int64_t by, struct error *err) {
-    _cleanup_free_ char *key = xasprintf("%scampaign:%s", check->queue->prefix, id), *name = xasprintf("n:%s", state);
-    _cleanup_command_ struct command command = {0};
-    command_add(&command, "HINCRBY");
-    command_add(&command, key);
-    command_add(&command, name);
-    command_add_integer(&command, by);
-    _cleanup_reply_ redisReply *reply = redis_run(check->queue->redis, &command, false, 0, err);
-    return reply != NULL;
-}
-
-/* A difference counts when a second walk finds the same: jobs may have moved during the first. */
 static bool check_campaign(struct check *check, const char *id, struct error *err) {
-    /* What is counted as n:...; jobs that are found count the lost ones down. */
-    static const char *const states[] = {"waiting", "ready", "delayed", "lost", "done", "dead", "cancelled"};
-    sums first, second;
-    int pieces;
-    int64_t jobs = check->jobs;
-    if (!walk_campaign(check, id, first, &pieces, err))
+    bool differs;
+    if (!walk_campaign(check, id, &differs, err))
         return false;
-    bool right = true;
-    for (int i = 0; i < JOB_STATE_COUNT; i++)
-        right &= first[i] == 0;
-    if (right)
+    if (!differs)
         return true;
-    check->jobs = jobs;
-    if (!walk_campaign(check, id, second, &pieces, err))
-        return false;
-    for (int i = 0; i < JOB_STATE_COUNT; i++) {
-        if (first[i] == 0 || first[i] != second[i])
-            continue;
-        _cleanup_free_ char *what = xasprintf("%s jobs miscounted by %lld", states[i], -(long long)first[i]);
-        add_finding(check, what, NULL, id, check->repair);
-        if (check->repair && !correct_sum(check, id, states[i], i == JOB_LEASED ? -first[i] : first[i], err))
-            return false;
-    }
-    return true;
+    _cleanup_command_ struct command arguments = {0};
+    command_add(&arguments, id);
+    command_add_integer(&arguments, check->repair);
+    _cleanup_reply_ redisReply *reply = queue_script(check->queue, &script_check_sums, &arguments, true, err);
+    if (reply)
+        add_findings(check, NULL, reply, 0);
+    return reply != NULL;
 }
 
 /* ---- keys and sets ---- */

@@ -2,8 +2,8 @@
 """Writes scripts.c and scripts.h: each Lua script with its includes, its comments taken out, and its SHA-1 (its name in
 EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua. `-- on demand: NAME` makes of it a
 function NAME() that returns a table of its functions: to define a function costs every run of a script, so what a script
-seldom needs it defines only then. With --test-clock as the last argument the scripts take the time from the key test_clock, so that tests
-can move it."""
+seldom needs it defines only then. `-- defaults: NAME` becomes a table of farm/failure_defaults.def. With --test-clock as
+the last argument the scripts take the time from the key test_clock, so that tests can move it."""
 import hashlib, os, re, sys
 
 out_c, out_h, *sources = sys.argv[1:]
@@ -16,6 +16,13 @@ def on_demand(name, lines):
     return [f"local function {name}()\n", *lines, f"return {{{exports}}}\n", "end\n"]
 
 
+def defaults(name):
+    path = os.path.join(os.path.dirname(sources[0]), "..", "farm", "failure_defaults.def")
+    rows = re.findall(r"FAILURE_DEFAULT\((\w+), *([\d, ]+)\)", open(path, encoding="utf-8").read())
+    table = ", ".join(f"{kind.lower()} = '{' '.join(re.findall(r'[0-9]+', limits))}'" for kind, limits in rows)
+    return f"local {name} = {{{table}}}\n"
+
+
 def expand(path, seen):
     lines = []
     for line in open(path, encoding="utf-8"):
@@ -26,6 +33,8 @@ def expand(path, seen):
             inside = seen if include[1] == "include" else set(seen)
             text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), inside)
             lines += text if include[1] == "include" else on_demand(include[2], text)
+        elif line.lstrip().startswith("-- defaults: "):
+            lines.append(defaults(line.split()[2]))
         elif test_clock and line.startswith("local now ="):
             lines.append("local now = tonumber(call('GET', P .. 'test_clock'))\n")
         elif not line.lstrip().startswith("--") and line.strip():

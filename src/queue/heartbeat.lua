@@ -1,10 +1,11 @@
 -- include: job
--- ARGV: job, worker, stamp, lease ms, progress (JSON object or ""), longest time of an attempt, ms
+-- include: failure
+-- ARGV: job, worker, stamp, lease ms, progress (JSON object or "")
 local PROGRESS_EVENT_MS = 500
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
 -- Not renewed; but until it runs out the worker can still report the failure.
-if now - call('HGET', job.key, 'claimed') > tonumber(ARGV[6]) then return 'job.timeout' end
+if now - call('HGET', job.key, 'claimed') > failure_limits(job).longest_run then return 'job.timeout' end
 call('ZADD', P .. 'leases', 'XX', now + ARGV[4], job.id)
 local progress = ARGV[5]
 if progress == '' then return 'ok' end

@@ -6,8 +6,7 @@
 
 struct queue {
     struct redis *redis;
-    char *prefix; /* "{farm}:" */
-    int retry_ms;
+    char *prefix;  /* "{farm}:" */
     unsigned turn; /* which pool this connection's next claim asks first */
 };
 

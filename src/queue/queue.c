@@ -55,7 +55,6 @@ struct queue *queue_open(const struct queue_options *options, struct error *err)
         return NULL;
     }
     queue->prefix = xasprintf("{%s}:", farm);
-    queue->retry_ms = options->retry_ms ? options->retry_ms : 2000;
     queue->redis = redis_open(options->url, options->timeout_ms ? options->timeout_ms : 5000, err);
     if (!queue->redis || !check_server(queue, err))
         return NULL;
@@ -277,19 +276,6 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
     return true;
 }
 
-enum { HOUR_MS = 3600 * 1000 };
-
-/* How many errors kill a job, and the longest time one attempt may take. A plan reads what the user gave, so
- * its errors rarely pass. A dub of 60 s with the enhancer takes hours on a CPU. */
-static const struct {
-    int errors, longest_ms;
-} kind_limits[KIND_COUNT] = {
-    [KIND_PLAN] = {3, HOUR_MS},
-    [KIND_TRACK] = {5, 2 * HOUR_MS},
-    [KIND_DUB] = {5, 12 * HOUR_MS},
-    [KIND_JOIN] = {5, 2 * HOUR_MS},
-};
-
 /* The arguments that every fenced script begins with. */
 static bool fenced(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
@@ -306,7 +292,6 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
         return false;
     command_add_integer(&arguments, lease_ms);
     command_add(&arguments, text ? text : "");
-    command_add_integer(&arguments, kind_limits[claim->job.kind].longest_ms);
     return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
 }
 
@@ -422,8 +407,6 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
         return false;
     command_add(&arguments, text);
     command_add_integer(&arguments, error_is_permanent(failure->code));
-    command_add_integer(&arguments, kind_limits[claim->job.kind].errors);
-    command_add_integer(&arguments, queue->retry_ms);
     command_add_number(&arguments, random_unit());
     return queue_status_script(queue, &script_fail, &arguments, false, claim->job_id, err);
 }
@@ -459,6 +442,18 @@ bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, 
     command_add(&arguments, field);
     command_add_integer(&arguments, hold == RUN_BY_HAND ? -until : until);
     return queue_status_script(queue, &script_hold, &arguments, true, field, err);
+}
+
+bool queue_set_failure(struct queue *queue, const struct failure_policies *policies, struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        _cleanup_buffer_ struct buffer limits = {0};
+        for (int i = 0; i < FAILURE_LIMIT_COUNT; i++)
+            buffer_appendf(&limits, "%s%d", i ? " " : "", policies->limits[kind][i]);
+        command_add(&arguments, job_kind_name((enum job_kind)kind));
+        command_add(&arguments, limits.data);
+    }
+    return queue_status_script(queue, &script_failure, &arguments, true, "failure", err);
 }
 
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) {

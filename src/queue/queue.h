@@ -7,15 +7,16 @@
  * with queue.unavailable otherwise. */
 #pragma once
 
+#include "farm/failure.h"
 #include "farm/farm.h"
 
 struct queue;
 
 struct queue_options {
-    const char *url;  /* redis://[user:password@]host:port[/db] or unix:///path; rediss:// where hiredis has TLS */
+    const char
+        *url; /* redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] where hiredis has TLS, unix:///path */
     const char *farm; /* namespace; every key carries the hash tag {farm}; NULL: "mela" */
-    int timeout_ms;   /* of one command; 0: 5000 */
-    int retry_ms;     /* before the first retry of a failed job, doubled for each further one; 0: 2000 */
+    int timeout_ms;   /* of one call, waiting aside; 0: 5000 */
 };
 
 enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
@@ -115,6 +116,10 @@ enum hold { HOLD_CALENDAR, HOLD_BY_HAND, RUN_BY_HAND };
  * ends it, INT64_MAX never ends. Wakes idle workers. */
 bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, enum hold hold, int64_t until_ms,
                 struct error *err) must_check;
+
+/* Stores when jobs are given up, for all workers at once; until somebody has, the defaults hold. Repeating it changes
+ * nothing. */
+bool queue_set_failure(struct queue *queue, const struct failure_policies *policies, struct error *err) must_check;
 
 /* A bounded piece of house-keeping: returns expired leases to ready (claims do so too) and removes campaigns
  * that ended more than `keep_ms` ago with all their keys, and keeps the tallies that KEDA's redis trigger

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
+#include "redis_tls.h"
 
 struct redis {
     redisContext *context; /* NULL: not connected */
@@ -12,6 +14,10 @@ struct redis {
     int port, timeout_ms;
     char *user, *password; /* NULL: none */
     char *database;        /* NULL: 0 */
+    char *ca;              /* file with the authorities to trust; NULL: the system's */
+    struct redis_tls *tls; /* NULL: plain */
+    int64_t deadline_ms;   /* of the call that runs */
+    int limit_ms;          /* of one read or write, as the socket has it */
 };
 
 /* ---- commands ---- */
@@ -45,7 +51,9 @@ void command_free(struct command *command) { buffer_free(&command->body); }
 
 static bool bad_url(struct error *err, const char *why) {
     return error_set(err, ERR_QUEUE_CONFIG,
-                     "%s; give redis://[user:password@]host:port[/database] or unix:///path/to/redis.sock", why);
+                     "%s; give redis://[user:password@]host:port[/database], rediss://...[?ca=FILE] or "
+                     "unix:///path/to/redis.sock",
+                     why);
 }
 
 /* %41 becomes A. New string; NULL for an empty range. */
@@ -97,6 +105,15 @@ static bool parse_address(struct redis *redis, const char *text, struct error *e
     return true;
 }
 
+/* What follows "rediss://". */
+static bool parse_tls(struct redis *redis, const char *text, struct error *err) {
+    const char *query = strstr(text, "?ca=");
+    _cleanup_free_ char *address = query ? xstrndup(text, (size_t)(query - text)) : xstrdup(text);
+    redis->ca = query ? percent_decoded(query + 4, strlen(query + 4)) : NULL;
+    return parse_address(redis, parse_credentials(redis, address), err) &&
+           (redis->tls = redis_tls_open(redis->ca, err));
+}
+
 static bool parse_url(struct redis *redis, const char *url, struct error *err) {
     if (strncmp(url, "unix://", 7) == 0) {
         if (url[7] != '/' || strlen(url + 7) > 107)
@@ -105,10 +122,7 @@ static bool parse_url(struct redis *redis, const char *url, struct error *err) {
         return true;
     }
     if (strncmp(url, "rediss://", 9) == 0)
-        return error_set(err, ERR_QUEUE_CONFIG,
-                         "rediss:// needs a hiredis with TLS, and this one (%d.%d) has none; use redis:// inside a "
-                         "private network or through a TLS tunnel",
-                         HIREDIS_MAJOR, HIREDIS_MINOR);
+        return parse_tls(redis, url + 9, err);
     if (strncmp(url, "redis://", 8) != 0)
         return bad_url(err, "the Redis URL has an unknown scheme");
     return parse_address(redis, parse_credentials(redis, url + 8), err);
@@ -139,12 +153,14 @@ static bool broken(struct redis *redis, struct error *err) {
 
 static bool starts(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
-/* What Redis' own refusals mean to the caller. A replica is left at once: the next call resolves the name
- * again. */
+/* What Redis' own refusals mean to the caller. A replica, also one that was the primary a moment ago and sends its
+ * blocked clients away (UNBLOCKED), is left at once: the next call resolves the name again. */
 static bool refused(struct redis *redis, const char *message, struct error *err) {
     static const char *const later[] = {
-        "LOADING", "BUSY",     "MASTERDOWN",  "READONLY",   "OOM",
-        "MISCONF", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "ERR max number of clients"};
+        "LOADING",  "BUSY",     "MASTERDOWN",  "READONLY",   "OOM",
+        "MISCONF",  "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "ERR max number of clients",
+        "UNBLOCKED"};
+    static const char *const replica[] = {"READONLY", "MASTERDOWN", "UNBLOCKED"};
     static const char *const setup[] = {"NOAUTH",       "WRONGPASS", "NOPERM", "ERR invalid DB",
                                         "ERR DB index", "ERR AUTH",  "MOVED"};
     enum error_code code = ERR_INTERNAL;
@@ -155,20 +171,54 @@ static bool refused(struct redis *redis, const char *message, struct error *err)
         if (starts(message, setup[i]))
             code = ERR_QUEUE_CONFIG;
     error_set(err, code, "Redis: %s", message);
-    if (starts(message, "READONLY") || starts(message, "MASTERDOWN"))
-        disconnect(redis);
+    for (size_t i = 0; i < ARRAY_LENGTH(replica); i++)
+        if (starts(message, replica[i]))
+            disconnect(redis);
     return false;
 }
 
-/* One command over a live connection; NULL when that broke. */
+static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
+
+static struct timeval milliseconds(int ms) {
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+static void begin_call(struct redis *redis, int extra_ms) {
+    redis->deadline_ms = now_ms() + redis->timeout_ms + extra_ms;
+}
+
+/* Gives the next read or write what is left of the call's time: a server that trickles must not stretch it. The socket
+ * is told only if that differs much, since it costs two calls of the kernel. */
+static bool give_time(struct redis *redis) {
+    int64_t left = redis->deadline_ms - now_ms();
+    redisContext *context = redis->context;
+    if (left <= 0) {
+        context->err = REDIS_ERR_IO;
+        errno = EAGAIN;
+        return false;
+    }
+    if (left <= redis->limit_ms && left > redis->limit_ms - redis->limit_ms / 8)
+        return true;
+    redis->limit_ms = (int)left;
+    return redisSetTimeout(context, milliseconds((int)left)) == REDIS_OK;
+}
+
+/* One command over a live connection; NULL when that broke, or the call's time is over. */
 static redisReply *exchange(struct redis *redis, const struct command *command) {
+    redisContext *context = redis->context;
     char header[24];
-    int length = snprintf(header, sizeof header, "*%d\r\n", command->count);
+    int length = snprintf(header, sizeof header, "*%d\r\n", command->count), sent = 0;
     redisReply *reply = NULL;
-    if (redisAppendFormattedCommand(redis->context, header, (size_t)length) != REDIS_OK ||
-        redisAppendFormattedCommand(redis->context, command->body.data, command->body.length) != REDIS_OK ||
-        redisGetReply(redis->context, (void **)&reply) != REDIS_OK)
+    if (redisAppendFormattedCommand(context, header, (size_t)length) != REDIS_OK ||
+        redisAppendFormattedCommand(context, command->body.data, command->body.length) != REDIS_OK)
         return NULL;
+    while (!sent)
+        if (!give_time(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
+            return NULL;
+    while (!reply)
+        if (!give_time(redis) || redisBufferRead(context) != REDIS_OK ||
+            redisGetReplyFromReader(context, (void **)&reply) != REDIS_OK)
+            return NULL;
     return reply;
 }
 
@@ -201,62 +251,59 @@ static bool authenticate(struct redis *redis, struct error *err) {
     return greet(redis, &select, err);
 }
 
-static struct timeval milliseconds(int ms) {
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-}
-
-/* True when the peer has closed the connection, or sent something that nobody asked for. */
-static bool is_dead(const redisContext *context) {
+/* True when the peer has closed the connection, or sent something that nobody asked for; in TLS that may be a ticket.
+ */
+static bool is_dead(const struct redis *redis) {
     char byte;
-    ssize_t got = recv(context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    ssize_t got = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 ? !redis->tls : got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 static bool connect_to(struct redis *redis, struct error *err) {
-    if (redis->context && is_dead(redis->context))
+    if (redis->context && is_dead(redis))
         disconnect(redis);
     if (redis->context)
         return true;
-    struct timeval limit = milliseconds(redis->timeout_ms);
+    struct timeval limit = milliseconds((int)MAX(redis->deadline_ms - now_ms(), 1));
     redis->context = redis->path ? redisConnectUnixWithTimeout(redis->path, limit)
                                  : redisConnectWithTimeout(redis->host, redis->port, limit);
-    if (!redis->context || redis->context->err || redisSetTimeout(redis->context, limit) != REDIS_OK)
+    redis->limit_ms = 0;
+    if (!redis->context || redis->context->err || !give_time(redis))
         return broken(redis, err);
     if (!redis->path)
         redisEnableKeepAlive(redis->context);
+    if (redis->tls && !redis_tls_start(redis->tls, redis->context, redis->host, err)) {
+        disconnect(redis);
+        return false;
+    }
     return authenticate(redis, err);
 }
 
 /* *severed: the connection broke underway, by something else than a passed deadline. */
-static redisReply *run_once(struct redis *redis, const struct command *command, int extra_ms, bool *severed,
-                            struct error *err) {
+static redisReply *run_once(struct redis *redis, const struct command *command, bool *severed, struct error *err) {
     *severed = false;
     if (!connect_to(redis, err))
         return NULL;
-    if (extra_ms > 0)
-        redisSetTimeout(redis->context, milliseconds(redis->timeout_ms + extra_ms));
     redisReply *reply = exchange(redis, command);
     *severed = !reply && !timed_out(redis);
     if (!reply)
         broken(redis, err);
-    else if (extra_ms > 0)
-        redisSetTimeout(redis->context, milliseconds(redis->timeout_ms));
     return reply;
 }
 
-/* As redis_run, but an error reply is returned as it is. */
-static redisReply *run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
-                       struct error *err) {
+/* As redis_run, but within the call that has begun, and an error reply is returned as it is. */
+static redisReply *run(struct redis *redis, const struct command *command, bool repeatable, struct error *err) {
     bool severed;
-    redisReply *reply = run_once(redis, command, extra_ms, &severed, err);
+    redisReply *reply = run_once(redis, command, &severed, err);
     if (severed && repeatable)
-        reply = run_once(redis, command, extra_ms, &severed, err);
+        reply = run_once(redis, command, &severed, err);
     return reply;
 }
 
 redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
                       struct error *err) {
-    _cleanup_reply_ redisReply *reply = run(redis, command, repeatable, extra_ms, err);
+    begin_call(redis, extra_ms);
+    _cleanup_reply_ redisReply *reply = run(redis, command, repeatable, err);
     if (reply && reply->type == REDIS_REPLY_ERROR) {
         refused(redis, reply->str, err);
         return NULL;
@@ -273,17 +320,18 @@ redisReply *redis_run_script(struct redis *redis, const struct script *script, c
     command_add(&command, key);
     command.count += arguments->count;
     buffer_append(&command.body, arguments->body.data, arguments->body.length);
-    _cleanup_reply_ redisReply *reply = run(redis, &command, repeatable, 0, err);
+    begin_call(redis, 0);
+    _cleanup_reply_ redisReply *reply = run(redis, &command, repeatable, err);
     if (reply && reply->type == REDIS_REPLY_ERROR && starts(reply->str, "NOSCRIPT")) {
         _cleanup_command_ struct command load = {0};
         command_add(&load, "SCRIPT");
         command_add(&load, "LOAD");
         command_add(&load, script->text);
-        _cleanup_reply_ redisReply *loaded = redis_run(redis, &load, true, 0, err);
+        _cleanup_reply_ redisReply *loaded = run(redis, &load, true, err);
         if (!loaded)
             return NULL;
         freeReplyObject(steal(reply));
-        reply = run(redis, &command, repeatable, 0, err);
+        reply = run(redis, &command, repeatable, err);
     }
     if (reply && reply->type == REDIS_REPLY_ERROR) {
         refused(redis, reply->str, err);
@@ -296,6 +344,7 @@ redisReply *redis_run_script(struct redis *redis, const struct script *script, c
 struct redis *redis_open(const char *url, int timeout_ms, struct error *err) {
     _cleanup_redis_ struct redis *redis = xnew(struct redis);
     redis->timeout_ms = timeout_ms;
+    begin_call(redis, 0);
     if (!parse_url(redis, url, err) || !connect_to(redis, err))
         return NULL;
     return steal(redis);
@@ -308,5 +357,8 @@ void redis_close(struct redis *redis) {
     free(redis->user);
     free(redis->password);
     free(redis->database);
+    free(redis->ca);
+    if (redis->tls)
+        redis_tls_close(redis->tls);
     free(redis);
 }

@@ -31,7 +31,8 @@ DEFINE_CLEANUP(struct redis *, redis_close)
 #define _cleanup_redis_ _cleanup_(redis_close_cleanup)
 
 /* Sends and waits for the reply, which the caller frees; never an error reply. `extra_ms` is added to the
- * deadline, for commands that block. The connection is made anew first when it is known to be broken. When it
+ * deadline, for commands that block. The deadline is the whole call's: connecting and sending again fall within it. The
+ * connection is made anew first when it is known to be broken. When it
  * breaks underway nobody knows whether the command was carried out: it is sent once more if `repeatable`,
  * else that is queue.unavailable. */
 redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,

@@ -4,10 +4,12 @@
 -- ARGV: how long finished campaigns are kept, ms
 -- Returns leases that had run out, to be done before anything else, and removes expired campaigns; a bounded piece of
 -- each; keeps the tallies. Returns how much there was, so that the caller goes on while it is not 0.
-local BUCKETS_AT_ONCE = 10
+local BUCKETS_AT_ONCE, WORKER_KEPT_MS = 10, 3600000
 local work = expire_leases()
 flush()
 keep_tallies()
+-- Killed workers never sign off, and perhaps nobody asks who lives.
+call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - WORKER_KEPT_MS)
 local campaign = call('ZRANGEBYSCORE', P .. 'finished', '-inf', now - ARGV[1], 'LIMIT', 0, 1)[1]
 if not campaign then return work end
 local key = campaign_key(campaign)

@@ -35,15 +35,9 @@ struct scale_policies *scale_policies_load(const struct config *config, bool qui
                                            struct error *err) {
     _cleanup_json_ json_t *found = json_array();
     struct scale_policies *policies = scale_policies_read(config_get_json(config, "pools"), quiet_by_default, found);
-    _cleanup_buffer_ struct buffer text = {0};
-    size_t i;
-    json_t *problem;
-    json_array_foreach(found, i, problem) buffer_appendf(
-        &text, "%s%s %s", i ? "; " : "", json_get_string(problem, "path", ""), json_get_string(problem, "message", ""));
-    if (!policies)
-        error_set(err, ERR_CONFIG_INVALID, "the pools of farm.json: %s", text.data);
+    bool good = spec_ok(found, ERR_CONFIG_INVALID, "the pools of farm.json", err);
     if (problems)
-        *problems = policies ? NULL : json_incref(found);
+        *problems = good ? NULL : json_incref(found);
     return policies;
 }
 

@@ -1,5 +1,5 @@
 /* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago,
- * and saying so when Redis has lost everything. */
+ * telling the queue when jobs are given up, and saying so when Redis has lost everything. */
 #include "base/log.h"
 #include "queue/recover.h"
 #include "server/request.h"
@@ -10,6 +10,8 @@ static void sweep(struct server *server) {
     struct error err;
     struct queue *queue = server_queue_take(server, &err);
     bool more = queue != NULL;
+    if (queue && server->failure && !queue_set_failure(queue, server->failure, &err))
+        more = false;
     while (more && !atomic_load(&server->stopping))
         if (!queue_sweep(queue, QUEUE_KEEP_FINISHED_MS, &more, &err))
             more = false; /* Redis is away: requests say so, and the next turn tries again */

@@ -20,9 +20,10 @@ struct server {
     struct store *store;
     struct keys *keys;
     struct metrics *metrics;
-    const struct scale_policies *policies; /* may be NULL */
-    struct hold_keeper *holds;             /* NULL without policies */
-    struct queue_options queue;            /* its strings are the server's own */
+    const struct scale_policies *policies;  /* may be NULL */
+    struct hold_keeper *holds;              /* NULL without policies */
+    const struct failure_policies *failure; /* may be NULL */
+    struct queue_options queue;             /* its strings are the server's own */
     char *redis_url, *farm;
     int64_t upload_limit;
     int idle_timeout_s;

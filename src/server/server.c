@@ -109,6 +109,7 @@ static struct server *server_new(const struct server_options *options) {
     server->policies = options->policies;
     server->emf = xstrdup(options->emf);
     server->emf_period_ms = options->emf_period_ms ? options->emf_period_ms : EMF_PERIOD_MS;
+    server->failure = options->failure;
     server->upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
     server->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     pthread_condattr_t monotonic;

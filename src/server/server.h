@@ -19,6 +19,8 @@ struct server_options {
     /* Rules and calendars; the server tells the queue what the calendars say. Borrowed. NULL: the default rule
      * and no calendar. */
     const struct scale_policies *policies;
+    /* When jobs are given up; the server tells the queue. NULL: the queue keeps what it has. Borrowed. */
+    const struct failure_policies *failure;
     int64_t upload_limit; /* bytes of one uploaded file; 0: 64 GiB */
     const char *emf;      /* CloudWatch namespace: write the farm's figures to stdout (docs/metrics.md); NULL: no */
     int emf_period_ms;    /* 0: a minute */

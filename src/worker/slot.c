@@ -5,10 +5,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/random.h"
 
 enum {
-    WAIT_MS = 1000, /* longest wait for a job before looking at the drain flag again */
-    RETRY_MS = 500, /* between tries while Redis does not answer */
+    WAIT_MS = 1000,      /* longest wait for a job before looking at the drain flag again */
+    RETRY_MS = 500,      /* between tries while Redis does not answer, doubled for each further one... */
+    RETRY_MAX_MS = 4000, /* ... up to this: a farm that lost its Redis must not fall upon it when it is back */
     DOCUMENT_MAX = 64 << 20,
 };
 
@@ -153,12 +155,20 @@ static void write_receipt(struct slot *slot, const char *artifact, const json_t 
         log_write(log, LOG_WARN, "the receipt was not written: %s", err.message);
 }
 
+/* Sleeps a while, the longer the more calls in a row have failed, the upper half left to chance. */
+static void wait_for_redis(struct slot *slot) {
+    int64_t most = MIN((int64_t)RETRY_MS << CLAMP(slot->refusals, 0, 10), (int64_t)RETRY_MAX_MS);
+    slot->refusals++;
+    clock_sleep_ms(clock_system(), most / 2 + (int64_t)(random_unit() * (double)(most / 2)));
+}
+
 /* Repeats a call on the queue while Redis does not answer and the job may still be ours. */
 #define UNTIL_REDIS_ANSWERS(slot, call)                                                                                \
     ({                                                                                                                 \
         bool answered_;                                                                                                \
         while (!(answered_ = (call)) && err.code == ERR_QUEUE_UNAVAILABLE && (slot)->reason == STOP_NONE)              \
-            clock_sleep_ms(clock_system(), RETRY_MS);                                                                  \
+            wait_for_redis(slot);                                                                                      \
+        (slot)->refusals = 0;                                                                                          \
         answered_;                                                                                                     \
     })
 
@@ -276,9 +286,10 @@ static bool claim_one(struct slot *slot) {
     if (!queue_claim(slot->queue, &what, &claim, 1, &count, &err) ||
         (count == 0 && !queue_wait(slot->queue, &what, WAIT_MS, &ready, &err))) {
         log_write(&(struct log){.worker = slot->worker->id}, LOG_WARN, "waiting for Redis: %s", err.message);
-        clock_sleep_ms(clock_system(), RETRY_MS);
+        wait_for_redis(slot);
         return false;
     }
+    slot->refusals = 0;
     if (count == 1)
         take(slot, &claim);
     return count == 1;

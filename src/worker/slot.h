@@ -13,6 +13,7 @@ struct worker;
 struct slot {
     struct worker *worker;
     struct queue *queue; /* this slot's own connection */
+    int refusals;        /* calls in a row that Redis did not answer */
     pthread_t thread;
     pthread_mutex_t lock; /* guards busy and claim */
     bool busy;

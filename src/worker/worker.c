@@ -50,6 +50,9 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     if (!slot_is_busy(slot, &claim))
         return;
     json_array_append_new(jobs, json_string(claim.job_id));
+    enum stop_reason told = slot->reason;
+    if (told != STOP_NONE && told != STOP_DRAIN)
+        return; /* not ours any more, and about to stop */
     struct error err;
     _cleanup_json_ json_t *progress = progress_of(slot);
     if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))

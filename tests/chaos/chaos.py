@@ -1,6 +1,7 @@
 """Many small jobs on real processes under constant trouble: workers are killed, or stopped past their lease; Redis is
-restarted, and wiped and rebuilt from the store. At the end the auditor (chaos_tool audit) reads Redis and the store. With
-`scaler` the campaigns come in waves, and KEDA's scaler is asked all the time what it makes of them."""
+restarted, and wiped and rebuilt from the store; what workers say to Redis and to the S3 server goes through proxies that
+do harm. At the end the auditor (chaos_tool audit) reads Redis and the store. With `scaler` the campaigns come in waves, and
+KEDA's scaler is asked all the time what it makes of them."""
 import json
 import os
 import pathlib
@@ -8,28 +9,34 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
+from proxy import TcpProxy
 from witness import LATE, Witness
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 TOOL = BUILD / "tests/chaos/chaos_tool"
 WAVE_EVERY, STILL_EVERY = 1.0, 4.0  # seconds; with the scaler only
+sys.path.insert(0, str(ROOT / "tests/store"))
+import servers  # noqa: E402
 
 
 def clock_shifted_by(seconds):
-    """An environment in which a program's clock is off."""
-    environment = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/chaos/shifted_clock.so"), "SHIFT_SECONDS": str(seconds)}
-    shown = subprocess.run(["date", "+%s"], env=environment, capture_output=True, text=True, check=True).stdout
+    """What in its environment makes a program's clock be off."""
+    environment = {"LD_PRELOAD": str(BUILD / "tests/chaos/shifted_clock.so"), "SHIFT_SECONDS": str(seconds)}
+    shown = subprocess.run(["date", "+%s"], env={**os.environ, **environment}, capture_output=True, text=True, check=True).stdout
     assert abs(int(shown) - time.time() - seconds) < 60, "the clock could not be shifted"
     return environment
 
 
 class Chaos:
     def __init__(self, campaigns, segments, languages, workers, lease_ms=1000, job_ms=10, hurt_every=1.0, restart_every=15.0,
-                 wipes=0, clocks_off_s=0, scaler=False, seed=None, say=lambda text: None):
+                 wipes=0, clocks_off_s=0, scaler=False, net_harm=0, store_harm=0, seed=None, say=lambda text: None):
+        """`net_harm`: one piece of data in so many between workers and Redis meets a reset or a stall; `store_harm`: one
+        request in so many to the store, which then is an S3 server, fails or stalls. 0: none."""
         self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed")})
         self.random = random.Random(seed)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-chaos-"))
@@ -37,6 +44,37 @@ class Chaos:
         self.processes, self.stopped, self.names, self.redis = {}, [], 0, None
         self.witness, self.submitted = None, 0
         self.done = {"killed": 0, "stopped": 0, "restarts": 0, "wipes": 0, "retried": 0}
+        self.worker_url, self.environment, self.worker_environment = self.url, dict(os.environ), dict(os.environ)
+        self.redis_proxy = self.s3 = self.s3_proxy = None
+        if net_harm:
+            self.redis_proxy = TcpProxy(str(self.folder / "s"), net_harm, stall_s=1.5 * lease_ms / 1000, seed=seed)
+            self.worker_url = f"redis://127.0.0.1:{self.redis_proxy.port}"
+        if store_harm:
+            self.start_s3()
+
+    def start_s3(self):
+        """The tools talk to the S3 server itself, the workers to a proxy before it."""
+        self.s3 = servers.start_any(self.folder)
+        assert self.s3, "no S3 server: neither moto_server nor s3rver is here"
+        self.s3_proxy = servers.Proxy(self.s3.address)
+        self.s3_proxy.server.handle_error = lambda request, address: None  # the killed do not listen
+        self.s3_proxy.rules.append(self.harm_request)
+        self.store = "s3://bucket/chaos"
+        keys = {"AWS_ACCESS_KEY_ID": self.s3.keys[0], "AWS_SECRET_ACCESS_KEY": self.s3.keys[1]}
+        self.environment.update(keys, MELA_S3_ENDPOINT=f"http://{self.s3.address}")
+        self.worker_environment.update(keys, MELA_S3_ENDPOINT=f"http://{self.s3_proxy.address}")
+        self.done.update(store_harms={})
+
+    def harm_request(self, method, path):
+        """What happens to a request: an error, no connection, no answer to what was done, half an answer, or a wait."""
+        if self.random.random() * self.store_harm >= 1:
+            return None
+        name, harm = self.random.choice([("503", (503, "<Error><Code>SlowDown</Code></Error>")), ("500", (500, "")), ("drop", "drop"),
+                                         ("lose", "lose"), ("cut", ("cut", 3)), ("stall", None)])
+        self.done["store_harms"][name] = self.done["store_harms"].get(name, 0) + 1
+        if name == "stall":
+            time.sleep(self.random.uniform(0, 1.5 * self.lease_ms / 1000))
+        return harm
 
     # ---- processes ----
 
@@ -51,6 +89,10 @@ class Chaos:
         done = subprocess.run(["redis-cli", "-s", self.folder / "s", *command], capture_output=True, text=True)
         return done.stdout.strip()
 
+    def published(self, campaign):
+        """How many of its jobs have an artifact."""
+        return self.cli("hkeys", f"{{mela}}:campaign:{campaign}:results").count(":artifact")
+
     def wait(self, condition, what, seconds=60):
         end = time.monotonic() + seconds
         while not condition():
@@ -58,7 +100,8 @@ class Chaos:
             time.sleep(0.02)
 
     def tool(self, command, *arguments):
-        done = subprocess.run([TOOL, command, self.url, *map(str, arguments)], capture_output=True, text=True)
+        done = subprocess.run([TOOL, command, self.url, *map(str, arguments)], capture_output=True, text=True,
+                              env=self.environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -68,8 +111,8 @@ class Chaos:
         shift = self.clocks_off_s * (-1) ** self.names  # one ahead, the next behind
         with open(self.folder / "workers.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
-                [TOOL, "work", self.url, self.store, name, str(self.lease_ms), str(self.job_ms)], stderr=log,
-                env=clock_shifted_by(shift) if shift else None)
+                [TOOL, "work", self.worker_url, self.store, name, str(self.lease_ms), str(self.job_ms)], stderr=log,
+                env={**self.worker_environment, **(clock_shifted_by(shift) if shift else {})})
 
     # ---- trouble ----
 
@@ -112,10 +155,17 @@ class Chaos:
         self.recover()
         self.done["wipes"] += 1
 
+    def mela(self, *arguments):
+        done = subprocess.run([BUILD / "mela", *arguments, "--json", "--redis", self.url], capture_output=True, text=True,
+                              cwd=self.folder, env=self.environment)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
     def recover(self):
-        done = subprocess.run([BUILD / "mela", "recover", "--json", "--redis", self.url, "--store", self.store],
-                              capture_output=True, text=True, cwd=self.folder)
-        assert done.returncode == 0, done.stderr
+        self.mela("recover", "--store", self.store)
+
+    def check(self):
+        return self.mela("queue", "check")
 
     def stand_still(self):
         """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now."""
@@ -195,7 +245,9 @@ class Chaos:
             self.processes[name].send_signal(signal.SIGCONT)
         time.sleep(0.3)
         audit = json.loads(self.tool("audit", self.store, self.campaigns))
-        result = {"seconds": round(seconds, 1), **self.done, **audit}
+        published = sum(self.published(f"chaos-{i}") for i in range(self.campaigns))
+        result = {"seconds": round(seconds, 1), **self.done, **(self.redis_proxy.done if self.redis_proxy else {}), **audit,
+                  "published": published}
         if self.witness:
             self.witness.stop()
             result["scaler"] = self.witness.judge()
@@ -209,12 +261,17 @@ class Chaos:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
+        for other in (self.redis_proxy and self.redis_proxy.close, self.s3_proxy and self.s3_proxy.stop, self.s3 and self.s3.stop):
+            if other:
+                other()
         shutil.rmtree(self.folder)
 
 
 def problems_of(result):
     """What the audit holds against the run."""
     problems = result["problems"] + [f"{f['where']}: {f['what']}" for f in result["findings"]]
+    if result["published"] != result["jobs"]:
+        problems.append(f"{result['published']} artifacts can be reached of {result['jobs']} jobs")
     if result["wipes"] == 0 and result["finished_by_totals"] != result["jobs"]:
         problems.append(f"{result['finished_by_totals']} finishes of {result['jobs']} jobs: not each was published once")
     if result["wipes"] == 0 and result["receipts_other"]:

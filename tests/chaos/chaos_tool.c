@@ -18,8 +18,16 @@ static int fail(const struct error *err) {
 }
 
 static struct queue *open_queue(const char *url, struct error *err) {
-    struct queue_options options = {.url = url, .timeout_ms = 2000, .retry_ms = 50};
+    struct queue_options options = {.url = url, .timeout_ms = 2000};
     return queue_open(&options, err);
+}
+
+/* Jobs of milliseconds are retried after milliseconds. */
+static bool set_failure(struct queue *queue, struct error *err) {
+    struct failure_policies policies = failure_defaults;
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        policies.limits[kind][FAILURE_FIRST_RETRY] = 50;
+    return queue_set_failure(queue, &policies, err);
 }
 
 /* Redis is restarted under everybody's hands: then again, until it answers. */
@@ -35,7 +43,7 @@ static int submit(char **arguments) {
     struct error err;
     _cleanup_queue_ struct queue *queue = NULL;
     _cleanup_store_ struct store *store = store_open(arguments[1], NULL, &err);
-    if (!store || !INSIST((queue = open_queue(arguments[0], &err)) != NULL))
+    if (!store || !INSIST((queue = open_queue(arguments[0], &err)) != NULL) || !INSIST(set_failure(queue, &err)))
         return fail(&err);
     long first = strtol(arguments[2], NULL, 10), count = strtol(arguments[3], NULL, 10);
     for (long i = first; i < first + count; i++) {
@@ -107,7 +115,7 @@ static int retry(char **arguments) {
     struct error err;
     _cleanup_queue_ struct queue *queue = NULL;
     _cleanup_json_ json_t *dead = NULL;
-    if (!INSIST((queue = open_queue(arguments[0], &err)) != NULL) ||
+    if (!INSIST((queue = open_queue(arguments[0], &err)) != NULL) || !INSIST(set_failure(queue, &err)) ||
         !INSIST((dead = queue_dead(queue, NULL, 1000, &err)) != NULL))
         return fail(&err);
     size_t i, revived = 0;
@@ -123,8 +131,8 @@ static int retry(char **arguments) {
 struct audit {
     struct queue *queue;
     struct store *store;
-    json_t *problems;
-    int64_t jobs, receipts_missing, receipts_other, unfinished;
+    json_t *problems, *published; /* artifacts of the campaign */
+    int64_t jobs, receipts_missing, receipts_other, unfinished, unpublished;
 };
 
 static void problem(struct audit *audit, const char *what, const char *where) {
@@ -191,6 +199,26 @@ static void audit_job(struct audit *audit, const json_t *job) {
     audit->receipts_other += receipt && strcmp(json_get_string(receipt, "artifact", ""), artifact) != 0;
 }
 
+/* What zombies and failed attempts uploaded lies in the store for good, but nothing leads there: no record, no receipt
+ * (audit_job), no join (audit_artifact). */
+static bool audit_object(const char *key, const struct store_stat *stat, void *context) {
+    struct audit *audit = context;
+    const char *dot = strrchr(key, '.');
+    if (!dot || strcmp(dot, ".json") != 0)
+        audit->unpublished += !json_object_get(audit->published, key);
+    return true;
+}
+
+static bool audit_objects(struct audit *audit, const char *id, const json_t *jobs, struct error *err) {
+    _cleanup_json_ json_t *published = json_object();
+    _cleanup_free_ char *prefix = xasprintf("campaigns/%s/", id);
+    const json_t *job;
+    size_t i;
+    json_array_foreach(jobs, i, job) json_object_set_new(published, json_get_string(job, "artifact", ""), json_true());
+    audit->published = published;
+    return store_list(audit->store, prefix, audit_object, audit, err);
+}
+
 static bool audit_campaign(struct audit *audit, const char *id, struct error *err) {
     _cleanup_json_ json_t *campaign = queue_campaign(audit->queue, id, err);
     if (!campaign)
@@ -208,7 +236,7 @@ static bool audit_campaign(struct audit *audit, const char *id, struct error *er
     if (json_array_size(jobs) != expected)
         problem(audit, "it has another number of jobs than its plan", id);
     json_array_foreach(jobs, i, job) audit_job(audit, job);
-    return true;
+    return audit_objects(audit, id, jobs, err);
 }
 
 static int64_t jobs_done(struct queue *queue) {
@@ -236,10 +264,10 @@ static int audit(char **arguments) {
     if (!check)
         return fail(&err);
     _cleanup_json_ json_t *result = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:O, s:O}", "jobs", (json_int_t)audit.jobs, "unfinished",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:O, s:O}", "jobs", (json_int_t)audit.jobs, "unfinished",
         (json_int_t)audit.unfinished, "finished_by_totals", (json_int_t)jobs_done(audit.queue), "receipts_missing",
-        (json_int_t)audit.receipts_missing, "receipts_other", (json_int_t)audit.receipts_other, "problems", problems,
-        "findings", json_object_get(check, "findings"));
+        (json_int_t)audit.receipts_missing, "receipts_other", (json_int_t)audit.receipts_other, "unpublished",
+        (json_int_t)audit.unpublished, "problems", problems, "findings", json_object_get(check, "findings"));
     _cleanup_free_ char *text = json_line(result);
     puts(text);
     queue_close(audit.queue);

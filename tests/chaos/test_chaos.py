@@ -1,5 +1,8 @@
 """The short version of script/chaos."""
-from chaos import Chaos, problems_of
+import shutil
+
+import pytest
+from chaos import Chaos, problems_of, servers
 
 
 def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
@@ -10,11 +13,40 @@ def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
     assert result["killed"] >= 2 and result["stopped"] >= 2 and result["restarts"] >= 1
 
 
+def test_a_faulty_store_and_a_faulty_network_cost_nothing_but_time():
+    """Between workers and Redis connections are reset and stall, between workers and an S3 server requests fail, stall, are
+    done without an answer, or answered by half."""
+    if not (shutil.which("moto_server") or servers.S3RVER.exists()):
+        pytest.skip("no S3 server: neither moto_server nor s3rver is here")
+    result = Chaos(campaigns=6, segments=6, languages="hi ta", workers=4, lease_ms=800, job_ms=10, hurt_every=2.0, restart_every=5.0,
+                   net_harm=60, store_harm=20).run()
+    assert problems_of(result) == []
+    assert result["jobs"] == 6 * (1 + 6 + 2 * 7)
+    assert result["resets"] > 0 and result["net_stalls"] > 0 and len(result["store_harms"]) >= 4
+
+
 def test_wipes_are_recovered_from_while_the_farm_works():
     result = Chaos(campaigns=10, segments=8, languages="hi ta", workers=4, lease_ms=400, job_ms=20, hurt_every=0.5,
                    restart_every=1e9, wipes=3).run()
     assert problems_of(result) == []
     assert result["wipes"] == 3 and result["jobs"] == 10 * (1 + 8 + 2 * 9)
+
+
+def test_the_audit_is_silent_on_a_farm_at_work():
+    """A campaign of more than one piece changes while it is looked at."""
+    farm = Chaos(campaigns=1, segments=1, languages="hi", workers=6, lease_ms=30_000, job_ms=1)
+    try:
+        farm.start_redis()
+        farm.tool("submit", farm.store, 1, 1, 2500, "hi ta")
+        for _ in range(farm.workers):
+            farm.start_worker()
+        farm.wait(lambda: int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done") or 0) > 10, "some jobs")
+        before = int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done"))
+        for _ in range(40):
+            assert farm.check()["findings"] == []
+        assert int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done")) > before
+    finally:
+        farm.close()
 
 
 def test_a_client_clock_an_hour_off_is_harmless():

@@ -57,8 +57,9 @@ def frame_count(path):
 class Farm:
     """A farm of one machine; the same command line that a user types."""
 
-    def __init__(self, data, *options):
+    def __init__(self, data, *options, environment=None):
         self.data = pathlib.Path(data)
+        self.environment = {**os.environ, **(environment or {})}
         self.options = options
         self.process = None
 
@@ -66,7 +67,7 @@ class Farm:
         self.process = subprocess.Popen(
             [BUILD / "mela", "up", "--data", self.data, "--models", DEPS / "models", "--manifests", ROOT / "models",
              "--port", "0", "--workers", "1", "--cooldown", "5", "--device", "cpu", *map(str, self.options)],
-            stdout=subprocess.DEVNULL, stderr=open(self.data.with_suffix(".log"), "ab"))
+            stdout=subprocess.DEVNULL, stderr=open(self.data.with_suffix(".log"), "ab"), env=self.environment)
         wait_for(lambda: (self.data / "address").exists() or self.process.poll() is not None, "the farm's address")
         assert self.process.poll() is None, self.data.with_suffix(".log").read_text()
         return self

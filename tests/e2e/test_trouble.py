@@ -4,89 +4,67 @@ import os
 import shutil
 import socket
 import subprocess
-import urllib.error
-import urllib.request
-
-from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
 
 import pytest
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Production:
-    """The two programs as production runs them: mela serve and mela-worker run around a Redis of their own."""
-
-    def __init__(self, folder):
-        self.folder, self.processes = folder, []
-        self.redis_port, self.port = free_port(), free_port()
-        self.key = subprocess.run([BUILD / "mela", "keys", "add", "test", "--role", "admin", "--keys", folder / "keys.json"],
-                                  capture_output=True, text=True, check=True).stdout.strip()
-        (folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
-        (folder / "key").write_text(self.key)
-        (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
-        (folder / "farm.json").write_text(json.dumps({"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}))
-
-    def spawn(self, name, *command):
-        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
-                                   stderr=open(self.folder / f"{name}.log", "ab"), cwd=self.folder)
-        self.processes.append(process)
-        return process
-
-    def start_redis(self):
-        self.redis = self.spawn("redis", "redis-server", "--port", self.redis_port, "--appendonly", "yes", "--dir", self.folder,
-                                "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1", "--logfile", "redis.out")
-        wait_for(lambda: subprocess.run(["redis-cli", "-p", str(self.redis_port), "ping"], capture_output=True).stdout == b"PONG\n",
-                 "Redis")
-
-    def start(self):
-        self.start_redis()
-        farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
-        self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")
-        wait_for(lambda: self.status("/readyz") == 200, "the API")
-        self.spawn("worker", BUILD / "mela-worker", "run", *farm, "--models", DEPS / "models", "--manifests", ROOT / "models",
-                   "--work", self.folder / "work", "--device", "cpu")
-
-    def status(self, path):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {self.key}"})
-        try:
-            return urllib.request.urlopen(request, timeout=30).status
-        except urllib.error.HTTPError as error:
-            self.error = json.loads(error.read())["error"]
-            return error.code
-        except OSError:
-            return 0
-
-    def stop(self):
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            process.wait(60)
+from farm_process import Farm, wait_for
+from production import Production, Redis
 
 
 @pytest.fixture
-def production(tmp_path):
-    production = Production(tmp_path)
-    production.start()
+def redis(tmp_path):
+    redis = Redis(tmp_path / "redis")
+    yield redis
+    redis.kill()
+
+
+@pytest.fixture
+def production(tmp_path, redis):
+    production = Production(tmp_path, f"redis://127.0.0.1:{redis.port}").start()
     yield production
     production.stop()
 
 
-def test_redis_goes_away_in_mid_run_and_comes_back(production, clips):
+def test_redis_goes_away_in_mid_run_and_comes_back(production, redis, clips):
     farm = Farm(production.folder)  # the same client; its data directory holds address and key
     campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips", "wav2lip-96-random")
     wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
-    production.redis.kill()
-    production.redis.wait()
+    redis.kill()
     assert production.status(f"/v1/campaigns/{campaign}") == 503
     assert production.error["code"] == "queue.unavailable"
     assert production.status("/healthz") == 200 and production.status("/readyz") == 503
-    production.start_redis()
+    redis.start()
     assert farm.wait(campaign)["state"] == "done"
+
+
+def test_cancel_reaches_a_running_job_at_its_next_heartbeat(production, redis, clips):
+    """Beats are counted, not timed: behind the cancel a job's worker may ask once more, and learns it then."""
+    farm = Farm(production.folder)
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--lips", "wav2lip-96-random")
+    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")["id"]
+    with open(production.folder / "monitor", "wb") as out:
+        monitor = subprocess.Popen(["redis-cli", "-p", str(redis.port), "monitor"], stdout=out)
+    seen = lambda: (production.folder / "monitor").read_text(errors="replace")
+    try:
+        wait_for(lambda: f'"{job}"' in seen(), "a heartbeat")
+        farm.run("cancel", campaign)
+        redis.cli("echo", "cancelled by now")
+        wait_for(lambda: "the campaign was cancelled" in production.log("worker"), "the worker to stop")
+    finally:
+        monitor.kill()
+        monitor.wait()
+    assert seen().split("cancelled by now")[1].count(f'"{{mela}}:" "{job}" "') <= 1
+    assert farm.campaign(campaign)["state"] == "cancelled"
+
+
+def test_the_limits_of_farm_json_reach_the_queue(production, redis):
+    production.settings["failure"] = {"dub": {"errors": 9, "longest_run_s": 60}}
+    (production.folder / "farm.json").write_text(json.dumps(production.settings))
+    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub").startswith("5 "), "the defaults")
+    production.stop()
+    production.start("cpu")
+    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10", "the server to tell")
+    redis.cli("del", "{mela}:failure")
+    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10", "the server to tell again")
 
 
 @pytest.fixture

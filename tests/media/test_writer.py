@@ -48,6 +48,18 @@ def test_copy_keeps_times_and_pictures(clips, tmp_path, name):
         assert likeness(path, written) > 36
 
 
+@pytest.mark.parametrize("size", ["352x288", "360x288", "400x304", "640x360", "1280x720"])
+def test_what_lies_in_memory_does_not_change_a_picture(tmp_path, monkeypatch, size):
+    """Widths of 22, 23, 25, 40 and 80 macroblocks; the allocator fills what it gives with another byte each time."""
+    path = tmp_path / "film.mp4"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25", "-t", 0.8, *X264, "-pix_fmt", "yuv420p", path)
+    written = []
+    for byte in (0, 1, 2, 128, 254):
+        monkeypatch.setenv("MALLOC_PERTURB_", str(byte))
+        written.append(copied(path, tmp_path).read_bytes())
+    assert all(bytes == written[0] for bytes in written)
+
+
 def test_tags_of_hdr(clips, tmp_path):
     path = tmp_path / "hdr.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-t", 1, "-c:v", "libx265", "-preset", "ultrafast",

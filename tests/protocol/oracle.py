@@ -2,9 +2,9 @@
 
 OPEN = {"waiting", "ready", "delayed", "leased"}
 POOL = {"plan": "cpu", "track": "lipsync", "dub": "lipsync", "join": "cpu"}
-ERRORS = {"plan": 3, "track": 5, "dub": 5, "join": 5}
-LONGEST = {"plan": 3600_000, "track": 7200_000, "dub": 12 * 3600_000, "join": 7200_000}
-RETRY_MS, DELAY_MAX = 2000, 300_000
+# By kind: errors, first and longest wait before a retry, longest run, crashed workers, crashes.
+LIMITS = {"plan": (3, 2000, 300_000, 3600_000, 3, 10), "track": (5, 2000, 300_000, 7200_000, 3, 10),
+          "dub": (5, 2000, 300_000, 12 * 3600_000, 3, 10), "join": (5, 2000, 300_000, 7200_000, 3, 10)}
 
 
 class Job:
@@ -50,7 +50,7 @@ class Campaign:
 
 class Oracle:
     def __init__(self):
-        self.now, self.campaigns, self.broken = 1_000_000, {}, []
+        self.now, self.campaigns, self.broken, self.limits = 1_000_000, {}, [], LIMITS
 
     def job(self, id):
         campaign, suffix = id.split("/", 1)
@@ -95,7 +95,8 @@ class Oracle:
                 continue  # an earlier death ended it
             job.crashes += 1
             job.crashed_by.add(job.worker)
-            if len(job.crashed_by) >= 3 or job.crashes >= 10:
+            workers, crashes = self.limits[job.kind][4:]
+            if len(job.crashed_by) >= workers or job.crashes >= crashes:
                 self.die(job)
             else:
                 job.state = "ready"
@@ -144,7 +145,7 @@ class Oracle:
         job, refusal = self.fence(held)
         if not job:
             return refusal
-        if self.now - job.claimed > LONGEST[job.kind]:
+        if self.now - job.claimed > self.limits[job.kind][3]:
             return "job.timeout"
         job.until = self.now + lease
         return None
@@ -180,10 +181,11 @@ class Oracle:
         if not job:
             return refusal
         job.errors += 1
-        if permanent or job.errors >= ERRORS[job.kind]:
+        errors, first, longest = self.limits[job.kind][:3]
+        if permanent or job.errors >= errors:
             self.die(job)
         else:
-            delay = min(RETRY_MS * 2 ** (job.errors - 1), DELAY_MAX)
+            delay = min(first * 2 ** (job.errors - 1), longest)
             job.state, job.due = "delayed", (self.now + delay // 2, self.now + delay)
         return None
 

@@ -164,6 +164,17 @@ static bool set_clock(struct tool *tool, int64_t ms, struct error *err) {
     return plain(tool, text) || error_set(err, ERR_INTERNAL, "the clock cannot be set");
 }
 
+/* "limits": {kind: the six of enum failure_limit}. */
+static bool set_failure(struct tool *tool, const json_t *command, struct error *err) {
+    struct failure_policies policies = failure_defaults;
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        const json_t *given = json_object_get(json_object_get(command, "limits"), job_kind_name((enum job_kind)kind));
+        for (size_t i = 0; i < json_array_size(given); i++)
+            policies.limits[kind][i] = (int)json_integer_value(json_array_get(given, i));
+    }
+    return queue_set_failure(tool->queue, &policies, err);
+}
+
 static bool obey(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
     const char *operation = json_get_string(command, "do", "");
     bool more;
@@ -179,6 +190,8 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
         return wait_briefly(tool, command, answer, err);
     if (strcmp(operation, "take_marker") == 0)
         return take_marker(tool, command, answer, err);
+    if (strcmp(operation, "failure") == 0)
+        return set_failure(tool, command, err);
     if (strcmp(operation, "retry") == 0)
         return queue_retry(tool->queue, json_get_string(command, "job", ""), err);
     if (strcmp(operation, "cancel") == 0)

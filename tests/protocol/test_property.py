@@ -11,7 +11,7 @@ from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, p
                                  run_state_machine_as_test)
 
 
-from oracle import Oracle
+from oracle import LIMITS, Oracle
 
 BUILD = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("MELA_BUILD", "build")
 IDS, WORKERS = ["a", "b", "c"], ["w1", "w2", "w3", "w4"]
@@ -219,11 +219,19 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.error("sweep", keep=keep) is None
         self.oracle.sweep(keep)
 
+    @rule(kind=st.sampled_from(sorted(LIMITS)), errors=st.integers(1, 6), first=st.sampled_from([1, 2000, 10_000]),
+          longest=st.sampled_from([10_000, 300_000]), run=st.sampled_from([1000, 7200_000]), workers=st.integers(1, 4),
+          more=st.integers(0, 3))
+    def the_policy_changes(self, kind, errors, first, longest, run, workers, more):
+        """Under jobs that have errors and crashes already, and run."""
+        self.oracle.limits = {**self.oracle.limits, kind: (errors, first, longest, run, workers, workers + more)}
+        assert self.error("failure", limits=self.oracle.limits) is None
+
     @precondition(lambda self: self.held)
     @rule()
     def redis_is_wiped(self):
         """What was claimed before is claimed by nobody, whatever attempts come again."""
-        self.oracle.campaigns = {}
+        self.oracle.campaigns, self.oracle.limits = {}, LIMITS
         assert self.error("reset") is None and self.error("clock", ms=self.oracle.now) is None
 
     @rule(ms=st.sampled_from([1, 500, 1000, 5000, 400_000, 3 * 3600_000]))

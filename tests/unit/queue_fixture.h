@@ -7,12 +7,21 @@
 
 #define SPEC_SHA "0000000000000000000000000000000000000000000000000000000000000000"
 
+static inline void set_first_retry(struct queue *queue, int ms) {
+    struct error err;
+    struct failure_policies policies = failure_defaults;
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        policies.limits[kind][FAILURE_FIRST_RETRY] = ms;
+    assert_ok(queue_set_failure(queue, &policies, &err), err);
+}
+
+/* A failed job is due again almost at once. */
 static inline struct queue *fixture_open(const struct redis_fixture *fixture) {
     struct error err;
-    /* So short that the retry of a failed job is due almost at once. */
-    struct queue_options options = {.url = fixture->url, .retry_ms = 1};
+    struct queue_options options = {.url = fixture->url};
     struct queue *queue = queue_open(&options, &err);
     assert_ok(queue, err);
+    set_first_retry(queue, 1);
     return queue;
 }
 

@@ -73,10 +73,47 @@ static void test_bad_files_are_refused(void **state) {
     assert_int_equal(err.code, ERR_IO);
 }
 
+static void test_failure_limits_are_read(void **state) {
+    struct error err;
+    _cleanup_free_ char *path =
+        write_file("{\"failure\":{\"dub\":{\"errors\":9,\"first_retry_s\":0.5,\"longest_run_s\":60}}}");
+    _cleanup_config_ struct config *config = config_load(path, &err);
+    assert_non_null(config);
+    const int *dub = config_failure(config)->limits[KIND_DUB], *join = config_failure(config)->limits[KIND_JOIN];
+    assert_int_equal(dub[FAILURE_ERRORS], 9);
+    assert_int_equal(dub[FAILURE_FIRST_RETRY], 500);
+    assert_int_equal(dub[FAILURE_LONGEST_RETRY], failure_defaults.limits[KIND_DUB][FAILURE_LONGEST_RETRY]);
+    assert_int_equal(dub[FAILURE_LONGEST_RUN], 60000);
+    assert_memory_equal(join, failure_defaults.limits[KIND_JOIN], sizeof failure_defaults.limits[KIND_JOIN]);
+    _cleanup_json_ json_t *list = config_describe(config);
+    assert_string_equal(source_of(list, "failure.dub"), path);
+    assert_string_equal(source_of(list, "failure.join"), "default");
+}
+
+static void test_wrong_failure_limits_are_named(void **state) {
+    struct error err;
+    _cleanup_free_ char *path =
+        write_file("{\"failure\":{\"dub\":{\"errors\":1.5,\"first_retry_s\":301,\"retries\":1},"
+                   "\"join\":{\"longest_run_s\":0,\"crashed_workers\":11},\"plan\":3,\"image\":{}}}");
+    assert_null(config_load(path, &err));
+    assert_int_equal(err.code, ERR_CONFIG_INVALID);
+    static const char *const named[] = {"$.failure.dub.errors is not a whole number",
+                                        "$.failure.dub.first_retry_s is more than longest_retry_s",
+                                        "$.failure.dub.retries is not known",
+                                        "$.failure.join.longest_run_s is not a number from 1 to 864000",
+                                        "$.failure.join.crashed_workers is more than crashes",
+                                        "$.failure.plan is not an object",
+                                        "$.failure.image is not known"};
+    for (size_t i = 0; i < ARRAY_LENGTH(named); i++)
+        assert_non_null(strstr(err.message, named[i]));
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flags_beat_environment_beats_file_beats_default),
         cmocka_unit_test(test_bad_files_are_refused),
+        cmocka_unit_test(test_failure_limits_are_read),
+        cmocka_unit_test(test_wrong_failure_limits_are_named),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

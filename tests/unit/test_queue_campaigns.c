@@ -187,6 +187,31 @@ static void test_the_dead_list_is_bounded(void **state) {
     freeReplyObject(latest);
 }
 
+static void test_event_streams_are_bounded(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 1000);
+    assert_true(redis_fixture_integer(*state, "XLEN {mela}:campaign:film:events") < 1200);
+    freeReplyObject(redis_fixture_command(
+        *state, "EVAL %s 0", "for i = 1, 12000 do redis.call('XADD', '{mela}:events', '*', 'a', 'b') end"));
+    for (int i = 0; redis_fixture_integer(*state, "XLEN {mela}:events") >= 10200; i++) { /* one call in 16 cuts */
+        assert_true(i < 1000);
+        char id[16];
+        snprintf(id, sizeof id, "next-%d", i);
+        submit(queue, id, CLASS_BATCH, "hi");
+    }
+}
+
+static void test_dead_workers_are_swept(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    bool more;
+    _cleanup_json_ json_t *info = json_object();
+    freeReplyObject(redis_fixture_command(*state, "ZADD {mela}:workers 1 killed-long-ago"));
+    assert_ok(queue_worker_beat(queue, "w1", info, 60000, &err), err);
+    assert_ok(queue_sweep(queue, INT32_MAX, &more, &err), err);
+    assert_int_equal(redis_fixture_integer(*state, "ZCARD {mela}:workers"), 1);
+}
+
 /* Pages through a listing; returns the ids with spaces between. Caller frees. */
 static char *ids_of(struct queue *queue, json_t *(*list)(struct queue *, const char *, int, struct error *)) {
     struct error err;
@@ -422,6 +447,8 @@ int main(void) {
         cmocka_unit_test(test_a_finished_campaign_cannot_be_cancelled),
         cmocka_unit_test(test_finished_campaigns_are_removed_whole),
         cmocka_unit_test(test_the_dead_list_is_bounded),
+        cmocka_unit_test(test_event_streams_are_bounded),
+        cmocka_unit_test(test_dead_workers_are_swept),
         cmocka_unit_test(test_listings_have_cursors),
         cmocka_unit_test(test_a_long_listing_is_in_order_and_complete),
         cmocka_unit_test(test_artifacts_of_many_jobs),

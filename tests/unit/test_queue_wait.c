@@ -97,12 +97,8 @@ static void test_a_wait_ends(void **state) {
 
 /* The delay begins while the other worker waits already. */
 static void test_a_delayed_job_wakes_an_idle_worker_when_due(void **state) {
-    struct error err;
-    freeReplyObject(redis_fixture_command(*state, "FLUSHALL"));
-    const struct redis_fixture *fixture = *state;
-    struct queue_options options = {.url = fixture->url, .retry_ms = 100};
-    _cleanup_queue_ struct queue *queue = queue_open(&options, &err);
-    assert_ok(queue, err);
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    set_first_retry(queue, 100);
     submit(queue, "film", CLASS_BATCH, "hi");
     struct claim claim = claim_one(queue, "w1");
     struct waiter waiter = {.fixture = *state, .lease_ms = 600000};
@@ -171,7 +167,7 @@ static int stress_worker(const struct redis_fixture *fixture, int number) {
     char worker[16];
     snprintf(worker, sizeof worker, "w%d", number);
     unsigned random = (unsigned)number;
-    struct queue_options queue_options = {.url = fixture->url, .retry_ms = 5};
+    struct queue_options queue_options = {.url = fixture->url};
     _cleanup_queue_ struct queue *queue = queue_open(&queue_options, &err);
     static const enum campaign_class classes[] = {CLASS_URGENT, CLASS_BATCH};
     struct claim_options options = both_pools(worker, 300);

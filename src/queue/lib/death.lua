@@ -1,5 +1,6 @@
 -- include: job
 -- include: index
+-- include: kind
 -- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no
 -- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`.
 
@@ -46,8 +47,6 @@ local function settle(campaign)
     local done, of = languages_in(campaign, 'done')
     end_campaign(campaign, f[2] and 'failed' or done == of and 'done' or 'partial')
 end
-
-local function job_kind(suffix) return suffix:match('(%a+)/%d+$') or suffix:match('%a+$') end
 
 -- `error`: JSON object with code and message.
 local function die(job, error, ...)

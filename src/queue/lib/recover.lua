@@ -1,13 +1,13 @@
 -- include: job
+-- include: failure
 -- on demand: death
 -- What runs out by time: leases whose worker went silent, and delays between retries. Bounded, so that no call is long.
 
 local AT_ONCE = 100
-local CRASHED_WORKERS_MAX, CRASHES_MAX = 3, 10
 
 local function contains(list, word) return (' ' .. list .. ' '):find(' ' .. word .. ' ', 1, true) end
 
--- The lease ran out: its worker crashed, hangs, or is cut off. After three different workers (or ten times, should one
+-- The lease ran out: its worker crashed, hangs, or is cut off. After some different workers (or more crashes, should one
 -- worker keep its name) the job itself is taken to be the cause.
 local function expire(job)
     add(P .. 'totals', 'job_crashes', 1)
@@ -15,7 +15,8 @@ local function expire(job)
     local crashes, by = tonumber(f[1] or 0) + 1, f[2] or ''
     if not contains(by, job.worker) then by = (by == '' and '' or by .. ' ') .. job.worker end
     local _, workers = by:gsub('%S+', '')
-    if workers >= CRASHED_WORKERS_MAX or crashes >= CRASHES_MAX then
+    local limits = failure_limits(job)
+    if workers >= limits.crashed_workers or crashes >= limits.crashes then
         local message = 'attempt ' .. job.attempt .. ' lost its worker; the workers lost were ' .. by
         death().die(job, cjson.encode({code = 'job.crashed', message = message}), 'crashes', crashes, 'crashed_by', by)
     else

@@ -1,0 +1,27 @@
+/* When a job that failed, lost its workers or runs too long is given up, by kind: "failure" of farm.json. */
+#pragma once
+
+#include "base/json.h"
+#include "farm/job.h"
+
+enum failure_limit {
+    FAILURE_ERRORS,          /* errors that kill the job */
+    FAILURE_FIRST_RETRY,     /* ms before the first retry, doubled for each further one... */
+    FAILURE_LONGEST_RETRY,   /* ... up to this */
+    FAILURE_LONGEST_RUN,     /* ms that one attempt may take */
+    FAILURE_CRASHED_WORKERS, /* different workers lost with it that kill the job */
+    FAILURE_CRASHES,         /* workers lost with it, also if it is the same again and again */
+    FAILURE_LIMIT_COUNT
+};
+
+struct failure_policies {
+    int limits[KIND_COUNT][FAILURE_LIMIT_COUNT];
+};
+
+extern const struct failure_policies failure_defaults;
+
+/* Reads {"dub": {"errors", "first_retry_s", "longest_retry_s", "longest_run_s", "crashed_workers", "crashes"}, ...};
+ * whatever is missing, and all for NULL, are the defaults. Problems are appended as {"path","message"}. */
+void failure_read(const json_t *failure, json_t *problems, struct failure_policies *out);
+/* "errors 5, first_retry_s 2, ...". Caller frees. */
+char *failure_describe(const struct failure_policies *policies, enum job_kind kind);

@@ -1,0 +1,82 @@
+"""The two programs as production runs them: mela serve and mela-worker run, around a Redis of their own."""
+import json
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+from farm_process import BUILD, DEPS, ROOT, wait_for
+
+
+def free_port(address="127.0.0.1"):
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+class Redis:
+    """A redis-server; what it saved in `folder` it finds again when started once more."""
+
+    def __init__(self, folder, address="127.0.0.1", port=None, *options):
+        self.folder, self.address, self.port, self.options = folder, address, port or free_port(address), options
+        self.start()
+
+    def start(self):
+        self.folder.mkdir(exist_ok=True)
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", self.address, "--dir", self.folder, "--appendonly", "yes", "--save", "",
+             "--maxmemory-policy", "noeviction", "--logfile", "redis.out", *map(str, self.options)], stdout=subprocess.DEVNULL)
+        wait_for(lambda: self.cli("ping") == "PONG", "Redis")
+
+    def cli(self, *command):
+        done = subprocess.run(["redis-cli", "-h", self.address, "-p", str(self.port), *map(str, command)], capture_output=True,
+                              text=True)
+        return done.stdout.strip()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Production:
+    def __init__(self, folder, redis_url, prefix=()):
+        self.folder, self.redis_url, self.prefix, self.processes = folder, redis_url, prefix, {}
+        self.port = free_port()
+        self.key = subprocess.run([BUILD / "mela", "keys", "add", "test", "--role", "admin", "--keys", folder / "keys.json"],
+                                  capture_output=True, text=True, check=True).stdout.strip()
+        (folder / "key").write_text(self.key)
+        (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
+        self.settings = {"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}
+
+    def spawn(self, name, *command):
+        self.processes[name] = subprocess.Popen([*self.prefix, *map(str, command)], stdout=subprocess.DEVNULL,
+                                                stderr=open(self.folder / f"{name}.log", "ab"), cwd=self.folder)
+
+    def log(self, name):
+        return (self.folder / f"{name}.log").read_text()
+
+    def start(self, pools="cpu,lipsync"):
+        (self.folder / "farm.json").write_text(json.dumps(self.settings))
+        farm = ["--redis", self.redis_url, "--store", f"file://{self.folder}/store"]
+        self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")
+        wait_for(lambda: self.status("/readyz") == 200, "the API")
+        self.spawn("worker", BUILD / "mela-worker", "run", *farm, "--models", DEPS / "models", "--manifests", ROOT / "models",
+                   "--work", self.folder / "work", "--device", "cpu", "--pools", pools)
+        wait_for(lambda: "ready on" in self.log("worker"), "the worker")
+        return self
+
+    def status(self, path):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {self.key}"})
+        try:
+            return urllib.request.urlopen(request, timeout=30).status
+        except urllib.error.HTTPError as error:
+            self.error = json.loads(error.read())["error"]
+            return error.code
+        except OSError:
+            return 0
+
+    def stop(self):
+        for process in reversed(self.processes.values()):
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(60)
