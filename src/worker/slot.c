@@ -194,8 +194,7 @@ static void fail(struct slot *slot, const struct error *failure, const struct lo
         log_write(log, LOG_WARN, "the failure was not recorded: %s", err.message);
 }
 
-/* The job was stopped from outside: a drained one is given back, one that took too long has failed, the others are not
- * ours any more. */
+/* The job was stopped from outside: a drained one is given back, the others are not ours any more. */
 static void stopped(struct slot *slot, const struct log *log) {
     static const char *const words[] = {"", "the lease was lost", "the campaign was cancelled", "draining",
                                         "it took too long"};
@@ -203,11 +202,6 @@ static void stopped(struct slot *slot, const struct log *log) {
     log_write(log, LOG_INFO, "stopped: %s", words[slot->reason]);
     if (slot->reason == STOP_DRAIN && !queue_release(slot->queue, slot->worker->id, &slot->claim, &err))
         log_write(log, LOG_WARN, "the job was not given back and waits for its lease to end: %s", err.message);
-    if (slot->reason != STOP_TIMEOUT)
-        return;
-    error_set(&err, ERR_JOB_TIMEOUT, "the job ran past the longest time that a %s may take",
-              job_kind_name(slot->claim.job.kind));
-    fail(slot, &err, log);
 }
 
 static void run_job(struct slot *slot) {

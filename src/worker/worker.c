@@ -45,6 +45,16 @@ static json_t *progress_of(const struct slot *slot) {
                      step_name((enum step)atomic_load(&slot->progress.step)));
 }
 
+/* At once: the slot may hear of it only when the lease, which is not renewed any more, has run out. */
+static void report_timeout(const struct heart *heart, const struct claim *claim) {
+    struct error failure, err;
+    error_set(&failure, ERR_JOB_TIMEOUT, "the job ran past the longest time that a %s may take",
+              job_kind_name(claim->job.kind));
+    if (!queue_fail(heart->queue, heart->worker->id, claim, &failure, &err))
+        log_write(&(struct log){.worker = heart->worker->id}, LOG_WARN, "the failure of %s was not recorded: %s",
+                  claim->job_id, err.message);
+}
+
 static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
     struct claim claim;
     if (!slot_is_busy(slot, &claim))
@@ -66,6 +76,8 @@ static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
                                                             : STOP_NONE;
     if (same && reason != STOP_NONE)
         slot_stop(slot, reason);
+    if (reason == STOP_TIMEOUT)
+        report_timeout(heart, &claim);
 }
 
 static json_t *describe(const struct worker *worker, json_t *jobs) {

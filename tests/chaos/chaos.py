@@ -270,7 +270,7 @@ class Chaos:
 def problems_of(result):
     """What the audit holds against the run."""
     problems = result["problems"] + [f"{f['where']}: {f['what']}" for f in result["findings"]]
-    if result["published"] != result["jobs"]:
+    if result["published"] + result["unnamed"] != result["jobs"] or (result["unnamed"] and not result["wipes"]):
         problems.append(f"{result['published']} artifacts can be reached of {result['jobs']} jobs")
     if result["wipes"] == 0 and result["finished_by_totals"] != result["jobs"]:
         problems.append(f"{result['finished_by_totals']} finishes of {result['jobs']} jobs: not each was published once")

@@ -39,31 +39,49 @@ class Redis:
 
 
 class Production:
-    def __init__(self, folder, redis_url, prefix=()):
-        self.folder, self.redis_url, self.prefix, self.processes = folder, redis_url, prefix, {}
-        self.port = free_port()
+    """`redis_url`: of a Redis that is somebody else's; without it, one of its own. `prefix`: what the programs are started by."""
+
+    def __init__(self, folder, redis_url=None, prefix=()):
+        self.folder, self.prefix, self.processes, self.redis = folder, prefix, [], None
+        self.redis_port, self.port = free_port(), free_port()
+        self.redis_url = redis_url or f"redis://127.0.0.1:{self.redis_port}"
         self.key = subprocess.run([BUILD / "mela", "keys", "add", "test", "--role", "admin", "--keys", folder / "keys.json"],
                                   capture_output=True, text=True, check=True).stdout.strip()
         (folder / "key").write_text(self.key)
         (folder / "address").write_text(f"http://127.0.0.1:{self.port}")
-        self.settings = {"pools": {p: {"quiet_hours": None} for p in ("cpu", "lipsync")}}
+        self.configure()
+
+    def configure(self, **settings):
+        pools = {pool: {"quiet_hours": None} for pool in ("cpu", "lipsync")}
+        (self.folder / "farm.json").write_text(json.dumps({"pools": pools, **settings}))
 
     def spawn(self, name, *command):
-        self.processes[name] = subprocess.Popen([*self.prefix, *map(str, command)], stdout=subprocess.DEVNULL,
-                                                stderr=open(self.folder / f"{name}.log", "ab"), cwd=self.folder)
+        process = subprocess.Popen([*map(str, self.prefix), *map(str, command)], stdout=subprocess.DEVNULL,
+                                   stderr=open(self.folder / f"{name}.log", "ab"), cwd=self.folder)
+        self.processes.append(process)
+        return process
 
-    def log(self, name):
+    def start_redis(self):
+        self.redis = Redis(self.folder / "redis", port=self.redis_port)
+        self.processes.append(self.redis.process)
+
+    def log_of(self, name):
         return (self.folder / f"{name}.log").read_text()
 
     def start(self, pools="cpu,lipsync"):
-        (self.folder / "farm.json").write_text(json.dumps(self.settings))
+        if self.redis_url.endswith(f"127.0.0.1:{self.redis_port}"):
+            self.start_redis()
+        self.start_programs(pools)
+        return self
+
+    def start_programs(self, pools):
         farm = ["--redis", self.redis_url, "--store", f"file://{self.folder}/store"]
-        self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen", f"127.0.0.1:{self.port}")
+        self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen",
+                                f"127.0.0.1:{self.port}")
         wait_for(lambda: self.status("/readyz") == 200, "the API")
         self.spawn("worker", BUILD / "mela-worker", "run", *farm, "--models", DEPS / "models", "--manifests", ROOT / "models",
                    "--work", self.folder / "work", "--device", "cpu", "--pools", pools)
-        wait_for(lambda: "ready on" in self.log("worker"), "the worker")
-        return self
+        wait_for(lambda: "ready on" in self.log_of("worker"), "the worker")
 
     def status(self, path):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {self.key}"})
@@ -76,7 +94,7 @@ class Production:
             return 0
 
     def stop(self):
-        for process in reversed(self.processes.values()):
+        for process in reversed(self.processes):
             process.terminate()
-        for process in self.processes.values():
+        for process in self.processes:
             process.wait(60)

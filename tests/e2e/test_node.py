@@ -5,7 +5,7 @@ import subprocess
 
 from fake_node import FakeCluster, FakeMetadata
 from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
-from test_trouble import Production, free_port
+from production import Production, free_port
 
 import pytest
 

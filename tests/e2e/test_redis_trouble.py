@@ -70,7 +70,7 @@ def test_full_memory_is_waited_out(trouble):
     done = trouble.farm.run("submit", "--video", trouble.clips / "talk.mp4", "--dub", f"en={trouble.clips / 'en.wav'}", "--json",
                             check=False)
     assert json.loads(done.stderr)["error"]["code"] == "queue.unavailable", done.stderr
-    wait_for(lambda: "OOM" in trouble.production.log("worker"), "the worker to meet the full memory")
+    wait_for(lambda: "OOM" in trouble.production.log_of("worker"), "the worker to meet the full memory")
     trouble.redis.cli("config", "set", "maxmemory", "0")
     trouble.next_job_is_done()
 
@@ -87,13 +87,13 @@ def test_a_stall_of_ten_seconds_is_waited_out(trouble):
 def test_a_peer_that_vanished_without_an_end_is_left(trouble):
     trouble.proxy.silence()
     trouble.next_job_is_done()
-    assert "no answer within the time limit" in trouble.production.log("worker")
+    assert "no answer within the time limit" in trouble.production.log_of("worker")
 
 
 def test_nobody_spins_while_redis_is_away(trouble):
     """Attempts to connect are counted, not timed: a slow machine makes fewer."""
     trouble.proxy.refuse()
-    wait_for(lambda: "waiting for Redis" in trouble.production.log("worker"), "the worker to notice")
+    wait_for(lambda: "waiting for Redis" in trouble.production.log_of("worker"), "the worker to notice")
     before, seconds = trouble.proxy.accepted, 5
     time.sleep(seconds)
     assert 0 < trouble.proxy.accepted - before <= 20 * seconds
@@ -158,4 +158,4 @@ def test_a_primary_that_became_a_replica_is_left(moved):
     moved.name_stands_for("127.0.0.3")
     moved.primary.cli("replicaof", "127.0.0.3", moved.replica.port)
     moved.next_job_is_done()
-    assert "internal" not in moved.production.log("worker")
+    assert "internal" not in moved.production.log_of("worker")

@@ -7,48 +7,41 @@ import subprocess
 
 import pytest
 from farm_process import Farm, wait_for
-from production import Production, Redis
+from production import Production
 
 
 @pytest.fixture
-def redis(tmp_path):
-    redis = Redis(tmp_path / "redis")
-    yield redis
-    redis.kill()
-
-
-@pytest.fixture
-def production(tmp_path, redis):
-    production = Production(tmp_path, f"redis://127.0.0.1:{redis.port}").start()
+def production(tmp_path):
+    production = Production(tmp_path).start()
     yield production
     production.stop()
 
 
-def test_redis_goes_away_in_mid_run_and_comes_back(production, redis, clips):
+def test_redis_goes_away_in_mid_run_and_comes_back(production, clips):
     farm = Farm(production.folder)  # the same client; its data directory holds address and key
     campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips", "wav2lip-96-random")
     wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
-    redis.kill()
+    production.redis.kill()
     assert production.status(f"/v1/campaigns/{campaign}") == 503
     assert production.error["code"] == "queue.unavailable"
     assert production.status("/healthz") == 200 and production.status("/readyz") == 503
-    redis.start()
+    production.start_redis()
     assert farm.wait(campaign)["state"] == "done"
 
 
-def test_cancel_reaches_a_running_job_at_its_next_heartbeat(production, redis, clips):
+def test_cancel_reaches_a_running_job_at_its_next_heartbeat(production, clips):
     """Beats are counted, not timed: behind the cancel a job's worker may ask once more, and learns it then."""
     farm = Farm(production.folder)
     campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--lips", "wav2lip-96-random")
     job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")["id"]
     with open(production.folder / "monitor", "wb") as out:
-        monitor = subprocess.Popen(["redis-cli", "-p", str(redis.port), "monitor"], stdout=out)
+        monitor = subprocess.Popen(["redis-cli", "-p", str(production.redis_port), "monitor"], stdout=out)
     seen = lambda: (production.folder / "monitor").read_text(errors="replace")
     try:
         wait_for(lambda: f'"{job}"' in seen(), "a heartbeat")
         farm.run("cancel", campaign)
-        redis.cli("echo", "cancelled by now")
-        wait_for(lambda: "the campaign was cancelled" in production.log("worker"), "the worker to stop")
+        production.redis.cli("echo", "cancelled by now")
+        wait_for(lambda: "the campaign was cancelled" in production.log_of("worker"), "the worker to stop")
     finally:
         monitor.kill()
         monitor.wait()
@@ -56,15 +49,17 @@ def test_cancel_reaches_a_running_job_at_its_next_heartbeat(production, redis, c
     assert farm.campaign(campaign)["state"] == "cancelled"
 
 
-def test_the_limits_of_farm_json_reach_the_queue(production, redis):
-    production.settings["failure"] = {"dub": {"errors": 9, "longest_run_s": 60}}
-    (production.folder / "farm.json").write_text(json.dumps(production.settings))
-    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub").startswith("5 "), "the defaults")
-    production.stop()
+def test_the_limits_of_farm_json_reach_the_queue(tmp_path):
+    production = Production(tmp_path)
+    production.configure(failure={"dub": {"errors": 9, "longest_run_s": 60}})
     production.start("cpu")
-    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10", "the server to tell")
-    redis.cli("del", "{mela}:failure")
-    wait_for(lambda: redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10", "the server to tell again")
+    try:
+        told = lambda: production.redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10"
+        wait_for(told, "the server to tell")
+        production.redis.cli("del", "{mela}:failure")
+        wait_for(told, "the server to tell again")
+    finally:
+        production.stop()
 
 
 @pytest.fixture
