@@ -37,27 +37,28 @@ static char *read_word(const char *path, struct error *err) {
 }
 
 static char *find_address(const struct config *config, const char *data) {
-    _cleanup_free_ char *path = xasprintf("%s/address", data);
+    _cleanup_free_ char *path = data ? xasprintf("%s/address", data) : NULL;
     struct error none;
-    char *local = config_is_default(config, "address") ? read_word(path, &none) : NULL;
+    char *local = path && config_is_default(config, "address") ? read_word(path, &none) : NULL;
     return local ? local : xstrdup(config_get(config, "address"));
 }
 
 /* A farm may be read without a key only to be told so, hence NULL without an error when there is none. */
 static bool find_key(struct cli *cli, const struct config *config, const char *data, char **key, struct error *err) {
     const char *file = cli_value(cli, "key-file"), *given = config_get(config, "key");
-    _cleanup_free_ char *local = xasprintf("%s/key", data);
+    _cleanup_free_ char *local = data ? xasprintf("%s/key", data) : NULL;
     struct error none;
     if (file)
         return (*key = read_word(file, err)) != NULL;
-    *key = given ? xstrdup(given) : read_word(local, &none);
+    *key = given ? xstrdup(given) : local ? read_word(local, &none) : NULL;
     return true;
 }
 
 struct client *client_open(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
-    _cleanup_free_ char *data = config ? cli_data_directory(cli, err) : NULL, *key = NULL;
-    if (!data || !find_key(cli, config, data, &key, err))
+    struct error no_home; /* then no farm of this machine can be found, which is no reason not to find another */
+    _cleanup_free_ char *data = config ? cli_data_directory(cli, &no_home) : NULL, *key = NULL;
+    if (!config || !find_key(cli, config, data, &key, err))
         return NULL;
     _cleanup_client_ struct client *client = xnew(struct client);
     client->cli = cli;

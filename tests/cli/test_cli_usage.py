@@ -9,7 +9,7 @@ import pytest
 from cli_farm import BUILD, ROOT
 
 COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
-            "config", "scale desired", "scale hold", "scale resume", "simulate", "version", "completion"]
+            "health", "config", "scale desired", "scale hold", "scale resume", "simulate", "version", "completion"]
 
 
 def test_without_a_command_the_commands_are_listed(mela):
@@ -61,6 +61,24 @@ def test_a_farm_that_does_not_answer_exits_3(mela):
     for command in (["list"], ["dead"], ["show", "x"], ["watch", "x"], ["cancel", "x"], ["get", "x"], ["trace", "x"]):
         error = mela.error(3, "api.unreachable", *command, "--address", "http://127.0.0.1:1")
         assert "mela up" in error["message"]
+
+
+def test_without_a_home_a_farm_elsewhere_is_found_and_only_what_needs_one_asks_for_it(mela):
+    del mela.environment["HOME"]
+    assert "mela up" in mela.error(3, "api.unreachable", "list", "--address", "http://127.0.0.1:1")["message"]
+    assert "--data" in mela.error(2, "usage", "up")["message"]
+    worker = subprocess.run([BUILD / "mela-worker", "run", "--models", mela.folder, "--work", mela.folder, "--store", "oops"],
+                            cwd=mela.folder, env=mela.environment, capture_output=True, text=True, timeout=60)
+    assert worker.returncode != 0 and "oops" in worker.stderr and "HOME" not in worker.stderr
+
+
+def test_health_is_a_server_that_answers_with_200(farm):
+    address = (farm.data / "address").read_text().strip()
+    done = farm("health", f"{address}/readyz")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert farm.json("health", f"{address}/healthz") == {"healthy": True}
+    assert "status 404" in farm.error(3, "api.unreachable", "health", f"{address}/nothing")["message"]
+    assert "no answer" in farm.error(3, "api.unreachable", "health", "http://127.0.0.1:1/healthz")["message"]
 
 
 def test_files_that_are_missing_are_named(mela):

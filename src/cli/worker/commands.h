@@ -5,7 +5,8 @@
 #include "stage/stage.h"
 
 extern const struct command command_run, command_check, command_bench_dub, command_check_sync, command_models_list,
-    command_models_check, command_models_add, command_models_pull, command_models_push, command_worker_version;
+    command_models_check, command_models_add, command_models_pull, command_models_push, command_health,
+    command_worker_version;
 
 /* What the flags say about models and the device they run on. */
 struct model_flags {

@@ -57,15 +57,22 @@ void model_flags_free(struct model_flags *flags) {
     free(flags->graphs);
 }
 
+/* --work, else a folder of the data directory. Caller frees. */
+static char *work_directory(struct cli *cli, struct error *err) {
+    if (cli_value(cli, "work"))
+        return xstrdup(cli_value(cli, "work"));
+    _cleanup_free_ char *data = cli_data_directory(cli, err);
+    return data ? xasprintf("%s/work", data) : NULL;
+}
+
 static bool run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
     _cleanup_model_flags_ struct model_flags models = {0};
-    _cleanup_free_ char *data = cli_data_directory(cli, err);
-    if (!data)
+    _cleanup_free_ char *work = work_directory(cli, err);
+    if (!work)
         return false;
-    _cleanup_free_ char *work = cli_value(cli, "work") ? xstrdup(cli_value(cli, "work")) : xasprintf("%s/work", data);
     enum pool pools[POOL_COUNT];
     struct worker_options options = {.id = cli_value(cli, "id"),
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
