@@ -37,6 +37,7 @@ VARIANTS = {
                        "api.ingress.className=nginx")),
     "bare": (None, ("networkPolicy.enabled=false", "monitoring.enabled=false", "farm.emf=", "nodes.selectByLabel=false")),
     "internal-redis": (None, ("redis.internal=true", "redis.storageClass=gp3", "image.pullSecrets={pull}")),
+    "prod-redis-triggers": ("prod", ("scaling.triggers=redis",)),
     "prod-internal-redis-triggers": ("prod", ("redis.internal=true", "scaling.triggers=redis")),
     "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null",
                               "scaling.triggers=redis")),

@@ -125,7 +125,9 @@ def test_triggers_by_formula(name):
             assert not other.startswith(one)  # KEDA would take the two for one
         expr.evaluate(modifiers["formula"], dict.fromkeys(names, 0.0))  # knows every name
         for trigger in spec["triggers"]:
-            assert trigger["type"] == "cron" or trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
+            if trigger["type"] == "redis":
+                assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
+                assert trigger["metadata"].get("enableTLS") == ("true" if name == "prod-redis-triggers" else None)
 
 
 # --- a real queue ---

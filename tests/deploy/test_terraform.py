@@ -117,6 +117,17 @@ def test_redis(by_name):
         {"name": "maxmemory-policy", "value": "noeviction"}]
 
 
+def test_nodes_reach_redis(by_name):
+    redis, farm = by_name["redis"].tree, by_name["farm"]
+    [rule] = redis["resource"]["aws_vpc_security_group_ingress_rule"]["nodes"]
+    assert rule["referenced_security_group_id"] == "${var.node_security_group_id}"
+    assert (rule["ip_protocol"], rule["from_port"], rule["to_port"]) == ("tcp", 6379, 6379)
+    assert farm.calls()["redis"]["node_security_group_id"] == "${module.eks.node_security_group_id}"
+    assert farm.calls()["redis"]["subnet_ids"] == "${module.vpc.data_subnet_ids}"
+    assert farm.calls()["vpc"]["data_subnets"] == farm.calls()["values"]["redis_cidrs"] == "${module.names.data_subnets}"
+    assert farm.tree["output"]["redis_address"][0]["value"] == "${module.redis.endpoint}"
+
+
 def test_nodes_hide_their_metadata(by_name):
     groups = by_name["eks"].calls()["cluster"]["eks_managed_node_groups"]
     assert "http_put_response_hop_limit = 1" in groups and 'http_tokens                 = "required"' in groups
@@ -163,7 +174,7 @@ def test_alarms_name_their_runbooks(by_name):
 
 def test_named_files_exist(by_name):
     chart = TERRAFORM / "modules/addons/charts"
-    assert {path.name for path in chart.iterdir()} == {"redis-tunnel", "karpenter-pools"}
+    assert {path.name for path in chart.iterdir()} == {"karpenter-pools"}
     values = ROOT / "deploy/helm/fluent-bit-values.yaml"
     assert f'"${{path.module}}/../../../helm/{values.name}"' in (
         TERRAFORM / "modules/addons/main.tf").read_text(encoding="utf-8")
@@ -190,6 +201,6 @@ def test_docs_name_what_there_is(by_name):
     for module, resource in re.findall(r"module\.farm\.module\.(\w+)\.(\w+\.\w+)", text):
         type_, name = resource.split(".")
         assert name in by_name[module].tree["resource"][type_]
-    images = re.search(r"for image in (.*?); do", text)[1].split()
-    assert {f"mela-{image}" for image in images} < set(re.findall(r'"(mela-\w+(?:-\w+)?)"', (
+    images = re.findall(r"^image ([\w-]+)", text, re.M)
+    assert images and {f"mela-{image}" for image in images} < set(re.findall(r'"(mela-\w+(?:-\w+)?)"', (
         TERRAFORM / "modules/names/outputs.tf").read_text(encoding="utf-8")))

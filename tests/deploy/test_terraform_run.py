@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import documented
 import pytest
 import terraform_checks as checks
 import yaml
@@ -28,7 +29,7 @@ INPUTS = {
     "lifecycle": {},
     "values": {"registry": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mela-prod", "farm": "mela", "lipsync_nodes_max": 4,
                "store_url": f"s3://mela-prod-output-{ACCOUNT}", "region": REGION, "vpc_cidr": "10.20.0.0/16",
-               "service_cidr": "172.20.0.0/16"}}
+               "redis_cidrs": ["10.20.224.0/24", "10.20.225.0/24"]}}
 
 
 def terraform(folder, *arguments):
@@ -333,10 +334,30 @@ def test_the_chart_takes_the_values(evaluated, tmp_path):
               for container in body["spec"]["template"]["spec"]["containers"]}
     assert images and all(image.startswith(INPUTS["values"]["registry"] + "/mela-") for image in images)
     text = json.dumps(objects)
-    assert INPUTS["values"]["store_url"] in text and "172.20.0.0/16" in text
+    assert INPUTS["values"]["store_url"] in text
     limits = [body["spec"]["maxReplicaCount"] for body in objects
               if body["kind"] == "ScaledObject" and "lipsync" in body["metadata"]["name"]]
     assert limits and set(limits) == {4}
+
+
+@needs_terraform
+@needs_helm
+@documented.needs_jq
+def test_pods_and_keda_reach_redis_as_the_secret_says(evaluated, tmp_path):
+    """Terraform's values, the profile for production and the secret that docs/deploy.md makes are of one Redis."""
+    secret = documented.secrets(tmp_path)["mela-redis"]
+    port = int(secret["url"].rsplit(":", 1)[1])
+    (tmp_path / "triggers.yaml").write_text("scaling: {triggers: redis}\n", encoding="utf-8")
+    objects = render(MELA_CHART, evaluated("values")["helm_values"], tmp_path, MELA_CHART / "values-prod.yaml",
+                     tmp_path / "triggers.yaml")
+    specs = [(body["kind"], body["spec"]) for body in objects if "spec" in body]
+    triggers = [trigger["metadata"] for kind, spec in specs if kind == "ScaledObject" for trigger in spec["triggers"]
+                if trigger["type"] == "redis"]
+    assert triggers and {trigger.get("enableTLS") for trigger in triggers} == {"true"}
+    assert secret["url"].startswith("rediss://") and secret["address"].endswith(f":{port}")
+    [ways] = {json.dumps(rule["to"]) for kind, spec in specs if kind == "NetworkPolicy" for rule in spec.get("egress", [])
+              if {"port": port, "protocol": "TCP"} in rule["ports"]}
+    assert json.loads(ways) == [{"ipBlock": {"cidr": cidr}} for cidr in INPUTS["values"]["redis_cidrs"]]
 
 
 @needs_terraform
@@ -353,18 +374,3 @@ def test_karpenter_pools_are_the_groups(evaluated, tmp_path):
         assert found[name]["limits"] == {"nvidia.com/gpu": pool["limit"]}
         assert template["spec"]["nodeClassRef"]["name"] == name
         assert classes[name]["metadataOptions"]["httpPutResponseHopLimit"] == 1
-
-
-@needs_helm
-def test_tunnel_is_fenced(tmp_path):
-    objects = {body["kind"]: body["spec"] if "spec" in body else body
-               for body in render(CHARTS / "redis-tunnel", {"endpoint": "redis.example"}, tmp_path)}
-    pod = objects["DaemonSet"]["template"]
-    labels = pod["metadata"]["labels"]
-    assert objects["Service"]["internalTrafficPolicy"] == "Local"
-    assert objects["Service"]["selector"] == objects["NetworkPolicy"]["podSelector"]["matchLabels"] == labels
-    container = pod["spec"]["containers"][0]
-    assert ":" in container["image"] and not container["image"].endswith(":latest")
-    assert pod["spec"]["securityContext"]["runAsNonRoot"] and container["securityContext"]["readOnlyRootFilesystem"]
-    assert (CHARTS / "redis-tunnel/haproxy.cfg").read_text(encoding="utf-8").strip() == (
-        objects["ConfigMap"]["data"]["haproxy.cfg"].strip())

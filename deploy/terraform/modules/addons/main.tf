@@ -114,13 +114,3 @@ resource "helm_release" "events" {
 
   depends_on = [helm_release.this]
 }
-
-# mela's Redis client speaks no TLS, ElastiCache takes an AUTH token over TLS only. So each node has a tunnel, and a pod
-# reaches the one on its own node: nothing crosses the network in the clear.
-resource "helm_release" "redis_tunnel" {
-  name             = "redis-tunnel"
-  namespace        = var.namespace
-  create_namespace = true
-  chart            = "${path.module}/charts/redis-tunnel"
-  values           = [yamlencode({ endpoint = var.redis_endpoint })]
-}

@@ -28,11 +28,6 @@ variable "karpenter_pools" {
   type        = any
 }
 
-variable "redis_endpoint" {
-  description = "Host name of Redis."
-  type        = string
-}
-
 variable "log_group" {
   description = "Log group of the farm's pods."
   type        = string

@@ -131,7 +131,6 @@ module "addons" {
   namespace       = module.names.namespace
   autoscaler      = var.autoscaler
   karpenter_pools = module.groups.karpenter_pools
-  redis_endpoint  = module.redis.endpoint
   log_group       = module.names.log_group
   event_log_group = module.names.event_log_group
 
@@ -146,7 +145,7 @@ module "values" {
   region            = var.region
   farm              = local.farm
   lipsync_nodes_max = var.gpu_nodes_max.lipsync
-  service_cidr      = module.names.service_cidr
+  redis_cidrs       = module.names.data_subnets
   vpc_cidr          = var.vpc_cidr
 }
 

@@ -34,8 +34,8 @@ output "redis_secret" {
 }
 
 output "redis_address" {
-  description = "Where pods reach Redis; the URL is redis://:TOKEN@ADDRESS."
-  value       = module.addons.redis_address
+  description = "Host name of Redis; the URL is rediss://:TOKEN@ADDRESS:6379."
+  value       = module.redis.endpoint
 }
 
 output "alarm_topic" {

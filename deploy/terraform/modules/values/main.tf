@@ -13,9 +13,9 @@ locals {
       # One cap over both classes: more workers than nodes of one market would wait for nodes that never come.
       pools = { lipsync = { max = var.lipsync_nodes_max } }
     }
-    # Redis is reached at a Service's address, the load balancer from the VPC.
+    # The load balancer is in the VPC.
     networkPolicy = {
-      redisCidrs = [var.service_cidr, var.vpc_cidr]
+      redisCidrs = var.redis_cidrs
       apiFrom    = [{ ipBlock = { cidr = var.vpc_cidr } }]
     }
   }

@@ -23,9 +23,9 @@ variable "lipsync_nodes_max" {
   type        = number
 }
 
-variable "service_cidr" {
-  description = "Addresses of Kubernetes Services."
-  type        = string
+variable "redis_cidrs" {
+  description = "Networks that Redis is in."
+  type        = list(string)
 }
 
 variable "vpc_cidr" {

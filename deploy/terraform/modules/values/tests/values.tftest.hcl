@@ -4,7 +4,7 @@ variables {
   region            = "us-east-1"
   farm              = "mela"
   lipsync_nodes_max = 4
-  service_cidr      = "172.20.0.0/16"
+  redis_cidrs       = ["10.30.224.0/24", "10.30.225.0/24"]
   vpc_cidr          = "10.30.0.0/16"
 }
 
@@ -18,5 +18,9 @@ run "values" {
   assert {
     condition     = yamldecode(output.helm_values).farm.pools.lipsync.max == 4
     error_message = "as many workers as nodes"
+  }
+  assert {
+    condition     = yamldecode(output.helm_values).networkPolicy.redisCidrs == ["10.30.224.0/24", "10.30.225.0/24"]
+    error_message = "pods reach the subnets of Redis"
   }
 }
