@@ -76,7 +76,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS), pools=st.sampled_from(POOLS), capacity=st.integers(1, 4),
           lease=st.sampled_from(LEASES), only=st.sampled_from(list(CLASSES)))
     def claim(self, worker, pools, capacity, lease, only):
-        return self.claim_by(Waiter(worker, pools, only), capacity, lease)
+        self.claim_by(Waiter(worker, pools, only), capacity, lease)
 
     def claim_by(self, waiter, capacity, lease):
         return self.follow(waiter, self.tool.do("claim", **waiter.asks, capacity=capacity, lease=lease)["claims"], capacity, lease)
