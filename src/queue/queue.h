@@ -13,8 +13,8 @@
 struct queue;
 
 struct queue_options {
-    const char
-        *url; /* redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] where hiredis has TLS, unix:///path */
+    /* redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] where hiredis has TLS, unix:///path */
+    const char *url;
     const char *farm; /* namespace; every key carries the hash tag {farm}; NULL: "mela" */
     int timeout_ms;   /* of one call, waiting aside; 0: 5000 */
 };
