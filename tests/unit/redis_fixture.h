@@ -19,22 +19,6 @@ struct redis_fixture {
     pid_t pid;
 };
 
-/* Fails the test with the error's message. */
-#define assert_ok(expression, err)                                                                                     \
-    do {                                                                                                               \
-        if (!(expression))                                                                                             \
-            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
-    } while (0)
-
-/* The expression fails with this code. */
-#define assert_code(expression, wanted, err)                                                                           \
-    do {                                                                                                               \
-        (err).code = ERR_NONE;                                                                                         \
-        assert_false(expression);                                                                                      \
-        if ((err).code != (wanted))                                                                                    \
-            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
-    } while (0)
-
 static inline bool redis_fixture_answers(const struct redis_fixture *fixture) {
     redisContext *context = redisConnectUnix(fixture->socket);
     redisReply *reply = context && !context->err ? redisCommand(context, "PING") : NULL;

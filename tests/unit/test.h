@@ -1,4 +1,4 @@
-/* What every unit test includes: cmocka and what it needs. */
+/* What every unit test includes: cmocka and what it needs, and assertions on struct error. */
 #pragma once
 
 #include <setjmp.h>
@@ -7,3 +7,21 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "base/error.h"
+
+/* Fails the test with the error's message. */
+#define assert_ok(expression, err)                                                                                     \
+    do {                                                                                                               \
+        if (!(expression))                                                                                             \
+            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
+    } while (0)
+
+/* The expression fails with this code. */
+#define assert_code(expression, wanted, err)                                                                           \
+    do {                                                                                                               \
+        (err).code = ERR_NONE;                                                                                         \
+        assert_false(expression);                                                                                      \
+        if ((err).code != (wanted))                                                                                    \
+            fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
+    } while (0)

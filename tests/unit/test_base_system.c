@@ -1,5 +1,5 @@
 /* Rings between threads, files and child processes. */
-#include "store_fixture.h"
+#include "directory_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* Errors, buffers, JSON, digests and times. */
-#include "store_fixture.h"
+#include "directory_fixture.h"
 
 #include <errno.h>
 

@@ -1,22 +1,10 @@
 /* The embedded Redis: its data outlives it, a left-over server is taken over, failures name their reason. */
+#include "directory_fixture.h"
 #include "queue_fixture.h"
 
 #include <sys/stat.h>
 
 #include "queue/local_redis.h"
-
-static int make_directory(void **state) {
-    struct error err;
-    *state = directory_make_temporary("/tmp", "mela-local-redis", &err);
-    assert_ok(*state, err);
-    return 0;
-}
-
-static int remove_directory(void **state) {
-    tree_remove(*state);
-    free(*state);
-    return 0;
-}
 
 static struct queue *open_local(const struct local_redis *redis) {
     struct error err;
@@ -118,13 +106,13 @@ static void test_a_server_that_cannot_start_says_why(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_was_queued_outlives_the_server, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_only_the_owner_can_reach_it, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_left_over_server_is_taken_over, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_running_farm_is_left_alone, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_long_path_gets_a_short_socket, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_missing_redis_server_is_named, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(test_a_server_that_cannot_start_says_why, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_what_was_queued_outlives_the_server, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_only_the_owner_can_reach_it, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_a_left_over_server_is_taken_over, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_a_running_farm_is_left_alone, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_path_gets_a_short_socket, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_a_missing_redis_server_is_named, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_a_server_that_cannot_start_says_why, directory_setup, directory_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

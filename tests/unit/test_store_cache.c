@@ -1,6 +1,6 @@
 /* The cache over a made-up remote store whose objects are computed from their key, and which logs every
  * download to a file, so that downloads of several processes can be counted. */
-#include "store_fixture.h"
+#include "directory_fixture.h"
 
 #include <dirent.h>
 #include <fcntl.h>

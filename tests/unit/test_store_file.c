@@ -1,4 +1,4 @@
-#include "store_fixture.h"
+#include "directory_fixture.h"
 
 #include <dirent.h>
 #include <fcntl.h>
