@@ -91,7 +91,8 @@ static json_t *request(struct kubernetes *kubernetes, const char *method, const 
     _cleanup_free_ char *url = xasprintf("%s%s", kubernetes->base, path), *body = patch ? json_line(patch) : NULL;
     _cleanup_free_ char *authorization = xasprintf("Authorization: Bearer %s", token);
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = curl_slist_append(NULL, authorization);
-    headers = curl_slist_append(headers, "Content-Type: application/merge-patch+json");
+    if (patch)
+        headers = curl_slist_append(headers, "Content-Type: application/merge-patch+json");
     _cleanup_buffer_ struct buffer answer = {0};
     set_options(kubernetes, method, url, body, headers, &answer);
     CURLcode code = curl_easy_perform(kubernetes->curl);
@@ -99,7 +100,7 @@ static json_t *request(struct kubernetes *kubernetes, const char *method, const 
     curl_easy_getinfo(kubernetes->curl, CURLINFO_RESPONSE_CODE, &status);
     struct error none;
     _cleanup_json_ json_t *json = answer.data ? json_parse(answer.data, answer.length, &none) : NULL;
-    if (code == CURLE_OK && status == 200 && json)
+    if (code == CURLE_OK && (status == 200 || status == 202) && json)
         return steal(json);
     if (code != CURLE_OK)
         error_set(err, ERR_IO, "the Kubernetes API does not answer: %s", curl_easy_strerror(code));
@@ -114,13 +115,19 @@ static bool patch(struct kubernetes *kubernetes, const char *path, const json_t 
     return answer;
 }
 
-bool kubernetes_set_deletion_cost(struct kubernetes *kubernetes, int cost, struct error *err) {
+/* The path of the own pod. Caller frees. */
+static char *pod_path(const struct kubernetes *kubernetes, struct error *err) {
     const char *pod = variable("POD_NAME") ? variable("POD_NAME") : variable("HOSTNAME");
     _cleanup_free_ char *namespace = read_mounted(kubernetes, "namespace", err);
-    if (!namespace || !pod)
-        return namespace && error_set(err, ERR_USAGE, "POD_NAME is not set: hand it to the pod by the downward API");
-    _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", namespace, pod);
-    _cleanup_free_ char *text = xasprintf("%d", cost);
+    if (namespace && !pod)
+        error_set(err, ERR_USAGE, "POD_NAME is not set: hand it to the pod by the downward API");
+    return namespace && pod ? xasprintf("/api/v1/namespaces/%s/pods/%s", namespace, pod) : NULL;
+}
+
+bool kubernetes_set_deletion_cost(struct kubernetes *kubernetes, int cost, struct error *err) {
+    _cleanup_free_ char *path = pod_path(kubernetes, err), *text = xasprintf("%d", cost);
+    if (!path)
+        return false;
     _cleanup_json_ json_t *change =
         json_pack("{s:{s:{s:s}}}", "metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost", text);
     return patch(kubernetes, path, change, err);
@@ -163,4 +170,10 @@ bool kubernetes_cordon(struct kubernetes *kubernetes, const char *reason, int mo
         return false;
     *done = others < most;
     return *done || set_cordon(kubernetes, node, NULL, err);
+}
+
+bool kubernetes_delete_pod(struct kubernetes *kubernetes, struct error *err) {
+    _cleanup_free_ char *path = pod_path(kubernetes, err);
+    _cleanup_json_ json_t *answer = path ? request(kubernetes, "DELETE", path, NULL, err) : NULL;
+    return answer;
 }

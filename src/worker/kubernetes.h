@@ -1,7 +1,7 @@
-/* The two things a worker says to the Kubernetes API: what its pod's end would cost, and that its node is broken.
- * Inside a pod the address comes from KUBERNETES_SERVICE_HOST and _PORT, the token, the CA and the namespace from the
- * service account's mount (MELA_KUBERNETES_MOUNT for another folder), the pod's name from POD_NAME or HOSTNAME, the
- * node's from NODE_NAME. */
+/* What a worker says to the Kubernetes API: what its pod's end would cost, that its node is broken, and that its pod
+ * has to be replaced. Inside a pod the address comes from KUBERNETES_SERVICE_HOST and _PORT, the token, the CA and the
+ * namespace from the service account's mount (MELA_KUBERNETES_MOUNT for another folder), the pod's name from POD_NAME
+ * or HOSTNAME, the node's from NODE_NAME. */
 #pragma once
 
 #include "base/error.h"
@@ -21,3 +21,6 @@ bool kubernetes_set_deletion_cost(struct kubernetes *kubernetes, int cost, struc
  * everything. Needs the right to get, list and patch nodes. usage without NODE_NAME, io. */
 bool kubernetes_cordon(struct kubernetes *kubernetes, const char *reason, int most, bool *done,
                        struct error *err) must_check;
+/* Deletes the own pod, so that its ReplicaSet makes another one, on another node if this one is cordoned: a pod that
+ * fails its init containers stays where it is. Needs the right to delete pods. usage without POD_NAME, io. */
+bool kubernetes_delete_pod(struct kubernetes *kubernetes, struct error *err) must_check;

@@ -30,7 +30,7 @@ function denials(policy, request) {
   const variables = new Map();
   const bindings = { ...Object.fromEntries(toCel(request)), variables };
   if (!policy.matchConditions.every((condition) => evaluate(condition.expression, bindings))) return null;
-  for (const variable of policy.variables) variables.set(variable.name, evaluate(variable.expression, bindings));
+  for (const variable of policy.variables ?? []) variables.set(variable.name, evaluate(variable.expression, bindings));
   return policy.validations.filter((one) => !holds(one.expression, bindings)).map((one) => one.message);
 }
 

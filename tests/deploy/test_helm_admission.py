@@ -91,12 +91,23 @@ def test_it_changes_nothing_else_of_its_pod():
     assert all(len(found) == 1 for found in denials("mela-deletion-cost", *(request(POD, change) for change in changes)))
 
 
-def test_both_policies_are_bound_and_deny(objects):
+def deletion(**who):
+    return {**(asked := request(POD, lambda pod: None, **who)), "object": None,
+            "request": {**asked["request"], "operation": "DELETE"}}
+
+
+def test_a_gpu_worker_deletes_its_own_pod_alone():
+    own, foreign, unbound, other = denials("mela-leave-node", deletion(), deletion(pod="worker-2"), deletion(pod=None),
+                                           deletion(user="replicaset-controller", namespace="kube-system"))
+    assert own == [] and foreign == unbound == ["a worker may delete only its own pod"] and other is None
+
+
+def test_all_policies_are_bound_and_deny(objects):
     bindings = [item["spec"] for item in objects.of("ValidatingAdmissionPolicyBinding")]
     bound = {item["policyName"]: item["validationActions"] for item in bindings}
-    assert bound == {"mela-cordon": ["Deny"], "mela-deletion-cost": ["Deny"]}
+    assert bound == {"mela-cordon": ["Deny"], "mela-deletion-cost": ["Deny"], "mela-leave-node": ["Deny"]}
     for item in objects.of("ValidatingAdmissionPolicy"):
         assert item["metadata"]["name"] in bound and item["spec"]["failurePolicy"] == "Fail"
         [rule] = item["spec"]["matchConstraints"]["resourceRules"]
-        # What RBAC gives: patch of these, which is an UPDATE to admission.
-        assert rule["operations"] == ["UPDATE"] and rule["resources"] in (["nodes"], ["pods"])
+        # What RBAC gives: patch of these, which is an UPDATE to admission, and delete of pods.
+        assert (rule["operations"], rule["resources"]) in [(["UPDATE"], ["nodes"]), (["UPDATE"], ["pods"]), (["DELETE"], ["pods"])]

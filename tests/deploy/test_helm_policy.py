@@ -233,16 +233,16 @@ def test_environment_holds_no_secret(objects):
 def test_roles_name_what_they_allow(objects):
     rules = [rule for item in objects.of("Role") + objects.of("ClusterRole") for rule in item["rules"]]
     assert not any("*" in rule[part] for rule in rules for part in ("apiGroups", "resources", "verbs"))
-    [role], [cluster] = objects.of("Role"), objects.of("ClusterRole")
-    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}]
-    assert cluster["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "patch"]}]
-    [binding] = objects.of("ClusterRoleBinding")
-    assert [subject["name"] for subject in binding["subjects"]] == ["mela-worker-gpu"]
-    for binding in objects.of("RoleBinding") + objects.of("ClusterRoleBinding"):
-        assert binding["roleRef"]["name"] in (role["metadata"]["name"], cluster["metadata"]["name"])
-        accounts = {item["metadata"]["name"] for item in objects.of("ServiceAccount")}
-        assert {subject["name"] for subject in binding["subjects"]} <= accounts
-        assert {subject["namespace"] for subject in binding["subjects"]} == {"mela"}
+    given = {(item["kind"], item["metadata"]["name"]): [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in item["rules"]]
+             for item in objects.of("Role") + objects.of("ClusterRole")}
+    assert given == {("Role", "mela-deletion-cost"): [([""], ["pods"], ["patch"])],
+                     ("Role", "mela-leave-node"): [([""], ["pods"], ["delete"])],
+                     ("ClusterRole", "mela-cordon"): [([""], ["nodes"], ["get", "list", "patch"])]}
+    bindings = objects.of("RoleBinding") + objects.of("ClusterRoleBinding")
+    who = {binding["roleRef"]["name"]: [subject["name"] for subject in binding["subjects"]] for binding in bindings}
+    assert who == {"mela-deletion-cost": ["mela-worker-cpu", "mela-worker-gpu"], "mela-leave-node": ["mela-worker-gpu"],
+                   "mela-cordon": ["mela-worker-gpu"]}
+    assert all(subject["namespace"] == "mela" for binding in bindings for subject in binding["subjects"])
 
 
 def test_service_accounts(objects):

@@ -63,7 +63,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(reply)
 
-            do_GET = do_PUT = do_PATCH = answer
+            do_GET = do_PUT = do_PATCH = do_DELETE = answer
 
             def log_message(self, *arguments):
                 pass
@@ -113,6 +113,7 @@ class FakeCluster(Server):
         (folder / "namespace").write_text("studio")
         self.folder = folder
         self.costs = []
+        self.deleted = []
         self.refuses = None
         self.nodes = {name: {"unschedulable": name in cordoned} for name in ["own", *cordoned]}
         super().__init__(context)
@@ -125,6 +126,9 @@ class FakeCluster(Server):
         if method == "GET" and path == "/api/v1/nodes?fieldSelector=spec.unschedulable%3Dtrue":
             items = [{"metadata": {"name": name}} for name, node in self.nodes.items() if node["unschedulable"]]
             return 200, json.dumps({"items": items}).encode()
+        if method == "DELETE" and path == "/api/v1/namespaces/studio/pods/worker-1" and not body:
+            self.deleted.append({name for name, node in self.nodes.items() if node["unschedulable"]})
+            return 200, b"{}"
         change = json.loads(body) if headers["Content-Type"] == "application/merge-patch+json" else {}
         if method == "PATCH" and path == "/api/v1/namespaces/studio/pods/worker-1":
             self.costs.append(change["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"])

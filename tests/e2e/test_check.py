@@ -101,6 +101,20 @@ def test_a_sick_node_is_cordoned(card, make_cluster):
     assert cluster.nodes["own"]["unschedulable"] and "3 uncorrected" in cluster.nodes["own"]["reason"]
 
 
+def test_the_pod_leaves_the_node_that_it_cordoned(card, make_cluster):
+    cluster = make_cluster("node-7")
+    _, report, _ = check("--device", "cuda:0", "--cordon", FAKE_NVML_ECC="3", **card, **cluster.environment())
+    assert report["pod_deleted"] and cluster.deleted == [{"own", "node-7"}]
+
+
+def test_a_pod_that_may_not_leave_says_so(card, make_cluster):
+    cluster = make_cluster()
+    plain = cluster.reply
+    cluster.reply = lambda method, *rest: (403, b'{"message": "pods is forbidden"}') if method == "DELETE" else plain(method, *rest)
+    status, report, error = check("--device", "cuda:0", "--cordon", FAKE_NVML_ECC="3", **card, **cluster.environment())
+    assert status == 1 and report["cordoned"] and report["pod_deleted"] is False and "pods is forbidden" in error
+
+
 def test_a_healthy_node_is_left_alone(make_cluster):
     cluster = make_cluster()
     status, report, _ = check("--device", "cpu", "--cordon", **cluster.environment())
@@ -111,7 +125,7 @@ def test_not_the_whole_cluster_is_cordoned(card, make_cluster):
     cluster = make_cluster("node-7", "node-8")
     status, report, error = check("--device", "cuda:0", "--cordon", **card, **cluster.environment())
     assert status == 1 and report["cordoned"] is False and "2 others" in error
-    assert not cluster.nodes["own"]["unschedulable"]
+    assert not cluster.nodes["own"]["unschedulable"] and report["pod_deleted"] is False and not cluster.deleted
     status, report, _ = check("--device", "cuda:0", "--cordon", "--cordon-most", "3", **card, **cluster.environment())
     assert report["cordoned"] and cluster.nodes["own"]["unschedulable"]
 

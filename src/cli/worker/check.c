@@ -20,6 +20,15 @@ static const char *reason_of(const json_t *report) {
     return "";
 }
 
+/* Until somebody drains the node, the pod would be one of the replicas that the farm counts on. */
+static bool leave_node(struct kubernetes *kubernetes) {
+    struct error why;
+    bool left = kubernetes_delete_pod(kubernetes, &why);
+    if (!left)
+        log_write(NULL, LOG_ERROR, "the pod stays on the cordoned node: %s", why.message);
+    return left;
+}
+
 /* What became of it goes into the report; a cluster that refuses is no reason to call a sick node healthy. */
 static bool cordon(struct cli *cli, json_t *report, struct error *err) {
     int64_t most;
@@ -36,6 +45,7 @@ static bool cordon(struct cli *cli, json_t *report, struct error *err) {
         log_write(NULL, LOG_ERROR, "the node is not cordoned: %d others are already, look for a cause they share",
                   (int)most);
     json_object_set_new(report, "cordoned", json_boolean(done));
+    json_object_set_new(report, "pod_deleted", json_boolean(done && leave_node(kubernetes)));
     return true;
 }
 
@@ -100,7 +110,7 @@ static bool run(struct cli *cli, struct error *err) {
 
 static const struct cli_option options[] = {
     {"memory-mb", "N", "least free memory of the device (default: not looked at)"},
-    {"cordon", NULL, "when something is wrong, take no more pods on this Kubernetes node (NODE_NAME)"},
+    {"cordon", NULL, "when something is wrong, take no more pods on this Kubernetes node (NODE_NAME), and leave it"},
     {"emf", "NAMESPACE", "print the verdict as CloudWatch's embedded metric too; with --json the report is that line"},
     {"cordon-most", "N", "but not when N nodes of the cluster are cordoned already (default 2)"},
     {0},
