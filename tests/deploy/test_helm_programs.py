@@ -117,7 +117,7 @@ class Redis:
     """redis-server with the StatefulSet's arguments, but another port and folder."""
 
     def __init__(self, folder):
-        self.one = helm_chart.container(variant("staging").one("StatefulSet", "mela-redis"), "redis")
+        self.one = helm_chart.container(variant("internal-redis").one("StatefulSet", "mela-redis"), "redis")
         self.port = free_port()
         changes = {"6379": str(self.port), "/data": str(folder), "$(REDISCLI_AUTH)": PASSWORD}
         self.log = open(folder / "redis.log", "wb")

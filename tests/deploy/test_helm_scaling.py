@@ -127,7 +127,7 @@ def test_triggers_by_formula(name):
         for trigger in spec["triggers"]:
             if trigger["type"] == "redis":
                 assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
-                assert trigger["metadata"].get("enableTLS") == ("true" if name == "prod-redis-triggers" else None)
+                assert trigger["metadata"].get("enableTLS") == ("true" if name in ("prod-redis-triggers", "staging-redis-triggers") else None)
 
 
 # --- a real queue ---
