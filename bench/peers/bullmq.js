@@ -1,4 +1,5 @@
-// BullMQ: bulk and single add, drain by one Worker with a concurrency. Arguments: port of Redis. Prints JSON.
+// BullMQ: bulk and single add, drain by one Worker with a concurrency, of as many jobs as mela's queue holds. Arguments: port
+// of Redis. Prints JSON.
 import { Queue, Worker } from 'bullmq'
 
 const connection = { host: '127.0.0.1', port: Number(process.argv[2]), maxRetriesPerRequest: null }
@@ -33,7 +34,7 @@ for (let i = 0; i < 10; i++) await queue.addBulk(jobs(1000))
 const bulk = 10000 / seconds(start)
 await queue.obliterate({ force: true })
 const out = { single_add: single, bulk_add: bulk, drain_1: await drain(queue, 2000, 1) }
-out.drain_32 = await drain(queue, 10000, 32)
-out.drain_100 = await drain(queue, 10000, 100)
+out.drain_32 = await drain(queue, 60000, 32)
+out.drain_100 = await drain(queue, 60000, 100)
 console.log(JSON.stringify(out))
 process.exit(0)
