@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "stage/work.h"
 
-enum { LIPS_MAX = 8, BATCH_CPU = 16, BATCH_CUDA = 128 };
+enum { LIPS_MAX = 8, BATCH_CPU = 8, BATCH_CUDA = 128 };
 
 struct models {
     struct zoo *zoo;
