@@ -143,9 +143,17 @@ static void sweep_scratch(const char *parent) {
     closedir(directory);
 }
 
-/* A folder of this worker's own, locked while it lives; the lock is never given back but by ending. */
+/* A folder of this worker's own, locked while it lives; the lock is never given back but by ending. One worker does
+ * this at a time: another's sweep would remove the folder that is made and not yet locked. */
 static char *make_scratch(const char *work_directory, struct error *err) {
     _cleanup_free_ char *parent = xasprintf("%s/scratch", work_directory);
+    if (!directory_make(parent, err))
+        return NULL;
+    _cleanup_close_ int turn = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (turn < 0 || flock(turn, LOCK_EX) != 0) {
+        error_set(err, ERR_IO, "cannot lock %s", parent);
+        return NULL;
+    }
     sweep_scratch(parent);
     _cleanup_free_ char *path = directory_make_temporary(parent, "worker", err);
     if (!path)

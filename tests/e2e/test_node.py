@@ -1,6 +1,9 @@
 """A worker and its node: the machine is taken away, the pod's deletion cost follows the work, a job takes too long.
 Redis, the worker and its jobs are real; the cluster and EC2's metadata are mocks."""
+import fcntl
 import json
+import os
+import pathlib
 import subprocess
 
 from fake_node import FakeCluster, FakeMetadata
@@ -57,6 +60,28 @@ def cluster(tmp_path):
     server = FakeCluster(folder)
     yield server
     server.stop()
+
+
+def waits_for_a_lock(pid):
+    """Of somebody else: /proc/locks has "-> FLOCK ADVISORY WRITE <pid> ..." for it."""
+    return any(f"-> FLOCK  ADVISORY  WRITE {pid} " in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+
+
+def test_workers_that_start_together_make_their_folders_in_turn(node):
+    """Each removes what dead ones left, and must not take another's new folder, which has no lock yet, for such."""
+    scratch = node.folder / "work/scratch"
+    scratch.mkdir(parents=True)
+    turn = os.open(scratch, os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        worker = node.worker({"AWS_EC2_METADATA_DISABLED": "true"})
+        # env has become the worker by then, with the same number.
+        wait_for(lambda: waits_for_a_lock(worker.pid), "the worker to wait for its turn")
+        assert list(scratch.iterdir()) == []
+    finally:
+        os.close(turn)
+    wait_for(lambda: Farm(node.folder).workers(), "the worker")
+    assert len(list(scratch.iterdir())) == 1
 
 
 def submit(node, clips):
