@@ -4,8 +4,7 @@ The two cannot be read in one instant, and the scaler looks at the queue when so
 answer is held against every count that was seen from LATE seconds before the question to the answer. Where those are all
 the same, which is so while the workers are stopped for a moment, the answer must be the rule's for exactly that count
 ("exact"); else the rule's for some count in their range ("within"). Over a Redis that is away the last answer stands, so the
-time before it went away counts too. An answer that is right only for counts of up to STALE seconds before is "late": that is the
-machine's doing and no wrong of the scaler's, as long as there are exact ones."""
+time before it went away counts too."""
 import bisect
 import hashlib
 import json
@@ -24,7 +23,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scale"))
 from scaler import BUILD, DAY_AND_NIGHT, Client  # noqa: E402
 
 LATE = 2.5  # a second between looks, and what a busy machine adds
-STALE = 15.0  # and what one adds that stands still for seconds
 CAP = 20
 POOLS, CLASSES = ("cpu", "lipsync"), ("urgent", "batch")
 
@@ -96,12 +94,12 @@ class Counts:
         self.stopping = True
         self.thread.join()
 
-    def between(self, start, end, late):
-        """What stood `late` seconds before the start, and what came from then to the end, as far as it can be told."""
-        start -= late
-        while (first := bisect.bisect_left(self.outages, start - late)) < bisect.bisect_right(self.outages, end) \
-                and self.outages[first] - late < start:
-            start = self.outages[first] - late
+    def between(self, start, end):
+        """What stood at the start, and what came from then to the end, as far as it can be told."""
+        start -= LATE
+        while (first := bisect.bisect_left(self.outages, start - LATE)) < bisect.bisect_right(self.outages, end) \
+                and self.outages[first] - LATE < start:
+            start = self.outages[first] - LATE
         first = max(bisect.bisect_right(self.times, start) - 1, 0)
         return self.seen[first:bisect.bisect_right(self.since, end)]
 
@@ -114,17 +112,6 @@ def allowed(counts):
     urgent = {min(rule(n), CAP - k) for n in ranges[0] for k in kept}
     batch = {min(rule(n), CAP - u) for n in ranges[1] for u in urgent}
     return {"urgent": urgent, "batch": batch, None: {min(rule(n), CAP) for n in range(min(both), max(both) + 1)}}
-
-
-def is_settled(counts):
-    return all(c == counts[0] for c in counts)
-
-
-def agrees(counts, cls, workers, active):
-    """Whether the rule allows this answer to a pool whose counts were these."""
-    held = cls is None and all(sum(leased for _, leased in c) > 0 for c in counts)
-    return workers in allowed(counts)[cls] and workers <= CAP and not (held and (workers == 0 or not active)) and \
-        not (is_settled(counts) and active != (workers > 0))
 
 
 class Witness:
@@ -162,25 +149,24 @@ class Witness:
 
     def judge(self):
         """"exact_at": how often an answer was exact, by its number of workers; "wrong": what the rule would not say."""
-        exact, within, late, wrong = {}, 0, 0, []
+        exact, within, wrong = {}, 0, []
         first = self.counts.times[0] + LATE
         for start, end, pool, cls, workers, active in self.answers:
             if start < first:
                 continue  # nothing was known yet
-            seen = lambda late: [counts[pool] for counts in self.counts.between(start, end, late)]
-            counts = seen(LATE)
-            if agrees(counts, cls, workers, active):
-                if is_settled(counts):
-                    exact[workers] = exact.get(workers, 0) + 1
-                else:
-                    within += 1
-            elif agrees(seen(STALE), cls, workers, active):
-                late += 1
+            counts = [seen[pool] for seen in self.counts.between(start, end)]
+            right = allowed(counts)[cls]
+            held = all(sum(leased for _, leased in c) > 0 for c in counts) if cls is None else False
+            settled = all(c == counts[0] for c in counts)
+            if workers not in right or workers > CAP or (held and (workers == 0 or not active)) or \
+                    (settled and active != (workers > 0)):
+                wrong.append({"pool": pool, "class": cls, "workers": workers, "active": active, "right": sorted(right),
+                              "counts": counts[:3]})
+            elif settled:
+                exact[workers] = exact.get(workers, 0) + 1
             else:
-                wrong.append({"pool": pool, "class": cls, "workers": workers, "active": active,
-                              "right": sorted(allowed(counts)[cls]), "counts": counts[:3]})
+                within += 1
         return {"asked": len(self.answers), "exact": sum(exact.values()), "exact_at": dict(sorted(exact.items())), "within": within,
-                "late": late,
                 "counts_read": self.counts.reads, "counts_seen": len(self.counts.seen), "wrong": wrong[:5], "wrongs": len(wrong)}
 
     def stop(self):
