@@ -127,6 +127,15 @@ static void heart_end(struct heart *heart) {
 
 /* ---- scratch space ---- */
 
+/* A descriptor that holds the folder's lock until it is closed, -1 when there is none to be had. `how` as for flock. */
+static int lock_folder(const char *path, int how) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || flock(folder, how) == 0)
+        return folder;
+    close(folder);
+    return -1;
+}
+
 /* Removes what killed workers left: a live one holds a lock on its folder. */
 static void sweep_scratch(const char *parent) {
     DIR *directory = opendir(parent);
@@ -136,8 +145,8 @@ static void sweep_scratch(const char *parent) {
         if (entry->d_name[0] == '.')
             continue;
         _cleanup_free_ char *path = xasprintf("%s/%s", parent, entry->d_name);
-        _cleanup_close_ int lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+        _cleanup_close_ int lock = lock_folder(path, LOCK_EX | LOCK_NB);
+        if (lock >= 0)
             tree_remove(path);
     }
     closedir(directory);
@@ -149,8 +158,8 @@ static char *make_scratch(const char *work_directory, struct error *err) {
     _cleanup_free_ char *parent = xasprintf("%s/scratch", work_directory);
     if (!directory_make(parent, err))
         return NULL;
-    _cleanup_close_ int turn = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (turn < 0 || flock(turn, LOCK_EX) != 0) {
+    _cleanup_close_ int turn = lock_folder(parent, LOCK_EX);
+    if (turn < 0) {
         error_set(err, ERR_IO, "cannot lock %s", parent);
         return NULL;
     }
@@ -158,8 +167,7 @@ static char *make_scratch(const char *work_directory, struct error *err) {
     _cleanup_free_ char *path = directory_make_temporary(parent, "worker", err);
     if (!path)
         return NULL;
-    int lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    if (lock_folder(path, LOCK_EX | LOCK_NB) < 0) {
         error_set(err, ERR_IO, "cannot lock %s", path);
         return NULL;
     }
