@@ -1,7 +1,6 @@
 /* dub: give one output segment of one language its lips. Three threads on bounded rings: decode and crop,
  * generate, blend and encode. */
 #include <math.h>
-#include <sched.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -306,20 +305,9 @@ static bool encode(struct dubbing *dubbing, struct error *err) {
     return finished;
 }
 
-/* A generator on the CPU has a thread on every core, and they wait for each other many times a run: who takes one's
- * core holds up all. So the encoder's threads, which inherit this, run where a core would be idle; that takes 3 % off
- * a dub (docs/performance.md). They cannot fall behind: the generator waits when the ring to them is full. Where a
- * sandbox forbids it they run as before. */
-static void run_beside_generator(const struct dubbing *dubbing) {
-    const struct sched_param none = {0};
-    if (!models_are_on_card(dubbing->context->models))
-        sched_setscheduler(0, SCHED_IDLE, &none);
-}
-
 static void *encode_thread(void *context) {
     struct dubbing *dubbing = context;
     struct error err;
-    run_beside_generator(dubbing);
     if (!encode(dubbing, &err))
         flow_fail(&dubbing->flow, &err);
     return NULL;
