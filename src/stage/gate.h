@@ -1,5 +1,5 @@
-/* A gate lets one job of a process compute at a time, while another fetches before it and a third uploads
- * behind it. */
+/* A gate lets one job of a process run its networks at a time, while another fetches before it and a third
+ * encodes its end or uploads behind it. */
 #pragma once
 
 #include <stdatomic.h>

@@ -19,7 +19,7 @@ struct models;
 struct models_options {
     const char *manifests, *directory; /* the zoo */
     struct device device;
-    int batch;                   /* frames a generator run; 0: 128 on CUDA, 16 on CPU */
+    int batch;                   /* frames a generator run; 0: 128 on CUDA, 8 on CPU */
     const char *cache_directory; /* optimised graphs */
     const char *detector;        /* names in the zoo; NULL: its defaults */
     const char *enhancer;
@@ -69,7 +69,7 @@ struct stage_context {
     const char *const *inputs; /* published artifacts it needs: dub: its track; join: its dubs in output order */
     size_t input_count;
     struct progress *progress;
-    struct gate *gate; /* held while computing; NULL: none */
+    struct gate *gate; /* held while networks run; NULL: none */
     const atomic_bool *cancel;
     const struct log *log;
 };
