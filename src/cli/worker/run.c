@@ -100,7 +100,7 @@ static const struct cli_option options[] = {
     {"id", "NAME", "this worker's name (default: host, process, random)"},
     {"work", "DIR", "folder for the cache and scratch space"},
     {"cache-gb", "N", "largest size of the cache (default 20)"},
-    {"batch", "N", "frames of one generator run (default: 16 on the CPU, 128 on CUDA)"},
+    {"batch", "N", "frames of one generator run (default: 8 on the CPU, 128 on CUDA)"},
     {"threads", "N", "threads of one network on the CPU (default: one a core)"},
     {"detector", "NAME", "face detector of the zoo (default " ZOO_DETECTOR ")"},
     {"enhancer", "NAME", "network that sharpens faces (default " ZOO_ENHANCER ")"},
