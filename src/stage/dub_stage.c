@@ -325,8 +325,7 @@ static void start_threads(struct dubbing *dubbing) {
     pthread_create(&dubbing->encoder, NULL, encode_thread, dubbing);
 }
 
-static bool join_threads(struct dubbing *dubbing, struct error *err) {
-    pthread_join(dubbing->decoder, NULL);
+static bool join_encoder(struct dubbing *dubbing, struct error *err) {
     pthread_join(dubbing->encoder, NULL);
     for (int i = 0; i < dubbing->flow.ring_count; i++)
         for (struct item *item; (item = ring_drain(dubbing->flow.rings[i]));)
@@ -419,10 +418,12 @@ static bool do_dub(struct dubbing *dubbing, struct error *err) {
     if (loaded) {
         start_threads(dubbing);
         generate(dubbing);
+        pthread_join(dubbing->decoder, NULL);
     }
-    /* Not later: the next job can generate while this one's last frames are encoded. */
+    /* Not before the decoder has ended, which crops for a generator that the next job may unload; and not later: that
+     * job can generate while this one's last frames are encoded. */
     work_leave(dubbing->context, dubbing->times);
-    return loaded && join_threads(dubbing, err);
+    return loaded && join_encoder(dubbing, err);
 }
 
 bool stage_dub(const struct stage_context *context, struct step_times *times, struct stage_result *result,
