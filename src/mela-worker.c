@@ -1,12 +1,21 @@
 /* mela-worker: the data plane. */
-#include <malloc.h>
-
+#include "base/process.h"
 #include "cli/worker/commands.h"
+#include "media/media.h"
+#include "model/model.h"
+#include "store/http.h"
 
-static const struct command *const commands[] = {&command_run,        &command_check_sync,     &command_check,
-                                                 &command_bench_dub,  &command_models_list,    &command_models_check,
-                                                 &command_models_add, &command_models_pull,    &command_models_push,
-                                                 &command_health,     &command_worker_version, NULL};
+static const struct command *const commands[] = {&command_run,
+                                                 &command_check_sync,
+                                                 &command_check,
+                                                 &command_models_list,
+                                                 &command_models_check,
+                                                 &command_models_add,
+                                                 &command_models_pull,
+                                                 &command_models_push,
+                                                 &command_health,
+                                                 &command_worker_version,
+                                                 NULL};
 
 static const struct cli_option common[] = {
     {"models", "DIR", "folder with model weights"},
@@ -21,10 +30,11 @@ static const struct cli_option common[] = {
 };
 
 int main(int argc, char **argv) {
-    /* Frames come and go by the megabyte: kept by the allocator, not mapped and cleared anew by the kernel each time.
-     */
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    process_begin();
+    process_keep_memory();
+    http_process_begin();
+    media_process_begin();
+    model_process_begin();
     const struct program worker = {"mela-worker", "does a farm's jobs", commands, common};
     return cli_main(&worker, argc, argv);
 }

@@ -66,7 +66,6 @@ struct client *client_open(struct cli *cli, struct error *err) {
     client->authorization = key ? xasprintf("Authorization: Bearer %s", key) : NULL;
     for (size_t end = strlen(client->address); end > 0 && client->address[end - 1] == '/'; end--)
         client->address[end - 1] = '\0';
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     client->curl = curl_easy_init();
     if (!client->curl) {
         error_set(err, ERR_INTERNAL, "libcurl cannot be set up");

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "queue/local_redis.h"
+#include "redis/local.h"
 
 struct queue *farm_open_queue(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);

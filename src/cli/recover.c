@@ -1,4 +1,4 @@
-#include "queue/recover.h"
+#include "recover/recover.h"
 
 #include <string.h>
 

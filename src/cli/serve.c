@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 #include "cli/scale.h"
 #include "cli/service.h"
-#include "scale/keda.h"
+#include "keda/keda.h"
 #include "server/server.h"
 
 static bool require(const struct config *config, const char *name, struct error *err) {

@@ -12,7 +12,6 @@ int service_signals(struct error *err) {
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
     int descriptor = signalfd(-1, &set, SFD_CLOEXEC);
     if (descriptor < 0)
         error_set_errno(err, ERR_INTERNAL, errno, "cannot watch for signals");

@@ -12,7 +12,7 @@
 #include "cli/commands.h"
 #include "cli/scale.h"
 #include "cli/service.h"
-#include "queue/local_redis.h"
+#include "redis/local.h"
 #include "scale/local.h"
 #include "server/auth.h"
 #include "server/server.h"

@@ -39,6 +39,10 @@ bool campaign_id_is_valid(const char *id) {
            id[0] != '-' && id[length - 1] != '-';
 }
 
+bool campaign_id_check(const char *id, struct error *err) {
+    return campaign_id_is_valid(id) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no campaign id", id);
+}
+
 /* The shape of a BCP 47 tag: a primary subtag of two or three letters, then subtags of two to eight (RFC
  * 5646, 2.1). */
 bool language_is_valid(const char *language) {

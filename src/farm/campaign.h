@@ -64,6 +64,8 @@ DEFINE_CLEANUP(struct campaign *, campaign_free)
 char *campaign_make_id(const char *name, const char *seed);
 /* Lower-case letters, digits and inner dashes, at most CAMPAIGN_ID_MAX. */
 bool campaign_id_is_valid(const char *id);
+/* The same; queue.not_found says that the text is no campaign id. */
+bool campaign_id_check(const char *id, struct error *err) must_check;
 bool language_is_valid(const char *language);
 
 const char *campaign_class_name(enum campaign_class class);

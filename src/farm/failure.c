@@ -21,11 +21,11 @@ static const struct {
     [FAILURE_CRASHES] = {"crashes", 1, 1000, 1},
 };
 
-#define FAILURE_DEFAULT(kind, ...) [KIND_##kind] = {__VA_ARGS__},
+#define KIND(id, name, pool, per_language, numbered, runner, ...) [KIND_##id] = {__VA_ARGS__},
 const struct failure_policies failure_defaults = {{
-#include "farm/failure_defaults.def"
+#include "farm/kinds.def"
 }};
-#undef FAILURE_DEFAULT
+#undef KIND
 
 static int read_limit(struct spec *spec, const json_t *kind, int limit, const char *path, int fallback) {
     const char *name = limits[limit].name;

@@ -2,16 +2,22 @@
 
 #include "farm/names.h"
 
-static const char *const kind_names[] = {"plan", "track", "dub", "join"};
+#define KIND(id, name, pool, per_language, numbered, ...) [KIND_##id] = {name, POOL_##pool, per_language, numbered},
+static const struct {
+    const char *name;
+    enum pool pool;
+    bool per_language, numbered; /* whether its id holds a language, a number */
+} kinds[] = {
+#include "farm/kinds.def"
+};
+#undef KIND
 static const char *const pool_names[] = {"cpu", "lipsync"};
 static const char *const state_names[] = {"waiting", "ready", "delayed", "leased", "done", "dead", "cancelled"};
-static const enum pool kind_pools[] = {POOL_CPU, POOL_LIPSYNC, POOL_LIPSYNC, POOL_CPU};
-_Static_assert(ARRAY_LENGTH(kind_names) == KIND_COUNT && ARRAY_LENGTH(kind_pools) == KIND_COUNT, "one a kind");
 _Static_assert(ARRAY_LENGTH(pool_names) == POOL_COUNT, "one a pool");
 _Static_assert(ARRAY_LENGTH(state_names) == JOB_STATE_COUNT, "one a state");
 
-const char *job_kind_name(enum job_kind kind) { return kind_names[kind]; }
-enum pool job_kind_pool(enum job_kind kind) { return kind_pools[kind]; }
+const char *job_kind_name(enum job_kind kind) { return kinds[kind].name; }
+enum pool job_kind_pool(enum job_kind kind) { return kinds[kind].pool; }
 const char *pool_name(enum pool pool) { return pool_names[pool]; }
 const char *job_state_name(enum job_state state) { return state_names[state]; }
 
@@ -23,15 +29,23 @@ const char *job_state_name(enum job_state state) { return state_names[state]; }
         *out = (type)index;                                                                                            \
         return true;                                                                                                   \
     }
-DEFINE_PARSE(job_kind_parse, enum job_kind, kind_names)
 DEFINE_PARSE(pool_parse, enum pool, pool_names)
 DEFINE_PARSE(job_state_parse, enum job_state, state_names)
+
+bool job_kind_parse(const char *name, enum job_kind *out) {
+    for (int i = 0; i < KIND_COUNT; i++)
+        if (strcmp(kinds[i].name, name) == 0) {
+            *out = (enum job_kind)i;
+            return true;
+        }
+    return false;
+}
 
 void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]) {
     const char *separator = id->language[0] ? "/" : "";
     int length =
-        snprintf(out, JOB_ID_MAX + 1, "%s%s%s/%s", id->campaign, separator, id->language, kind_names[id->kind]);
-    if (id->kind == KIND_TRACK || id->kind == KIND_DUB)
+        snprintf(out, JOB_ID_MAX + 1, "%s%s%s/%s", id->campaign, separator, id->language, kinds[id->kind].name);
+    if (kinds[id->kind].numbered)
         snprintf(out + length, (size_t)(JOB_ID_MAX + 1 - length), "/%04d", id->index);
 }
 
@@ -68,9 +82,13 @@ bool job_id_parse(const char *text, struct job_id *out) {
     }
     if (!job_kind_parse(part, &out->kind))
         return false;
-    bool has_language = out->kind == KIND_DUB || out->kind == KIND_JOIN;
-    bool has_index = out->kind == KIND_TRACK || out->kind == KIND_DUB;
     bool open_end = text[-1] == '/' && text[0] == '\0'; /* "a/plan/" */
-    return !open_end && has_language == (out->language[0] != '\0') &&
-           (has_index ? parse_index(text, &out->index) : text[0] == '\0');
+    return !open_end && kinds[out->kind].per_language == (out->language[0] != '\0') &&
+           (kinds[out->kind].numbered ? parse_index(text, &out->index) : text[0] == '\0');
 }
+
+bool job_id_check(const char *id, struct job_id *parsed, struct error *err) {
+    return job_id_parse(id, parsed) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no job id", id);
+}
+
+const char *job_id_suffix(const char *job_id) { return strchr(job_id, '/') + 1; }

@@ -3,7 +3,12 @@
 
 #include "farm/campaign.h"
 
-enum job_kind { KIND_PLAN, KIND_TRACK, KIND_DUB, KIND_JOIN, KIND_COUNT };
+#define KIND(id, ...) KIND_##id,
+enum job_kind {
+#include "farm/kinds.def"
+    KIND_COUNT
+};
+#undef KIND
 enum pool { POOL_CPU, POOL_LIPSYNC, POOL_COUNT };
 enum job_state { JOB_WAITING, JOB_READY, JOB_DELAYED, JOB_LEASED, JOB_DONE, JOB_DEAD, JOB_CANCELLED, JOB_STATE_COUNT };
 
@@ -21,6 +26,10 @@ struct job_id {
 void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]);
 /* The reverse; false when the text is no job id. */
 bool job_id_parse(const char *text, struct job_id *out);
+/* The same; queue.not_found says that the text is no job id. */
+bool job_id_check(const char *id, struct job_id *parsed, struct error *err) must_check;
+/* What follows "<campaign>/" in a job id. Borrowed. */
+const char *job_id_suffix(const char *job_id);
 
 const char *job_kind_name(enum job_kind kind);
 bool job_kind_parse(const char *name, enum job_kind *out);

@@ -292,3 +292,20 @@ size_t plan_children(const struct plan *plan, const struct job_id *done, struct 
         return children_of_plan(plan, done, jobs);
     return done->kind == KIND_TRACK ? children_of_track(plan, done, jobs) : 0;
 }
+
+size_t plan_inputs(const struct plan *plan, const struct job_id *job, char (**ids)[JOB_ID_MAX + 1]) {
+    struct job_id id = *job;
+    const struct plan_language *language = plan_language_find(plan, id.language);
+    *ids = NULL;
+    if (!language || (id.kind == KIND_DUB && (size_t)id.index >= language->output_count))
+        return 0;
+    size_t count = id.kind == KIND_DUB ? 1 : language->output_count;
+    *ids = xcalloc(count, sizeof **ids);
+    id.index = id.kind == KIND_DUB ? language->outputs[id.index].segment : 0;
+    if (id.kind == KIND_DUB)
+        id.language[0] = '\0';
+    id.kind = id.kind == KIND_DUB ? KIND_TRACK : KIND_DUB;
+    for (size_t i = 0; i < count; i++, id.index++)
+        job_id_format(&id, (*ids)[i]);
+    return count;
+}

@@ -68,5 +68,8 @@ DEFINE_CLEANUP(struct plan *, plan_free)
  * every join; track: the dubs of every language that show its segment; others: none. New array in *jobs,
  * freed by the caller with free(). */
 size_t plan_children(const struct plan *plan, const struct job_id *done, struct job_spec **jobs);
+/* The jobs whose artifacts this one works on: a dub's is its segment's track, a join's are its language's dubs in
+ * order, others have none. New array of job ids in *ids, freed by the caller with free(). */
+size_t plan_inputs(const struct plan *plan, const struct job_id *job, char (**ids)[JOB_ID_MAX + 1]);
 /* NULL when the language is not in the plan. */
 const struct plan_language *plan_language_find(const struct plan *plan, const char *language);

@@ -1,13 +1,13 @@
 #include "media/ffmpeg.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/memory.h"
 #include "media/compat.h"
+#include "media/media.h"
 
 /* Containers that hold media themselves. Playlists and scripts (hls, dash, concat, imf, ...) are left out:
  * they would let a file make the farm read other files. So is tty, which takes every text for a film. */
@@ -47,7 +47,8 @@ bool media_error(struct error *err, enum error_code code, int status, const char
     return error_set(err, status == AVERROR(ENOSPC) ? ERR_DISK_FULL : code, "%s: %s", message, reason);
 }
 
-static void quiet(void) { av_log_set_level(AV_LOG_QUIET); /* errors are returned, and logs are JSON */ }
+/* Errors are returned, and logs are JSON. */
+void media_process_begin(void) { av_log_set_level(AV_LOG_QUIET); }
 
 static bool check_file(const char *path, struct error *err) {
     struct stat info;
@@ -80,8 +81,6 @@ static bool open_failed(const char *path, int status, struct error *err) {
 }
 
 AVFormatContext *media_open(const char *path, struct error *err) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, quiet);
     if (!check_file(path, err))
         return NULL;
     _cleanup_options_ AVDictionary *options = NULL;

@@ -10,3 +10,6 @@
 #include "media/image.h"
 #include "media/mel.h"
 #include "media/video.h"
+
+/* Keeps FFmpeg from writing to stderr; for a `main`, as base/process.h says. */
+void media_process_begin(void);

@@ -11,3 +11,6 @@
 #include "model/mesh.h"
 #include "model/session.h"
 #include "model/zoo.h"
+
+/* Keeps ONNX Runtime from reporting home; for a `main`, as base/process.h says, and before any session is made. */
+void model_process_begin(void);

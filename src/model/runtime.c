@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "model/model.h"
 
 /* ONNX Runtime 1.29 loses 14 bytes when it starts; what we lose must still show. */
 #ifdef __SANITIZE_ADDRESS__
@@ -42,6 +43,10 @@ static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const
     log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
 
+/* ONNX Runtime's official builds report use to their maker and keep a device id below the home directory, unless told
+ * before the start. A studio's farm tells nobody what it runs. */
+void model_process_begin(void) { setenv("ORT_DISABLE_TELEMETRY", "1", true); }
+
 static void start(void) {
     api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
     if (!api) {
@@ -49,9 +54,6 @@ static void start(void) {
                   OrtGetApiBase()->GetVersionString(), ORT_API_VERSION);
         return;
     }
-    /* Its official builds report use to their maker and keep a device id below the home directory, unless told before
-     * the start. A studio's farm tells nobody what it runs. */
-    setenv("ORT_DISABLE_TELEMETRY", "1", true);
     LEAKS_HERE;
     OrtStatus *status = api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
     NO_LEAKS_AGAIN;

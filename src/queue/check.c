@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "internal.h"
+#include "queue/internal.h"
 
 enum { FINDINGS_MAX = 1000, KEYS_AT_ONCE = 500 };
 

@@ -2,7 +2,7 @@
 """Writes scripts.c and scripts.h: each Lua script with its includes, its comments taken out, and its SHA-1 (its name in
 EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua. `-- on demand: NAME` makes of it a
 function NAME() that returns a table of its functions: to define a function costs every run of a script, so what a script
-seldom needs it defines only then. `-- defaults: NAME` becomes a table of farm/failure_defaults.def. With --test-clock as
+seldom needs it defines only then. `-- defaults: NAME` becomes a table of farm/kinds.def. With --test-clock as
 the last argument the scripts take the time from the key test_clock, so that tests can move it."""
 import hashlib, os, re, sys
 
@@ -17,9 +17,9 @@ def on_demand(name, lines):
 
 
 def defaults(name):
-    path = os.path.join(os.path.dirname(sources[0]), "..", "farm", "failure_defaults.def")
-    rows = re.findall(r"FAILURE_DEFAULT\((\w+), *([\d, ]+)\)", open(path, encoding="utf-8").read())
-    table = ", ".join(f"{kind.lower()} = '{' '.join(re.findall(r'[0-9]+', limits))}'" for kind, limits in rows)
+    path = os.path.join(os.path.dirname(sources[0]), "..", "..", "farm", "kinds.def")
+    rows = re.findall(r'^KIND\(\w+, *"(\w+)".*?((?:, *\d+)+)\)', open(path, encoding="utf-8").read(), re.MULTILINE)
+    table = ", ".join(f"{kind} = '{' '.join(re.findall(r'[0-9]+', limits))}'" for kind, limits in rows)
     return f"local {name} = {{{table}}}\n"
 
 
@@ -47,7 +47,7 @@ def literal(lines):
 
 
 with open(out_c, "w", encoding="utf-8") as c, open(out_h, "w", encoding="utf-8") as h:
-    h.write("#pragma once\n\nstruct script {\n    const char *name, *sha1, *text;\n};\n\n")
+    h.write('#pragma once\n\n#include "redis/redis.h"\n\n')
     c.write('#include "scripts.h"\n')
     for source in sources:
         name = os.path.splitext(os.path.basename(source))[0]

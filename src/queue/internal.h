@@ -2,7 +2,8 @@
 #pragma once
 
 #include "queue/queue.h"
-#include "redis.h"
+#include "queue/scripts.h"
+#include "redis/redis.h"
 
 struct queue {
     struct redis *redis;
@@ -17,10 +18,5 @@ redisReply *queue_script(struct queue *queue, const struct script *script, const
  */
 bool queue_status_script(struct queue *queue, const struct script *script, const struct command *arguments,
                          bool repeatable, const char *what, struct error *err) must_check;
-/* False with queue.not_found when the text is no job id, or no campaign id. */
-bool queue_check_job_id(const char *id, struct job_id *parsed, struct error *err) must_check;
-bool queue_check_campaign_id(const char *id, struct error *err) must_check;
 /* The names of all pools, with spaces between, as one argument. */
 void queue_add_pools(struct command *arguments);
-/* What follows "<campaign>/". */
-const char *queue_job_suffix(const char *job_id);

@@ -1,13 +1,13 @@
 #include "queue/queue.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "internal.h"
+#include "farm/names.h"
+#include "queue/internal.h"
 
 /* ---- opening ---- */
 
@@ -39,15 +39,7 @@ static bool check_server(struct queue *queue, struct error *err) {
     return true;
 }
 
-/* hiredis writes with write(2): a server that dies at that moment must not end this process. */
-static void ignore_broken_pipes(void) {
-    struct sigaction now;
-    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-        signal(SIGPIPE, SIG_IGN);
-}
-
 struct queue *queue_open(const struct queue_options *options, struct error *err) {
-    ignore_broken_pipes();
     _cleanup_queue_ struct queue *queue = xnew(struct queue);
     const char *farm = options->farm ? options->farm : "mela";
     if (!campaign_id_is_valid(farm)) {
@@ -105,16 +97,6 @@ bool queue_status_script(struct queue *queue, const struct script *script, const
     return strcmp(reply->str, "ok") == 0 || status_error(reply->str, what, err);
 }
 
-bool queue_check_job_id(const char *id, struct job_id *parsed, struct error *err) {
-    return job_id_parse(id, parsed) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no job id", id);
-}
-
-bool queue_check_campaign_id(const char *id, struct error *err) {
-    return campaign_id_is_valid(id) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no campaign id", id);
-}
-
-const char *queue_job_suffix(const char *job_id) { return strchr(job_id, '/') + 1; }
-
 void queue_add_pools(struct command *arguments) {
     _cleanup_buffer_ struct buffer pools = {0};
     for (int pool = 0; pool < POOL_COUNT; pool++)
@@ -145,7 +127,7 @@ bool queue_submit(struct queue *queue, const struct campaign *campaign, const ch
 }
 
 bool queue_cancel(struct queue *queue, const char *campaign, struct error *err) {
-    if (!queue_check_campaign_id(campaign, err))
+    if (!campaign_id_check(campaign, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, campaign);
@@ -154,7 +136,7 @@ bool queue_cancel(struct queue *queue, const char *campaign, struct error *err) 
 
 bool queue_retry(struct queue *queue, const char *job_id, struct error *err) {
     struct job_id parsed;
-    if (!queue_check_job_id(job_id, &parsed, err))
+    if (!job_id_check(job_id, &parsed, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, job_id);
@@ -179,7 +161,7 @@ static bool check_worker(const char *worker, struct error *err) {
 
 /* Reads {id, stamp, class} from a claim's reply. */
 static bool read_claim(struct redisReply *const *values, struct claim *claim, struct error *err) {
-    if (!queue_check_job_id(values[0]->str, &claim->job, err))
+    if (!job_id_check(values[0]->str, &claim->job, err))
         return error_wrap(err, "claimed from the queue");
     job_id_format(&claim->job, claim->job_id);
     snprintf(claim->stamp, sizeof claim->stamp, "%s", values[1]->str);
@@ -295,6 +277,31 @@ bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim
     return queue_status_script(queue, &script_heartbeat, &arguments, true, claim->job_id, err);
 }
 
+bool queue_adopt(struct queue *queue, const char *worker, const struct job_spec *job, int lease_ms, bool dry_run,
+                 enum adoption *adoption, struct claim *claim, struct error *err) {
+    static const char *const answers[] = {"adopted", "open", "done", "ended", "busy"};
+    _cleanup_command_ struct command arguments = {0};
+    int index;
+    *claim = (struct claim){0};
+    if (!job_id_check(job->id, &claim->job, err) || !check_worker(worker, err))
+        return false;
+    snprintf(claim->job_id, sizeof claim->job_id, "%s", job->id);
+    command_add(&arguments, job->id);
+    command_add(&arguments, pool_name(job_kind_pool(claim->job.kind)));
+    command_add(&arguments, job->next[0] ? job_id_suffix(job->next) : "");
+    command_add(&arguments, worker);
+    command_add_integer(&arguments, lease_ms);
+    command_add_integer(&arguments, dry_run);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_adopt, &arguments, false, err);
+    if (!reply)
+        return false;
+    if (!names_find(answers, ARRAY_LENGTH(answers), reply->element[0]->str, &index))
+        return error_set(err, error_from_name(reply->element[0]->str), "%s cannot be restored", job->id);
+    snprintf(claim->stamp, sizeof claim->stamp, "%s", reply->element[1]->str);
+    *adoption = (enum adoption)index;
+    return true;
+}
+
 static void add_amount(struct buffer *totals, const char *prefix, const char *name, int64_t amount) {
     buffer_append_text(totals, prefix);
     buffer_append_text(totals, name);
@@ -331,10 +338,10 @@ static bool add_children(struct command *arguments, const struct claim *claim, c
         if (!job_id_parse(child->id, &id) || strcmp(id.campaign, claim->job.campaign) != 0 ||
             (child->next[0] && (!job_id_parse(child->next, &next) || strcmp(next.campaign, id.campaign) != 0)))
             return error_set(err, ERR_INTERNAL, "%s cannot bring \"%s\" into being", claim->job_id, child->id);
-        command_add(arguments, queue_job_suffix(child->id));
+        command_add(arguments, job_id_suffix(child->id));
         command_add(arguments, pool_name(job_kind_pool(id.kind)));
         command_add_integer(arguments, child->waits_for);
-        command_add(arguments, child->next[0] ? queue_job_suffix(child->next) : "");
+        command_add(arguments, child->next[0] ? job_id_suffix(child->next) : "");
     }
     return true;
 }

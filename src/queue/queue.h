@@ -21,8 +21,8 @@ struct queue_options {
 
 enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
 
-/* From now on the process ignores SIGPIPE, unless it handles it. Connects and checks the server: noeviction,
- * version >= 6.2; queue.config or queue.unavailable otherwise. */
+/* The process must ignore SIGPIPE (base/process.h): a server that dies must not end it. Connects and checks the server:
+ * noeviction, version >= 6.2; queue.config or queue.unavailable otherwise. */
 struct queue *queue_open(const struct queue_options *options, struct error *err) must_check;
 void queue_close(struct queue *queue);
 DEFINE_CLEANUP(struct queue *, queue_close)
@@ -104,6 +104,13 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
                 struct error *err) must_check;
 /* Gives the job back unharmed (drain, preemption): neither an error nor a crash; it keeps its place. */
 bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) must_check;
+enum adoption { ADOPT_LEASED, ADOPT_OPEN, ADOPT_DONE, ADOPT_ENDED, ADOPT_BUSY };
+/* Leases a job whose result is in the store to whoever restores it, past its place in line; queue_finish then publishes
+ * the result. Creates the job when Redis has lost it. *adoption: ADOPT_LEASED with *claim; ADOPT_OPEN in a dry run,
+ * which changes nothing; ADOPT_DONE; ADOPT_ENDED: it, its language or its campaign; ADOPT_BUSY: another restorer has
+ * it. `worker` begins with "restore-". queue.not_found without the campaign. */
+bool queue_adopt(struct queue *queue, const char *worker, const struct job_spec *job, int lease_ms, bool dry_run,
+                 enum adoption *adoption, struct claim *claim, struct error *err) must_check;
 /* Tells that this worker lives: shown by queue_workers until `ttl_ms` passed. `info` is an object: host, pid,
  * pools, device, job_id, state ... */
 bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *info, int ttl_ms,

@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "internal.h"
+#include "queue/internal.h"
 
 /* ---- replies to JSON ---- */
 
@@ -86,7 +86,7 @@ static json_t *jobs_json(struct queue *queue, const char *const *ids, size_t cou
 
 json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) {
     struct job_id parsed;
-    if (!queue_check_job_id(job_id, &parsed, err))
+    if (!job_id_check(job_id, &parsed, err))
         return NULL;
     _cleanup_json_ json_t *jobs = jobs_json(queue, &job_id, 1, err);
     if (jobs && json_array_size(jobs) == 0)
@@ -95,7 +95,7 @@ json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) {
 }
 
 json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit, struct error *err) {
-    if (!queue_check_campaign_id(campaign, err))
+    if (!campaign_id_check(campaign, err))
         return NULL;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, campaign);
@@ -151,20 +151,20 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
     if (count == 0)
         return steal(artifacts);
     struct job_id first, id;
-    if (!queue_check_job_id(job_ids[0], &first, err))
+    if (!job_id_check(job_ids[0], &first, err))
         return NULL;
     _cleanup_free_ char *key = xasprintf("%scampaign:%s:results", queue->prefix, first.campaign);
     _cleanup_command_ struct command command = {0};
     command_add(&command, "HMGET");
     command_add(&command, key);
     for (size_t i = 0; i < count; i++) {
-        if (!queue_check_job_id(job_ids[i], &id, err))
+        if (!job_id_check(job_ids[i], &id, err))
             return NULL;
         if (strcmp(id.campaign, first.campaign) != 0) {
             error_set(err, ERR_INTERNAL, "%s and %s are not of one campaign", job_ids[0], job_ids[i]);
             return NULL;
         }
-        _cleanup_free_ char *field = xasprintf("%s:artifact", queue_job_suffix(job_ids[i]));
+        _cleanup_free_ char *field = xasprintf("%s:artifact", job_id_suffix(job_ids[i]));
         command_add(&command, field);
     }
     _cleanup_reply_ redisReply *reply = redis_run(queue->redis, &command, true, 0, err);
@@ -252,7 +252,7 @@ static json_t *campaigns_json(struct queue *queue, const char *const *ids, size_
 }
 
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) {
-    if (!queue_check_campaign_id(campaign, err))
+    if (!campaign_id_check(campaign, err))
         return NULL;
     _cleanup_json_ json_t *found = campaigns_json(queue, &campaign, 1, err);
     if (found && json_array_size(found) == 0)
@@ -281,7 +281,7 @@ static json_t *event_json(const redisReply *entry) {
 
 json_t *queue_events(struct queue *queue, const char *campaign, const char *last_id, int wait_ms, int limit,
                      struct error *err) {
-    if (campaign && !queue_check_campaign_id(campaign, err))
+    if (campaign && !campaign_id_check(campaign, err))
         return NULL;
     _cleanup_free_ char *key =
         campaign ? xasprintf("%scampaign:%s:events", queue->prefix, campaign) : xasprintf("%sevents", queue->prefix);

@@ -1,7 +1,7 @@
 /* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago,
  * telling the queue when jobs are given up, and saying so when Redis has lost everything. */
 #include "base/log.h"
-#include "queue/recover.h"
+#include "recover/recover.h"
 #include "server/request.h"
 
 enum { SWEEP_MS = 1000, LOOK_EVERY = 60 };

@@ -1,8 +1,6 @@
 #include "server/server.h"
 
 #include <errno.h>
-#include <malloc.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -122,8 +120,6 @@ static struct server *server_new(const struct server_options *options) {
 }
 
 struct server *server_start(const struct server_options *options, struct error *err) {
-    mallopt(M_ARENA_MAX, 2);
-    signal(SIGPIPE, SIG_IGN);
     if (options->emf && !emf_check_namespace(options->emf, err))
         return NULL;
     struct server *server = server_new(options);

@@ -28,11 +28,9 @@ bool http_is_transient(int status) {
     return status == 408 || status == 429 || status == 500 || (status >= 502 && status <= 504);
 }
 
-static void start_curl(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+void http_process_begin(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
 struct http *http_new(const struct http_policy *policy) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, start_curl);
     struct http *http = xnew(struct http);
     http_policy_set(http, policy);
     pthread_mutex_init(&http->lock, NULL);

@@ -20,6 +20,9 @@ int64_t http_retry_delay_ms(const struct http_policy *policy, int attempt);
 /* True for what passes: 408, 429, 500, 502, 503, 504. */
 bool http_is_transient(int status);
 
+/* Sets libcurl up; for a `main`, as base/process.h says. */
+void http_process_begin(void);
+
 /* Connections that are kept; for any number of threads at once. */
 struct http;
 struct http *http_new(const struct http_policy *policy);

@@ -71,28 +71,10 @@ static bool load_plan(struct slot *slot, struct error *err) {
     return json && (slot->plan = plan_from_json(json, err));
 }
 
-/* The jobs whose artifacts this one takes: a dub its segment's track, a join its dubs. */
-static size_t input_ids(const struct slot *slot, char (**ids)[JOB_ID_MAX + 1]) {
-    struct job_id id = slot->claim.job;
-    const struct plan_language *language = slot->plan ? plan_language_find(slot->plan, id.language) : NULL;
-    *ids = NULL;
-    if (!language || (id.kind == KIND_DUB && (size_t)id.index >= language->output_count))
-        return 0;
-    size_t count = id.kind == KIND_DUB ? 1 : language->output_count;
-    *ids = xcalloc(count, sizeof **ids);
-    id.index = id.kind == KIND_DUB ? language->outputs[id.index].segment : 0;
-    if (id.kind == KIND_DUB)
-        id.language[0] = '\0';
-    id.kind = id.kind == KIND_DUB ? KIND_TRACK : KIND_DUB;
-    for (size_t i = 0; i < count; i++, id.index++)
-        job_id_format(&id, (*ids)[i]);
-    return count;
-}
-
 /* Published artifacts of those jobs, as strings borrowed from *list. */
 static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, size_t *count, struct error *err) {
     _cleanup_free_ char(*ids)[JOB_ID_MAX + 1] = NULL;
-    *count = input_ids(slot, &ids);
+    *count = slot->plan ? plan_inputs(slot->plan, &slot->claim.job, &ids) : 0;
     if (*count == 0)
         return true;
     *keys = xcalloc(*count, sizeof **keys);
@@ -111,7 +93,7 @@ static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, si
 
 /* ---- running it ---- */
 
-static bool run_stage(struct slot *slot, const char *artifact, const struct log *log, struct stage_result *result,
+static bool run_stage(struct slot *slot, const char *artifact, const struct log *log, struct work_result *result,
                       struct error *err) {
     struct worker *worker = slot->worker;
     _cleanup_json_ json_t *list = NULL;
@@ -123,21 +105,21 @@ static bool run_stage(struct slot *slot, const char *artifact, const struct log 
     _cleanup_free_ char *scratch = directory_make_temporary(worker->scratch, "job", err);
     if (!scratch)
         return false;
-    struct stage_context context = {.campaign = slot->campaign,
-                                    .plan = slot->plan,
-                                    .job = slot->claim.job,
-                                    .store = worker->store,
-                                    .cache = worker->cache,
-                                    .models = worker->models,
-                                    .scratch = scratch,
-                                    .artifact = artifact,
-                                    .inputs = inputs,
-                                    .input_count = input_count,
-                                    .progress = &slot->progress,
-                                    .gate = worker->gate,
-                                    .cancel = &slot->cancel,
-                                    .log = log};
-    bool done = stage_run(&context, result, err);
+    struct job_context context = {.campaign = slot->campaign,
+                                  .plan = slot->plan,
+                                  .job = slot->claim.job,
+                                  .store = worker->store,
+                                  .cache = worker->cache,
+                                  .models = worker->models,
+                                  .scratch = scratch,
+                                  .artifact = artifact,
+                                  .inputs = inputs,
+                                  .input_count = input_count,
+                                  .progress = &slot->progress,
+                                  .gate = worker->gate,
+                                  .cancel = &slot->cancel,
+                                  .log = log};
+    bool done = executor_run_job(&context, result, err);
     tree_remove(scratch);
     return done;
 }
@@ -172,7 +154,7 @@ static void wait_for_redis(struct slot *slot) {
         answered_;                                                                                                     \
     })
 
-static void finish(struct slot *slot, const char *artifact, struct stage_result *result, const struct log *log) {
+static void finish(struct slot *slot, const char *artifact, struct work_result *result, const struct log *log) {
     struct error err = {0};
     _cleanup_free_ struct job_spec *children = NULL;
     const struct plan *plan = result->plan ? result->plan : slot->plan;
@@ -213,7 +195,7 @@ static void run_job(struct slot *slot) {
                       .stage = job_kind_name(claim->job.kind),
                       .attempt = claim->attempt};
     _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
-    _cleanup_stage_result_ struct stage_result result = {0};
+    _cleanup_work_result_ struct work_result result = {0};
     struct error err = {0};
     log_write(&log, LOG_INFO, "claimed");
     int64_t started = now_ms();

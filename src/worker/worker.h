@@ -4,8 +4,9 @@
  * back what cannot be finished in time, unharmed; heartbeats never wait for a network or a codec. */
 #pragma once
 
+#include "dub/models.h"
+#include "executor/executor.h"
 #include "queue/queue.h"
-#include "stage/stage.h"
 
 struct worker_options {
     const char *id; /* NULL: host-pid-random */

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "base/random.h"
 #include "queue/check.h"
 #include "small_job.h"
+#include "store/http.h"
 
 static int fail(const struct error *err) {
     fprintf(stderr, "%s: %s\n", error_name(err->code), err->message);
@@ -295,6 +297,8 @@ static int audit(char **arguments) {
 }
 
 int main(int count, char **arguments) {
+    process_begin();
+    http_process_begin();
     const char *command = count > 1 ? arguments[1] : "";
     if (strcmp(command, "submit") == 0 && count == 8)
         return submit(arguments + 2);

@@ -54,7 +54,7 @@ def test_mela_reads_the_url_of_redis(secrets, tmp_path):
 
 def test_what_a_page_says_of_redis_without_tls_is_what_mela_says():
     said = "rediss:// needs a hiredis with TLS"
-    assert said in (ROOT / "src/queue/redis_tls.c").read_text()
+    assert said in (ROOT / "src/redis/tls.c").read_text()
     for page in (ROOT / "docs/deploy.md", DOCKER / "README.md"):
         assert f"`{said}`" in page.read_text() and "Debian 13 (trixie)" in page.read_text()
 

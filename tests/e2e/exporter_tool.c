@@ -7,9 +7,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/process.h"
+#include "store/http.h"
 #include "worker/exporter.h"
 
 int main(int count, char **arguments) {
+    process_begin();
+    http_process_begin();
     enum { AGES_MS = 10000000 };
     if (count != 4) {
         fprintf(stderr, "see the head of exporter_tool.c\n");

@@ -1,7 +1,7 @@
 /* Any bytes behind HTTP/2's preface: answered or refused, in bounded memory. */
 #include <stdlib.h>
 
-#include "scale/grpc_session.h"
+#include "keda/grpc_session.h"
 
 enum { OUT_MAX = 1 << 20 };
 

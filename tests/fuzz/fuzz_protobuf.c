@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scale/protobuf.h"
+#include "keda/protobuf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 

@@ -167,6 +167,7 @@ static bool write_mel(char **arguments, struct error *err) {
 }
 
 int main(int count, char **arguments) {
+    media_process_begin();
     static const struct {
         const char *name;
         bool (*run)(char **arguments, struct error *err);

@@ -8,6 +8,7 @@
 #include <hiredis/hiredis.h>
 
 #include "../chaos/small_job.h"
+#include "base/process.h"
 #include "queue/check.h"
 
 struct tool {
@@ -206,6 +207,7 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
 }
 
 int main(int count, char **arguments) {
+    process_begin();
     struct error err;
     struct queue_options options = {.url = count > 1 ? arguments[1] : ""};
     struct tool tool = {.queue = queue_open(&options, &err)};

@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "server/auth.h"
 #include "server/server.h"
+#include "store/http.h"
 
 static int fail(const struct error *err) {
     fprintf(stderr, "%s: %s\n", error_name(err->code), err->message);
@@ -123,6 +125,8 @@ static int work(const char *redis) {
 }
 
 int main(int count, char **arguments) {
+    process_begin();
+    http_process_begin();
     const char *command = count > 1 ? arguments[1] : "";
     if (strcmp(command, "key") == 0 && count == 5)
         return add_key(arguments[2], arguments[3], arguments[4]);

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
+#include "store/http.h"
 #include "store/input.h"
 #include "store/s3.h"
 
@@ -129,6 +131,8 @@ static bool run(int count, char **values, struct error *err) {
 }
 
 int main(int count, char **values) {
+    process_begin();
+    http_process_begin();
     struct error err = {0};
     if (count >= 3 && run(count - 1, values + 1, &err))
         return 0;

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "media/image.h"
+#include "media/media.h"
 
 static const enum AVPixelFormat formats[] = {AV_PIX_FMT_YUV420P,   AV_PIX_FMT_YUV422P,   AV_PIX_FMT_YUV444P,
                                              AV_PIX_FMT_YUV420P10, AV_PIX_FMT_YUV422P10, AV_PIX_FMT_YUV444P10};
@@ -368,6 +369,7 @@ static void test_swap(void **state) {
 }
 
 int main(void) {
+    media_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_affine),
         cmocka_unit_test(test_colors),

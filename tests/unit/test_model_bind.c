@@ -2,6 +2,7 @@
 #include "model_fixture.h"
 
 #include "model/bind.h"
+#include "model/model.h"
 
 #define SHAPE(...)                                                                                                     \
     {                                                                                                                  \
@@ -103,6 +104,7 @@ static void test_monstrous_shapes_are_refused(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lips_in_either_order),         cmocka_unit_test(test_what_is_no_lips_network),
         cmocka_unit_test(test_detectors_are_told_apart),     cmocka_unit_test(test_mesh_and_enhance),

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "model/decode.h"
+#include "model/model.h"
 
 static void assert_point(struct point p, double x, double y) {
     assert_float_equal(p.x, x, 1e-3);
@@ -111,6 +112,7 @@ static void test_merged_faces_are_a_weighted_mean(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blazeface_reads_both_grids),
         cmocka_unit_test(test_blazeface_ignores_damage),

@@ -1,4 +1,5 @@
 /* Real-ESRGAN on a small picture whose larger form is known: smooth shading stays what it is. */
+#include "model/model.h"
 #include "model_fixture.h"
 
 enum { SIZE = 24, SCALE = 4, LARGE = SIZE * SCALE };
@@ -26,6 +27,7 @@ static void test_shading_keeps_its_colours(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shading_keeps_its_colours)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #include <math.h>
 
 #include "base/child.h"
+#include "media/media.h"
+#include "model/model.h"
 
 #define CLIP SOURCE_ROOT "/.deps/media/franck.mp4"
 #define STILLS SOURCE_ROOT "/.deps/media/faces"
@@ -232,6 +234,8 @@ static void test_an_added_scrfd(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
+    media_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_face_in_the_clip),
         cmocka_unit_test(test_landmarks_can_be_followed),

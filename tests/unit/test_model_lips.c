@@ -1,4 +1,5 @@
 /* The lips role: on the baseline, and on a network of Wav2Lip's true shape with random weights. */
+#include "model/model.h"
 #include "model_fixture.h"
 
 #include <math.h>
@@ -145,6 +146,7 @@ static void test_a_fixed_batch_and_odd_values(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_short_batch_gives_the_same),
         cmocka_unit_test(test_colours_keep_their_places),

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "model/graph_cache.h"
+#include "model/model.h"
 
 static void test_devices(void **state) {
     struct device device;
@@ -144,6 +145,7 @@ static void test_a_cache_that_cannot_be_written_is_no_failure(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_devices),
         SCRATCH_TEST(test_bad_files),

@@ -1,4 +1,5 @@
 /* The zoo: manifests, weights, and models that a user adds. */
+#include "model/model.h"
 #include "model_fixture.h"
 
 #include <sys/stat.h>
@@ -151,6 +152,7 @@ static void test_wrong_models_leave_nothing(void **state) {
 }
 
 int main(void) {
+    model_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_shipped_zoo),         SCRATCH_TEST(test_weights_are_checked),
         SCRATCH_TEST(test_bad_manifests_are_named),     SCRATCH_TEST(test_shipped_manifests_win),

@@ -1,6 +1,7 @@
 /* How campaigns end and come back, and everything that is read. */
 #include "queue_fixture.h"
 
+#include "base/process.h"
 #include "queue/check.h"
 
 /* Claims until it is this job's turn, and fails it for good. */
@@ -437,6 +438,7 @@ static void test_the_sweep_keeps_the_tallies(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_dead_dub_ends_its_language_only),
         cmocka_unit_test(test_a_campaign_without_a_language_left_has_failed),

@@ -1,6 +1,7 @@
 /* The audit: silent on a healthy farm, and every wrong that is put into Redis is found and put right. */
 #include "queue_fixture.h"
 
+#include "base/process.h"
 #include "queue/check.h"
 
 static size_t findings(struct queue *queue, bool repair) {
@@ -121,6 +122,7 @@ static void test_stats_add_up(void **state) {
 }
 
 int main(void) {
+    process_begin();
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_healthy_farm_has_no_findings),
         cmocka_unit_test(test_a_large_campaign_is_checked_in_pieces),

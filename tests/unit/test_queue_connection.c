@@ -1,4 +1,5 @@
 /* Trouble with Redis: lost scripts, restarts, stalls, replicas, wrong settings. */
+#include "base/process.h"
 #include "queue_fixture.h"
 
 #include <netinet/in.h>
@@ -212,6 +213,7 @@ static void test_credentials_and_database(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lost_scripts_are_loaded_again),
         cmocka_unit_test(test_a_restart_is_survived),

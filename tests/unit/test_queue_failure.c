@@ -1,4 +1,5 @@
 /* The failure policy: limits by kind, stored in Redis, the same for whoever fails, expires or renews a job. */
+#include "base/process.h"
 #include "queue_fixture.h"
 
 static void set_limit(struct queue *queue, enum job_kind kind, enum failure_limit limit, int value) {
@@ -125,6 +126,7 @@ static void test_without_a_stored_policy_the_defaults_hold(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_kind_has_its_own_number_of_errors),
         cmocka_unit_test(test_the_wait_before_a_retry_doubles_up_to_its_limit),

@@ -1,4 +1,5 @@
 /* Every transition of a job, fencing, and the order of claims. */
+#include "base/process.h"
 #include "queue_fixture.h"
 
 static void test_a_campaign_runs_to_its_end(void **state) {
@@ -402,6 +403,7 @@ static void test_bad_names_are_refused(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_campaign_runs_to_its_end),
         cmocka_unit_test(test_a_join_waits_for_its_last_dub),

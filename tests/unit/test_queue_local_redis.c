@@ -4,7 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "queue/local_redis.h"
+#include "base/process.h"
+#include "redis/local.h"
 
 static struct queue *open_local(const struct local_redis *redis) {
     struct error err;
@@ -105,6 +106,7 @@ static void test_a_server_that_cannot_start_says_why(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_was_queued_outlives_the_server, directory_setup, directory_teardown),
         cmocka_unit_test_setup_teardown(test_only_the_owner_can_reach_it, directory_setup, directory_teardown),

@@ -1,4 +1,5 @@
 /* Order at size: what ten thousand queued jobs mean to those who come later. Claims are counted, not timed. */
+#include "base/process.h"
 #include "queue_fixture.h"
 
 enum { MANY = 10000 };
@@ -87,6 +88,7 @@ static void test_urgent_passes_ten_thousand_within_one_job(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ten_thousand_jobs_do_not_delay_ten),
         cmocka_unit_test(test_those_who_come_late_share_alike),

@@ -4,7 +4,8 @@
 #include <pthread.h>
 
 #include "../chaos/small_job.h"
-#include "queue/recover.h"
+#include "base/process.h"
+#include "recover/recover.h"
 
 struct farm {
     const struct redis_fixture *redis;
@@ -213,6 +214,7 @@ static void test_two_restore_while_two_work(void **state) {
 }
 
 int main(void) {
+    process_begin();
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_wipe_at_any_moment_costs_no_published_job),
         cmocka_unit_test(test_what_redis_knows_is_left_alone),

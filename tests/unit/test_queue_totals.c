@@ -1,4 +1,5 @@
 /* What a farm remembers of what it did, and what it is like now. */
+#include "base/process.h"
 #include "queue_fixture.h"
 
 /* A member of the totals, or of an object in them. */
@@ -160,6 +161,7 @@ static void test_redis_tells_of_itself(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_report_says_is_added_up_by_kind),
         cmocka_unit_test(test_errors_deaths_and_crashes_are_counted_apart),

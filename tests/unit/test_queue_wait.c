@@ -1,4 +1,5 @@
 /* Waking, and many workers at once: nothing sleeps while there is work, everything is done exactly once. */
+#include "base/process.h"
 #include "queue_fixture.h"
 
 #include <pthread.h>
@@ -222,6 +223,7 @@ static void test_many_workers_do_everything_exactly_once(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_ready_job_wakes_an_idle_worker),
         cmocka_unit_test(test_a_ready_job_wakes_a_worker_of_its_class),

@@ -1,6 +1,7 @@
 /* Quiet hours as workers see them: claims of a held class get nothing, nothing that runs is touched. */
 #include "queue_fixture.h"
 
+#include "base/process.h"
 #include "scale/hold.h"
 
 enum { MINUTE_MS = 60000, DAY_MS = 86400000 };
@@ -195,6 +196,7 @@ static void test_the_keeper_follows_its_clock(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_waits_at_night_and_what_runs_finishes),
         cmocka_unit_test(test_workers_are_wanted_as_long_as_they_work_and_again_in_the_morning),

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "keda/protobuf.h"
 #include "scale/demand.h"
-#include "scale/protobuf.h"
 #include "scale/rule.h"
 
 static struct pool_counts counts_of(int urgent, int batch, int batch_leased) {

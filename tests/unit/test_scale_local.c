@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
+#include "base/process.h"
 #include "scale/local.h"
 
 enum { CARDS = 3, WORKERS = 4 };
@@ -75,6 +76,7 @@ static void workers_are_spread_over_the_cards(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {cmocka_unit_test(workers_are_spread_over_the_cards)};
     return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);
 }

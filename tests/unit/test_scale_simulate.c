@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "scale/simulate.h"
+#include "simulate/simulate.h"
 
 static struct scenario *scenario_of(const char *text) {
     struct error err;

@@ -6,7 +6,9 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "server/auth.h"
+#include "store/http.h"
 
 struct place {
     char *directory, *path;
@@ -109,6 +111,8 @@ static void bad_files_are_config_errors(void **state) {
 #define with_place(test) cmocka_unit_test_setup_teardown(test, place_make, place_remove)
 
 int main(void) {
+    process_begin();
+    http_process_begin();
     const struct CMUnitTest tests[] = {
         with_place(created_keys_are_found_with_name_and_role),
         with_place(unknown_keys_are_refused),

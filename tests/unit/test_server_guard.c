@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "server/guard.h"
 #include "server/range.h"
+#include "store/http.h"
 
 static struct guard_header header(const char *name, const char *value) {
     return (struct guard_header){name, value, strlen(name), strlen(value)};
@@ -185,6 +187,8 @@ static void ranges(void **state) {
 }
 
 int main(void) {
+    process_begin();
+    http_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_length_and_one_host_pass),
         cmocka_unit_test(lengths_that_disagree_or_lie_are_refused),

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/process.h"
 #include "server/route.h"
+#include "store/http.h"
 
 static void assert_route(const char *method, const char *path, const char *pattern, const char *first,
                          const char *second) {
@@ -50,6 +52,8 @@ static void other_paths_and_methods_are_refused(void **state) {
 }
 
 int main(void) {
+    process_begin();
+    http_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_find_their_routes),
         cmocka_unit_test(other_paths_and_methods_are_refused),

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/process.h"
 #include "store/backend.h"
 #include "store/input.h"
 
@@ -315,6 +316,7 @@ static void inputs(void **state) {
 #define with_remote(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         with_remote(fetches_once),
         with_remote(follows_the_etag),

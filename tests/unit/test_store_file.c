@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/process.h"
 #include "store/store.h"
 
 struct fixture {
@@ -412,6 +413,7 @@ static void presigns(void **state) {
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         with_store(round_trip),
         with_store(ranges),

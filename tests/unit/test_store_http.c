@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "base/process.h"
 #include "store/http.h"
 
 /* Full jitter: anywhere between nothing and the doubled, bounded wait; spread, not all the same. */
@@ -31,6 +32,8 @@ static void knows_what_passes(void **state) {
 }
 
 int main(void) {
+    process_begin();
+    http_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_between_tries),
         cmocka_unit_test(knows_what_passes),

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "store/sigv4.h"
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -157,6 +158,7 @@ static void encoding(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(s3_get_object),          cmocka_unit_test(s3_put_object),
         cmocka_unit_test(s3_query_without_value), cmocka_unit_test(s3_list_objects),

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "store/xml.h"
 
 static void check(const char *xml, const char *tag, const char *wanted) {
@@ -46,6 +47,7 @@ static void walks_a_list(void **state) {
 }
 
 int main(void) {
+    process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_elements),
         cmocka_unit_test(survives_damage),

@@ -1,0 +1,6 @@
+/* The commands of mela-bench, which measures mela's parts and is none of its two programs. */
+#pragma once
+
+#include "cli/cli.h"
+
+extern const struct command command_bench_queue, command_bench_dub, command_bench_image;

@@ -1,0 +1,437 @@
+/* dub: give one output segment of one language its lips. Three threads on bounded rings: decode and crop,
+ * generate, blend and encode. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "dub/dub.h"
+#include "dub/track_file.h"
+#include "work/flow.h"
+
+enum {
+    REVERSE_CHUNK = 32, /* frames decoded at a time when going backwards */
+    TRACK_MAX_BYTES = 64 << 20,
+};
+
+/* One frame on its way through the pipeline. */
+struct item {
+    struct frame *frame;
+    const struct track_frame *track;
+    struct affine crop_to_frame;
+    float *crop;  /* [3][size][size], NULL when the frame passes through */
+    float *patch; /* [3][patch_size][patch_size] */
+    float *mel;   /* [MEL_BANDS][MEL_WINDOW] */
+};
+
+struct dubbing {
+    const struct job_context *context;
+    struct step_times *times;
+    struct flow flow;
+    struct ring *cropped, *generated;
+    pthread_t decoder, encoder;
+    struct video_reader *reader;
+    struct video_info info; /* the reader's: it is the decoder's thread's */
+    const char *path;       /* of the film that is written */
+    const struct plan_segment *segment;
+    const struct plan_output *output;
+    struct track track;
+    const struct plan_language *language;
+    struct mel mel;
+    int64_t mel_start; /* its first column, counted from the speech's start */
+    struct lips *lips;
+    struct enhance *enhance; /* NULL: not asked for */
+    int crop_size, patch_size;
+    int64_t encoded;
+};
+
+static void item_free(struct item *item) {
+    if (item->frame)
+        frame_free(item->frame);
+    free(item->crop);
+    free(item->patch);
+    free(item->mel);
+    free(item);
+}
+DEFINE_CLEANUP(struct item *, item_free)
+
+/* ---- decode and crop ---- */
+
+static double seconds_of(const struct dubbing *dubbing, int64_t pts) {
+    const struct plan *plan = dubbing->context->plan;
+    return (double)(dubbing->output->start_pts + pts) * plan->time_base_num / plan->time_base_den;
+}
+
+/* Takes the frame over; its pts becomes the time inside this output. */
+static struct item *make_item(struct dubbing *dubbing, struct frame *frame, const struct track_frame *track) {
+    struct item *item = xnew(struct item);
+    const struct plan_segment *segment = dubbing->segment;
+    item->frame = frame;
+    item->track = track;
+    frame->pts =
+        dubbing->output->reversed ? segment->end_pts - track->pts - track->duration : track->pts - segment->start_pts;
+    if (!track->present)
+        return item;
+    int64_t started = step_start();
+    item->crop_to_frame = lips_crop(dubbing->lips, track->align);
+    item->crop = xnew_array(float, 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size);
+    image_crop(frame, &item->crop_to_frame, dubbing->crop_size, item->crop);
+    item->mel = xnew_array(float, MEL_BANDS *MEL_WINDOW);
+    mel_window(&dubbing->mel, seconds_of(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND, item->mel);
+    step_stop(dubbing->times, STEP_BLEND, started);
+    return item;
+}
+
+/* The next frame of the master, or NULL after telling the flow why not. */
+static struct frame *decode(struct dubbing *dubbing) {
+    struct error err;
+    struct frame *frame = NULL;
+    int64_t started = step_start();
+    bool decoded = video_next(dubbing->reader, &frame, &err);
+    step_stop(dubbing->times, STEP_DECODE, started);
+    if (decoded && !frame)
+        decoded = error_set(&err, ERR_MEDIA_CORRUPT, "the master ended before its planned end");
+    if (!decoded)
+        flow_fail(&dubbing->flow, &err);
+    return frame;
+}
+
+static bool hand_on(struct dubbing *dubbing, struct frame *frame, int64_t index) {
+    struct item *item = make_item(dubbing, frame, &dubbing->track.frames[index]);
+    if (ring_push(dubbing->cropped, item))
+        return true;
+    item_free(item);
+    return false;
+}
+
+static void decode_forward(struct dubbing *dubbing) {
+    for (int64_t i = 0; i < dubbing->output->frames && !flow_stopped(&dubbing->flow); i++) {
+        struct frame *frame = decode(dubbing);
+        if (!frame || !hand_on(dubbing, frame, i))
+            return;
+    }
+}
+
+/* Decodes frames [first, end) of the segment and hands them on last first. */
+static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
+    struct frame *frames[REVERSE_CHUNK] = {NULL};
+    struct error err;
+    int64_t count = 0;
+    bool good =
+        video_seek(dubbing->reader, dubbing->track.frames[first].pts, dubbing->segment->first_frame + first, &err);
+    if (!good)
+        flow_fail(&dubbing->flow, &err);
+    while (good && count < end - first)
+        good = (frames[count] = decode(dubbing)) && ++count;
+    while (count > 0) {
+        struct frame *frame = frames[--count];
+        if (good && !flow_stopped(&dubbing->flow))
+            good = hand_on(dubbing, frame, first + count);
+        else
+            frame_free(frame);
+    }
+    return good;
+}
+
+static void decode_backward(struct dubbing *dubbing) {
+    int64_t end = dubbing->segment->frames, stop = end - dubbing->output->frames;
+    while (end > stop && !flow_stopped(&dubbing->flow)) {
+        int64_t first = MAX(stop, end - REVERSE_CHUNK);
+        if (!decode_chunk(dubbing, first, end))
+            return;
+        end = first;
+    }
+}
+
+static void *decode_thread(void *context) {
+    struct dubbing *dubbing = context;
+    if (dubbing->output->reversed)
+        decode_backward(dubbing);
+    else
+        decode_forward(dubbing);
+    ring_close(dubbing->cropped);
+    return NULL;
+}
+
+/* ---- generate ---- */
+
+struct batch {
+    struct item **items; /* in order, with and without a face */
+    size_t count, capacity;
+    int faces;
+    float *mels, *crops, *out;
+};
+
+static void batch_init(struct batch *batch, const struct dubbing *dubbing) {
+    size_t size = (size_t)lips_batch(dubbing->lips), plane = (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
+    *batch = (struct batch){.items = xnew_array(struct item *, size),
+                            .capacity = size,
+                            .mels = xnew_array(float, size *MEL_BANDS *MEL_WINDOW),
+                            .crops = xnew_array(float, size * 3 * plane),
+                            .out = xnew_array(float, size * 3 * plane)};
+}
+
+static void batch_free(struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++)
+        item_free_cleanup(&batch->items[i]);
+    free(batch->items);
+    free(batch->mels);
+    free(batch->crops);
+    free(batch->out);
+}
+
+static void batch_add(struct batch *batch, struct item *item, size_t crop_floats) {
+    batch->items[batch->count++] = item;
+    if (!item->crop)
+        return;
+    memcpy(batch->mels + (size_t)batch->faces * MEL_BANDS * MEL_WINDOW, item->mel,
+           MEL_BANDS * MEL_WINDOW * sizeof(float));
+    memcpy(batch->crops + (size_t)batch->faces * crop_floats, item->crop, crop_floats * sizeof(float));
+    batch->faces++;
+}
+
+/* Gives the item its patch, sharpened when asked for; the item's crop is no longer needed. */
+static bool set_patch(struct dubbing *dubbing, struct item *item, const float *generated, struct error *err) {
+    size_t floats = 3 * (size_t)dubbing->patch_size * (size_t)dubbing->patch_size;
+    if (!dubbing->enhance) {
+        item->patch = steal(item->crop);
+        memcpy(item->patch, generated, floats * sizeof(float));
+        return true;
+    }
+    int64_t started = step_start();
+    item->patch = xnew_array(float, floats);
+    bool sharpened = enhance_run(dubbing->enhance, dubbing->crop_size, generated, item->patch, err);
+    step_stop(dubbing->times, STEP_ENHANCE, started);
+    return sharpened;
+}
+
+static bool batch_run(struct dubbing *dubbing, struct batch *batch, struct error *err) {
+    size_t floats = 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size, face = 0;
+    int64_t started = step_start();
+    if (batch->faces > 0 && !lips_run(dubbing->lips, batch->faces, batch->mels, batch->crops, batch->out, err))
+        return false;
+    step_stop(dubbing->times, STEP_LIPS, started);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct item *item = batch->items[i];
+        if (item->crop && !set_patch(dubbing, item, batch->out + face++ * floats, err))
+            return false;
+        if (!ring_push(dubbing->generated, item)) {
+            *err = (struct error){0}; /* aborted: the flow knows why */
+            return false;
+        }
+        batch->items[i] = NULL;
+    }
+    batch->count = 0;
+    batch->faces = 0;
+    return true;
+}
+
+static void generate(struct dubbing *dubbing) {
+    _cleanup_(batch_free) struct batch batch;
+    batch_init(&batch, dubbing);
+    size_t floats = 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
+    struct error err;
+    bool good = true;
+    for (struct item *item; good && !flow_stopped(&dubbing->flow) && (item = ring_pop(dubbing->cropped));) {
+        batch_add(&batch, item, floats);
+        good = batch.count < batch.capacity || batch_run(dubbing, &batch, &err);
+    }
+    if (good && !flow_stopped(&dubbing->flow) && batch.count > 0)
+        good = batch_run(dubbing, &batch, &err);
+    if (!good)
+        flow_fail(&dubbing->flow, &err);
+    ring_close(dubbing->generated);
+}
+
+/* ---- blend and encode ---- */
+
+/* The same mapping for a crop that was sampled `scale` times as finely. */
+static struct affine finer(const struct affine *m, double scale) {
+    double shift = 0.5 / scale - 0.5; /* pixel centres */
+    return (struct affine){m->a / scale, m->b / scale, m->c + (m->a + m->b) * shift,
+                           m->d / scale, m->e / scale, m->f + (m->d + m->e) * shift};
+}
+
+static void blend(const struct dubbing *dubbing, struct item *item, float *mask) {
+    const float feather = 0.08F; /* of the crop's side: wide enough to hide the edge, narrow enough to keep the chin */
+    int size = dubbing->patch_size;
+    struct affine patch_to_frame = finer(&item->crop_to_frame, (double)size / dubbing->crop_size);
+    struct affine frame_to_patch = affine_inverse(patch_to_frame);
+    struct point outline[TRACK_OUTLINE];
+    for (int i = 0; i < TRACK_OUTLINE; i++)
+        outline[i] = affine_apply(&frame_to_patch, item->track->outline[i]);
+    image_mask_polygon(outline, TRACK_OUTLINE, size, feather * (float)size, mask);
+    frame_make_writable(item->frame);
+    image_blend(item->frame, &patch_to_frame, size, item->patch, mask);
+}
+
+static int64_t length_in_ticks(const struct dubbing *dubbing) {
+    const struct plan_output *output = dubbing->output;
+    const struct track_frame *last =
+        &dubbing->track.frames[output->reversed ? dubbing->segment->frames - output->frames : output->frames - 1];
+    return output->reversed ? dubbing->segment->end_pts - last->pts
+                            : last->pts + last->duration - dubbing->segment->start_pts;
+}
+
+static bool encode_item(struct dubbing *dubbing, struct video_writer *writer, struct item *item, float *mask,
+                        struct error *err) {
+    int64_t started = step_start();
+    if (item->patch)
+        blend(dubbing, item, mask);
+    step_stop(dubbing->times, STEP_BLEND, started);
+    started = step_start();
+    if (!video_write(writer, steal(item->frame), err))
+        return false;
+    step_stop(dubbing->times, STEP_ENCODE, started);
+    atomic_store(&dubbing->context->progress->frames, ++dubbing->encoded);
+    return true;
+}
+
+static bool encode(struct dubbing *dubbing, struct error *err) {
+    _cleanup_free_ float *mask = xnew_array(float, (size_t)dubbing->patch_size *(size_t)dubbing->patch_size);
+    int quality = dubbing->context->campaign->options.quality;
+    _cleanup_video_writer_ struct video_writer *writer = video_create(dubbing->path, &dubbing->info, quality, 0, err);
+    if (!writer)
+        return false;
+    for (struct item *next; (next = ring_pop(dubbing->generated));) {
+        _cleanup_(item_free_cleanup) struct item *item = next;
+        if (!encode_item(dubbing, writer, item, mask, err))
+            return false;
+    }
+    if (!flow_result(&dubbing->flow, err))
+        return false;
+    int64_t started = step_start();
+    bool finished = video_finish(steal(writer), length_in_ticks(dubbing), err);
+    step_stop(dubbing->times, STEP_ENCODE, started);
+    return finished;
+}
+
+static void *encode_thread(void *context) {
+    struct dubbing *dubbing = context;
+    struct error err;
+    if (!encode(dubbing, &err))
+        flow_fail(&dubbing->flow, &err);
+    return NULL;
+}
+
+/* ---- all together ---- */
+
+static void start_threads(struct dubbing *dubbing) {
+    flow_init(&dubbing->flow, dubbing->context->cancel);
+    /* A ring holds a whole batch: with less, the generator waits for frames before each run and for room behind it. */
+    size_t batch = (size_t)lips_batch(dubbing->lips);
+    dubbing->cropped = flow_add_ring(&dubbing->flow, batch);
+    dubbing->generated = flow_add_ring(&dubbing->flow, batch);
+    pthread_create(&dubbing->decoder, NULL, decode_thread, dubbing);
+    pthread_create(&dubbing->encoder, NULL, encode_thread, dubbing);
+}
+
+static bool join_encoder(struct dubbing *dubbing, struct error *err) {
+    pthread_join(dubbing->encoder, NULL);
+    for (int i = 0; i < dubbing->flow.ring_count; i++)
+        for (struct item *item; (item = ring_drain(dubbing->flow.rings[i]));)
+            item_free(item);
+    bool good = flow_result(&dubbing->flow, err);
+    flow_destroy(&dubbing->flow);
+    return good;
+}
+
+static bool load_track(struct dubbing *dubbing, struct error *err) {
+    int64_t started = step_start();
+    _cleanup_buffer_ struct buffer bytes = {0};
+    if (!store_get(dubbing->context->store, dubbing->context->inputs[0], TRACK_MAX_BYTES, &bytes, err) ||
+        !track_read(&bytes, &dubbing->track, err))
+        return false;
+    step_stop(dubbing->times, STEP_FETCH, started);
+    return dubbing->track.count == dubbing->segment->frames ||
+           error_set(err, ERR_INTERNAL, "the face track does not fit segment %d", dubbing->output->segment);
+}
+
+/* Only the part of the speech that this output shows. Both ends get a margin that the spectrogram's windows
+ * reach into; the start is a whole number of columns, so that they are the same as the whole speech's. */
+static bool load_speech(struct dubbing *dubbing, struct error *err) {
+    enum { HOP = AUDIO_RATE / MEL_PER_SECOND, MARGIN = 8 };
+    int64_t started = step_start();
+    const struct plan_segment *segment = dubbing->segment;
+    double shown = seconds_of(dubbing, segment->end_pts - segment->start_pts) - seconds_of(dubbing, 0);
+    dubbing->mel_start = MAX(0, (int64_t)floor(seconds_of(dubbing, 0) * MEL_PER_SECOND) - MARGIN);
+    int64_t columns = (int64_t)ceil(shown * MEL_PER_SECOND) + MEL_WINDOW + 3 * MARGIN;
+    int64_t samples = (int64_t)llround(dubbing->language->speech_seconds * AUDIO_RATE) - dubbing->mel_start * HOP;
+    _cleanup_buffer_ struct buffer bytes = {0};
+    _cleanup_free_ char *key = layout_speech(dubbing->context->campaign->id, dubbing->language->language);
+    if (samples > 0 &&
+        !store_get_range(dubbing->context->store, key, dubbing->mel_start * HOP * (int64_t)sizeof(int16_t),
+                         (size_t)MIN(samples, columns * HOP) * sizeof(int16_t), &bytes, err))
+        return error_wrap(err, "speech of %s", dubbing->language->language);
+    _cleanup_audio_ struct audio audio = {.count = (int64_t)(bytes.length / sizeof(int16_t))};
+    audio.samples = xnew_array(float, (size_t)audio.count);
+    for (int64_t i = 0; i < audio.count; i++) {
+        int16_t sample;
+        memcpy(&sample, bytes.data + (size_t)i * sizeof sample, sizeof sample);
+        audio.samples[i] = (float)sample / INT16_MAX;
+    }
+    mel_make(&audio, &dubbing->mel);
+    step_stop(dubbing->times, STEP_MEL, started);
+    return true;
+}
+
+static bool load_networks(struct dubbing *dubbing, struct error *err) {
+    const struct campaign_options *options = &dubbing->context->campaign->options;
+    dubbing->lips = models_lips(dubbing->context->models, options->lips, err);
+    if (!dubbing->lips)
+        return false;
+    dubbing->crop_size = dubbing->patch_size = lips_size(dubbing->lips);
+    if (!options->enhance)
+        return true;
+    dubbing->enhance = models_enhance(dubbing->context->models, err);
+    if (dubbing->enhance)
+        dubbing->patch_size *= enhance_scale(dubbing->enhance);
+    return dubbing->enhance != NULL;
+}
+
+static bool open_output(struct dubbing *dubbing, struct error *err) {
+    const struct job_context *context = dubbing->context;
+    const struct plan_language *language = plan_language_find(context->plan, context->job.language);
+    if (!language || (size_t)context->job.index >= language->output_count || context->input_count != 1)
+        return error_set(err, ERR_INTERNAL, "the plan does not fit the job %s/dub", context->job.language);
+    dubbing->language = language;
+    dubbing->output = &language->outputs[context->job.index];
+    dubbing->segment = &context->plan->segments[dubbing->output->segment];
+    atomic_store(&context->progress->of, dubbing->output->frames);
+    return true;
+}
+
+static bool do_dub(struct dubbing *dubbing, struct error *err) {
+    _cleanup_cache_entry_ struct cache_entry *master = NULL;
+    _cleanup_video_reader_ struct video_reader *reader = master_open(dubbing->context, dubbing->times, &master, err);
+    if (!reader || !load_track(dubbing, err) || !load_speech(dubbing, err))
+        return false;
+    dubbing->reader = reader;
+    dubbing->info = *video_reader_info(reader);
+    if (!dubbing->output->reversed &&
+        !video_seek(reader, dubbing->segment->start_pts, dubbing->segment->first_frame, err))
+        return false;
+    if (!work_enter(dubbing->context, dubbing->times, err))
+        return false;
+    atomic_store(&dubbing->context->progress->step, STEP_LIPS);
+    bool loaded = load_networks(dubbing, err);
+    if (loaded) {
+        start_threads(dubbing);
+        generate(dubbing);
+        pthread_join(dubbing->decoder, NULL);
+    }
+    /* Not before the decoder has ended, which crops for a generator that the next job may unload; and not later: that
+     * job can generate while this one's last frames are encoded. */
+    work_leave(dubbing->context, dubbing->times);
+    return loaded && join_encoder(dubbing, err);
+}
+
+bool dub_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
+                 struct error *err) {
+    _cleanup_free_ char *path = work_path(context, "segment.mp4");
+    struct dubbing dubbing = {.context = context, .times = times, .path = path};
+    bool done = open_output(&dubbing, err) && do_dub(&dubbing, err);
+    track_free(&dubbing.track);
+    mel_free(&dubbing.mel);
+    json_object_set_new(result->report, "frames", json_integer(dubbing.encoded));
+    return done && work_upload(context, times, path, result->report, err);
+}

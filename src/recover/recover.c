@@ -1,0 +1,289 @@
+#include "recover/recover.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/random.h"
+
+enum {
+    LEASE_MS = 10000,
+    BUSY_MS = 20, /* before looking again at a job that another restorer holds */
+    DOCUMENT_MAX = 64 << 20,
+};
+
+struct recovery {
+    struct queue *queue;
+    struct store *store;
+    bool dry_run;
+    char restorer[32]; /* the worker that jobs are leased to */
+    struct campaign *campaign;
+    struct plan *plan;
+    json_t *receipts; /* an object: suffixes of the jobs that have one */
+    char sha256[SHA256_HEX + 1];
+    bool planned; /* the plan was published */
+    int kept, restored, queued;
+};
+
+static void recovery_clear(struct recovery *recovery) {
+    if (recovery->campaign)
+        campaign_free(recovery->campaign);
+    if (recovery->plan)
+        plan_free(recovery->plan);
+    json_decref(recovery->receipts);
+}
+
+/* ---- what the store says ---- */
+
+/* Gathers the id when the key is that of a spec. */
+static bool add_spec(const char *key, const struct store_stat *stat, void *ids) {
+    _cleanup_free_ char *id = xstrdup(key + strlen("campaigns/"));
+    id[strcspn(id, "/")] = '\0';
+    _cleanup_free_ char *spec = layout_spec(id);
+    if (strcmp(spec, key) == 0 && campaign_id_is_valid(id))
+        json_array_append_new(ids, json_string(id));
+    return true;
+}
+
+json_t *recover_list(struct store *store, struct error *err) {
+    _cleanup_json_ json_t *ids = json_array();
+    return store_list(store, "campaigns/", add_spec, ids, err) ? steal(ids) : NULL;
+}
+
+static bool add_first_spec(const char *key, const struct store_stat *stat, void *ids) {
+    add_spec(key, stat, ids);
+    return json_array_size(ids) == 0;
+}
+
+bool recover_is_needed(struct queue *queue, struct store *store, bool *needed, struct error *err) {
+    _cleanup_json_ json_t *campaigns = queue_campaigns(queue, NULL, 1, err);
+    _cleanup_json_ json_t *totals = campaigns ? queue_totals(queue, err) : NULL; /* they outlive every campaign */
+    _cleanup_json_ json_t *stored = json_array();
+    *needed = false;
+    if (!totals || json_object_size(totals) > 0 || json_array_size(json_object_get(campaigns, "items")) > 0)
+        return totals != NULL;
+    if (!store_list(store, "campaigns/", add_first_spec, stored, err))
+        return false;
+    *needed = json_array_size(stored) > 0;
+    return true;
+}
+
+struct receipts {
+    size_t prefix;
+    json_t *suffixes;
+};
+
+static bool add_receipt(const char *key, const struct store_stat *stat, void *context) {
+    const struct receipts *receipts = context;
+    _cleanup_free_ char *suffix = xstrdup(key + receipts->prefix);
+    char *end = strrchr(suffix, '.');
+    if (end && strcmp(end, ".json") == 0) {
+        *end = '\0';
+        json_object_set_new(receipts->suffixes, suffix, json_true());
+    }
+    return true;
+}
+
+static bool load_spec(struct recovery *recovery, const char *id, struct error *err) {
+    _cleanup_free_ char *key = layout_spec(id);
+    _cleanup_buffer_ struct buffer text = {0};
+    if (!store_get(recovery->store, key, DOCUMENT_MAX, &text, err))
+        return error_wrap(err, "campaign %s", id);
+    unsigned char hash[SHA256_BYTES];
+    sha256_of(text.data, text.length, hash);
+    hex_encode(hash, sizeof hash, recovery->sha256);
+    _cleanup_json_ json_t *spec = json_parse(text.data, text.length, err), *problems = json_array();
+    recovery->campaign = spec ? campaign_parse(spec, id, problems) : NULL;
+    return recovery->campaign || error_set(err, ERR_SPEC_INVALID, "%s is not a spec of this version of mela", key);
+}
+
+/* A plan without any receipt may be that of a plan job which is just running: that job is left to end. */
+static bool load_plan(struct recovery *recovery, struct error *err) {
+    _cleanup_free_ char *key = layout_plan(recovery->campaign->id),
+                        *prefix = layout_receipts_prefix(recovery->campaign->id);
+    struct receipts receipts = {strlen(prefix), recovery->receipts = json_object()};
+    if (!store_list(recovery->store, prefix, add_receipt, &receipts, err))
+        return false;
+    if (json_object_size(recovery->receipts) == 0)
+        return true;
+    _cleanup_buffer_ struct buffer text = {0};
+    if (!store_get(recovery->store, key, DOCUMENT_MAX, &text, err))
+        return err->code == ERR_STORE_NOT_FOUND; /* the plan job makes it anew */
+    _cleanup_json_ json_t *json = json_parse(text.data, text.length, err);
+    recovery->plan = json ? plan_from_json(json, err) : NULL;
+    recovery->planned = recovery->plan != NULL;
+    return recovery->plan != NULL;
+}
+
+static bool has_receipt(const struct recovery *recovery, const char *job_id) {
+    return json_object_get(recovery->receipts, job_id_suffix(job_id)) != NULL;
+}
+
+static bool all_joined(const struct recovery *recovery) {
+    struct job_id join = {.kind = KIND_JOIN};
+    char id[JOB_ID_MAX + 1];
+    snprintf(join.campaign, sizeof join.campaign, "%s", recovery->campaign->id);
+    for (size_t i = 0; i < recovery->campaign->dub_count; i++) {
+        snprintf(join.language, sizeof join.language, "%s", recovery->campaign->dubs[i].language);
+        job_id_format(&join, id);
+        if (!has_receipt(recovery, id))
+            return false;
+    }
+    return recovery->planned;
+}
+
+/* ---- one job ---- */
+
+/* {"artifact","report"} of a receipt whose artifact is there; else an empty object, and *lost says that the job has to
+ * be done again. A job without a receipt of its own has neither: what hangs on it is done. */
+static json_t *read_receipt(struct recovery *recovery, const struct job_spec *job, bool *lost, struct error *err) {
+    struct job_id id;
+    _cleanup_buffer_ struct buffer text = {0};
+    *lost = false;
+    if (!has_receipt(recovery, job->id))
+        return json_object();
+    if (!job_id_check(job->id, &id, err))
+        return NULL;
+    _cleanup_free_ char *key = layout_receipt(&id);
+    if (!store_get(recovery->store, key, DOCUMENT_MAX, &text, err))
+        return NULL;
+    _cleanup_json_ json_t *receipt = json_parse(text.data, text.length, err);
+    const char *artifact = json_get_string(receipt, "artifact", "");
+    struct store_stat stat;
+    *lost = !receipt || (artifact[0] && !store_head(recovery->store, artifact, &stat, err));
+    if (*lost && receipt && err->code != ERR_STORE_NOT_FOUND)
+        return NULL;
+    return *lost ? json_object() : steal(receipt);
+}
+
+static bool adopt(struct recovery *recovery, const struct job_spec *job, bool dry_run, enum adoption *adoption,
+                  struct claim *claim, struct error *err) {
+    return queue_adopt(recovery->queue, recovery->restorer, job, LEASE_MS, dry_run, adoption, claim, err);
+}
+
+/* Leases the job and finishes it with its result. Another restorer, or the job's own worker, may be quicker. */
+static bool publish(struct recovery *recovery, const struct job_spec *job, const json_t *receipt, struct error *err) {
+    struct claim claim;
+    enum adoption adoption = ADOPT_BUSY;
+    while (adoption == ADOPT_BUSY) {
+        if (!adopt(recovery, job, false, &adoption, &claim, err))
+            return false;
+        if (adoption == ADOPT_BUSY)
+            clock_sleep_ms(clock_system(), BUSY_MS);
+    }
+    if (adoption != ADOPT_LEASED)
+        return true;
+    _cleanup_free_ struct job_spec *children = NULL;
+    struct job_result result = {.artifact = json_get_string(receipt, "artifact", ""),
+                                .report = json_object_get(receipt, "report")};
+    result.child_count = plan_children(recovery->plan, &claim.job, &children);
+    result.children = children;
+    recovery->restored++;
+    return queue_finish(recovery->queue, recovery->restorer, &claim, &result, err) || err->code == ERR_QUEUE_STALE ||
+           err->code == ERR_CANCELLED;
+}
+
+/* `done`: the store says that the job's result was published, or that nobody needs it any more. */
+static bool restore(struct recovery *recovery, const struct job_spec *job, bool done, struct error *err) {
+    struct claim claim;
+    enum adoption adoption;
+    if (!adopt(recovery, job, true, &adoption, &claim, err))
+        return false;
+    bool open = adoption == ADOPT_OPEN || adoption == ADOPT_BUSY, lost = false;
+    _cleanup_json_ json_t *receipt = open && done ? read_receipt(recovery, job, &lost, err) : json_object();
+    if (!receipt)
+        return error_wrap(err, "the receipt of %s", job->id);
+    bool publishes = open && done && !lost;
+    recovery->kept += publishes || (adoption == ADOPT_DONE);
+    recovery->queued += open && !publishes;
+    if (publishes && recovery->dry_run)
+        recovery->restored++;
+    return !publishes || recovery->dry_run || publish(recovery, job, receipt, err);
+}
+
+/* ---- one campaign ---- */
+
+/* A dub is done when its language's video is; a track when all dubs that show it are. */
+static bool restore_track(struct recovery *recovery, const struct job_spec *track, struct error *err) {
+    struct job_id id;
+    _cleanup_free_ struct job_spec *dubs = NULL;
+    if (!job_id_check(track->id, &id, err))
+        return false;
+    size_t count = plan_children(recovery->plan, &id, &dubs);
+    _cleanup_free_ bool *done = xcalloc(count + 1, sizeof *done);
+    bool all = count > 0;
+    for (size_t i = 0; i < count; i++) {
+        done[i] = has_receipt(recovery, dubs[i].id) || has_receipt(recovery, dubs[i].next);
+        all &= done[i];
+    }
+    bool published = all || has_receipt(recovery, track->id);
+    if (!restore(recovery, track, published, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if ((published || done[i]) && !restore(recovery, &dubs[i], done[i], err))
+            return false;
+    return true;
+}
+
+static bool restore_graph(struct recovery *recovery, struct error *err) {
+    struct job_spec plan = {0};
+    struct job_id id = {.kind = KIND_PLAN};
+    snprintf(id.campaign, sizeof id.campaign, "%s", recovery->campaign->id);
+    job_id_format(&id, plan.id);
+    if (!restore(recovery, &plan, recovery->planned, err))
+        return false;
+    _cleanup_free_ struct job_spec *jobs = NULL;
+    size_t count = recovery->planned ? plan_children(recovery->plan, &id, &jobs) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].waits_for == 0 && !restore_track(recovery, &jobs[i], err))
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].waits_for > 0 && !restore(recovery, &jobs[i], has_receipt(recovery, jobs[i].id), err))
+            return false;
+    return true;
+}
+
+/* The state that keeps the campaign from being restored: as Redis has it, or why not when Redis does not know it. NULL:
+ * it is to be restored. New string in any case but that. */
+static char *settled_state(struct recovery *recovery, const json_t *known, bool named, struct error *err) {
+    const char *state = json_get_string(known, "state", "running"), *id = recovery->campaign->id;
+    if (strcmp(state, "running") != 0)
+        return xstrdup(strcmp(state, "done") == 0 ? "finished" : state);
+    if (known)
+        return NULL;
+    _cleanup_free_ char *spec = layout_spec(id), *cancelled = layout_cancelled(id);
+    struct store_stat stat;
+    if (store_head(recovery->store, cancelled, &stat, err))
+        return xstrdup("cancelled");
+    bool young = named || (err->code == ERR_STORE_NOT_FOUND && store_head(recovery->store, spec, &stat, err) &&
+                           clock_wall_ms(clock_system()) - stat.modified_ms < QUEUE_KEEP_FINISHED_MS);
+    return young ? NULL : xstrdup(all_joined(recovery) ? "finished" : "old");
+}
+
+static json_t *outcome(const struct recovery *recovery, const char *state, bool known) {
+    return json_pack("{s:s, s:s, s:b, s:i, s:i, s:i}", "id", recovery->campaign->id, "state", state, "known", known,
+                     "kept", recovery->kept, "restored", recovery->restored, "queued", recovery->queued);
+}
+
+json_t *recover_campaign(struct queue *queue, struct store *store, const char *id, bool named, bool dry_run,
+                         struct error *err) {
+    _cleanup_(recovery_clear) struct recovery recovery = {.queue = queue, .store = store, .dry_run = dry_run};
+    char random[11];
+    random_text(random, sizeof random - 1);
+    snprintf(recovery.restorer, sizeof recovery.restorer, "restore-%s", random);
+    if (!campaign_id_check(id, err) || !load_spec(&recovery, id, err) || !load_plan(&recovery, err))
+        return NULL;
+    _cleanup_json_ json_t *known = queue_campaign(queue, id, err);
+    if (!known && err->code != ERR_QUEUE_NOT_FOUND)
+        return NULL;
+    _cleanup_free_ char *settled = settled_state(&recovery, known, named, err);
+    if (settled)
+        return outcome(&recovery, settled, known != NULL);
+    bool created;
+    if ((!dry_run && !queue_submit(queue, recovery.campaign, recovery.sha256, &created, err)) ||
+        !restore_graph(&recovery, err))
+        return NULL;
+    return outcome(&recovery, all_joined(&recovery) ? "finished" : "running", known != NULL);
+}

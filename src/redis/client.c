@@ -1,0 +1,364 @@
+#include "redis/redis.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "redis/tls.h"
+
+struct redis {
+    redisContext *context; /* NULL: not connected */
+    char *host, *path;     /* one of them */
+    int port, timeout_ms;
+    char *user, *password; /* NULL: none */
+    char *database;        /* NULL: 0 */
+    char *ca;              /* file with the authorities to trust; NULL: the system's */
+    struct redis_tls *tls; /* NULL: plain */
+    int64_t deadline_ms;   /* of the call that runs */
+    int limit_ms;          /* of one read or write, as the socket has it */
+};
+
+/* ---- commands ---- */
+
+static void command_add_bytes(struct command *command, const char *data, size_t length) {
+    buffer_append(&command->body, "$", 1);
+    buffer_append_integer(&command->body, (int64_t)length);
+    buffer_append(&command->body, "\r\n", 2);
+    buffer_append(&command->body, data, length);
+    buffer_append(&command->body, "\r\n", 2);
+    command->count++;
+}
+
+void command_add(struct command *command, const char *text) { command_add_bytes(command, text, strlen(text)); }
+
+void command_add_integer(struct command *command, int64_t value) {
+    _cleanup_buffer_ struct buffer text = {0};
+    buffer_append_integer(&text, value);
+    command_add_bytes(command, text.data, text.length);
+}
+
+void command_add_number(struct command *command, double value) {
+    char text[48];
+    snprintf(text, sizeof text, "%.3f", value);
+    command_add(command, text);
+}
+
+void command_free(struct command *command) { buffer_free(&command->body); }
+
+/* ---- the URL ---- */
+
+static bool bad_url(struct error *err, const char *why) {
+    return error_set(err, ERR_QUEUE_CONFIG,
+                     "%s; give redis://[user:password@]host:port[/database], rediss://...[?ca=FILE] or "
+                     "unix:///path/to/redis.sock",
+                     why);
+}
+
+/* %41 becomes A. New string; NULL for an empty range. */
+static char *percent_decoded(const char *text, size_t length) {
+    if (length == 0)
+        return NULL;
+    char *out = xstrndup(text, length), *end = out;
+    for (size_t i = 0; i < length; i++) {
+        unsigned byte;
+        if (text[i] == '%' && i + 2 < length && sscanf(text + i + 1, "%2x", &byte) == 1) {
+            *end++ = (char)byte;
+            i += 2;
+        } else {
+            *end++ = text[i];
+        }
+    }
+    *end = '\0';
+    return out;
+}
+
+/* "user:password@" or ":password@"; returns what follows. */
+static const char *parse_credentials(struct redis *redis, const char *text) {
+    const char *at = strrchr(text, '@'), *colon = strchr(text, ':');
+    if (!at)
+        return text;
+    if (!colon || colon > at)
+        colon = at;
+    redis->user = percent_decoded(text, (size_t)(colon - text));
+    if (colon < at)
+        redis->password = percent_decoded(colon + 1, (size_t)(at - colon - 1));
+    return at + 1;
+}
+
+/* "host:port/database", "[::1]:6379". */
+static bool parse_address(struct redis *redis, const char *text, struct error *err) {
+    bool bracket = text[0] == '[';
+    size_t host = bracket ? strcspn(text + 1, "]") : strcspn(text, ":/");
+    redis->host = xstrndup(text + bracket, host);
+    text += bracket + host;
+    if (bracket && *text++ != ']')
+        return bad_url(err, "the Redis URL has no ] after its address");
+    redis->port = 6379;
+    if (*text == ':')
+        redis->port = (int)strtol(text + 1, (char **)(uintptr_t)&text, 10);
+    if (host == 0 || redis->port < 1 || redis->port > 65535 || (*text && *text != '/'))
+        return bad_url(err, "the Redis URL has no valid host and port");
+    if (text[0] == '/' && text[1])
+        redis->database = xstrdup(text + 1);
+    return true;
+}
+
+/* What follows "rediss://". */
+static bool parse_tls(struct redis *redis, const char *text, struct error *err) {
+    const char *query = strstr(text, "?ca=");
+    _cleanup_free_ char *address = query ? xstrndup(text, (size_t)(query - text)) : xstrdup(text);
+    redis->ca = query ? percent_decoded(query + 4, strlen(query + 4)) : NULL;
+    return parse_address(redis, parse_credentials(redis, address), err) &&
+           (redis->tls = redis_tls_open(redis->ca, err));
+}
+
+static bool parse_url(struct redis *redis, const char *url, struct error *err) {
+    if (strncmp(url, "unix://", 7) == 0) {
+        if (url[7] != '/' || strlen(url + 7) > 107)
+            return bad_url(err, "the socket's path must start with / and have at most 107 characters");
+        redis->path = xstrdup(url + 7);
+        return true;
+    }
+    if (strncmp(url, "rediss://", 9) == 0)
+        return parse_tls(redis, url + 9, err);
+    if (strncmp(url, "redis://", 8) != 0)
+        return bad_url(err, "the Redis URL has an unknown scheme");
+    return parse_address(redis, parse_credentials(redis, url + 8), err);
+}
+
+/* ---- the connection ---- */
+
+static void disconnect(struct redis *redis) {
+    if (redis->context)
+        redisFree(redis->context);
+    redis->context = NULL;
+}
+
+/* hiredis reports a passed deadline as EAGAIN. */
+static bool timed_out(const struct redis *redis) {
+    return redis->context && redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* The late reply to a broken command would answer the next one, so nothing is kept of the connection. */
+static bool broken(struct redis *redis, struct error *err) {
+    const char *reason = redis->context ? redis->context->errstr : "out of memory";
+    if (timed_out(redis))
+        reason = "no answer within the time limit";
+    error_set(err, ERR_QUEUE_UNAVAILABLE, "Redis at %s: %s", redis->path ? redis->path : redis->host, reason);
+    disconnect(redis);
+    return false;
+}
+
+static bool starts(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+/* What Redis' own refusals mean to the caller. A replica, also one that was the primary a moment ago and sends its
+ * blocked clients away (UNBLOCKED), is left at once: the next call resolves the name again. */
+static bool refused(struct redis *redis, const char *message, struct error *err) {
+    static const char *const later[] = {
+        "LOADING",  "BUSY",     "MASTERDOWN",  "READONLY",   "OOM",
+        "MISCONF",  "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "ERR max number of clients",
+        "UNBLOCKED"};
+    static const char *const replica[] = {"READONLY", "MASTERDOWN", "UNBLOCKED"};
+    static const char *const setup[] = {"NOAUTH",       "WRONGPASS", "NOPERM", "ERR invalid DB",
+                                        "ERR DB index", "ERR AUTH",  "MOVED"};
+    enum error_code code = ERR_INTERNAL;
+    for (size_t i = 0; i < ARRAY_LENGTH(later); i++)
+        if (starts(message, later[i]))
+            code = ERR_QUEUE_UNAVAILABLE;
+    for (size_t i = 0; i < ARRAY_LENGTH(setup); i++)
+        if (starts(message, setup[i]))
+            code = ERR_QUEUE_CONFIG;
+    error_set(err, code, "Redis: %s", message);
+    for (size_t i = 0; i < ARRAY_LENGTH(replica); i++)
+        if (starts(message, replica[i]))
+            disconnect(redis);
+    return false;
+}
+
+static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
+
+static struct timeval milliseconds(int ms) {
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+static void begin_call(struct redis *redis, int extra_ms) {
+    redis->deadline_ms = now_ms() + redis->timeout_ms + extra_ms;
+}
+
+/* Gives the next read or write what is left of the call's time: a server that trickles must not stretch it. The socket
+ * is told only if that differs much, since it costs two calls of the kernel. */
+static bool give_time(struct redis *redis) {
+    int64_t left = redis->deadline_ms - now_ms();
+    redisContext *context = redis->context;
+    if (left <= 0) {
+        context->err = REDIS_ERR_IO;
+        errno = EAGAIN;
+        return false;
+    }
+    if (left <= redis->limit_ms && left > redis->limit_ms - redis->limit_ms / 8)
+        return true;
+    redis->limit_ms = (int)left;
+    return redisSetTimeout(context, milliseconds((int)left)) == REDIS_OK;
+}
+
+/* One command over a live connection; NULL when that broke, or the call's time is over. */
+static redisReply *exchange(struct redis *redis, const struct command *command) {
+    redisContext *context = redis->context;
+    char header[24];
+    int length = snprintf(header, sizeof header, "*%d\r\n", command->count), sent = 0;
+    redisReply *reply = NULL;
+    if (redisAppendFormattedCommand(context, header, (size_t)length) != REDIS_OK ||
+        redisAppendFormattedCommand(context, command->body.data, command->body.length) != REDIS_OK)
+        return NULL;
+    while (!sent)
+        if (!give_time(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
+            return NULL;
+    while (!reply)
+        if (!give_time(redis) || redisBufferRead(context) != REDIS_OK ||
+            redisGetReplyFromReader(context, (void **)&reply) != REDIS_OK)
+            return NULL;
+    return reply;
+}
+
+static bool greet(struct redis *redis, const struct command *command, struct error *err) {
+    _cleanup_reply_ redisReply *reply = exchange(redis, command);
+    if (!reply)
+        return broken(redis, err);
+    if (reply->type != REDIS_REPLY_ERROR)
+        return true;
+    refused(redis, reply->str, err);
+    disconnect(redis);
+    return false;
+}
+
+static bool authenticate(struct redis *redis, struct error *err) {
+    if (redis->password) {
+        _cleanup_command_ struct command auth = {0};
+        command_add(&auth, "AUTH");
+        if (redis->user)
+            command_add(&auth, redis->user);
+        command_add(&auth, redis->password);
+        if (!greet(redis, &auth, err))
+            return false;
+    }
+    if (!redis->database)
+        return true;
+    _cleanup_command_ struct command select = {0};
+    command_add(&select, "SELECT");
+    command_add(&select, redis->database);
+    return greet(redis, &select, err);
+}
+
+/* True when the peer has closed the connection, or sent something that nobody asked for; in TLS that may be a ticket.
+ */
+static bool is_dead(const struct redis *redis) {
+    char byte;
+    ssize_t got = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 ? !redis->tls : got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+static bool connect_to(struct redis *redis, struct error *err) {
+    if (redis->context && is_dead(redis))
+        disconnect(redis);
+    if (redis->context)
+        return true;
+    struct timeval limit = milliseconds((int)MAX(redis->deadline_ms - now_ms(), 1));
+    redis->context = redis->path ? redisConnectUnixWithTimeout(redis->path, limit)
+                                 : redisConnectWithTimeout(redis->host, redis->port, limit);
+    redis->limit_ms = 0;
+    if (!redis->context || redis->context->err || !give_time(redis))
+        return broken(redis, err);
+    if (!redis->path)
+        redisEnableKeepAlive(redis->context);
+    if (redis->tls && !redis_tls_start(redis->tls, redis->context, redis->host, err)) {
+        disconnect(redis);
+        return false;
+    }
+    return authenticate(redis, err);
+}
+
+/* *severed: the connection broke underway, by something else than a passed deadline. */
+static redisReply *run_once(struct redis *redis, const struct command *command, bool *severed, struct error *err) {
+    *severed = false;
+    if (!connect_to(redis, err))
+        return NULL;
+    redisReply *reply = exchange(redis, command);
+    *severed = !reply && !timed_out(redis);
+    if (!reply)
+        broken(redis, err);
+    return reply;
+}
+
+/* As redis_run, but within the call that has begun, and an error reply is returned as it is. */
+static redisReply *run(struct redis *redis, const struct command *command, bool repeatable, struct error *err) {
+    bool severed;
+    redisReply *reply = run_once(redis, command, &severed, err);
+    if (severed && repeatable)
+        reply = run_once(redis, command, &severed, err);
+    return reply;
+}
+
+redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
+                      struct error *err) {
+    begin_call(redis, extra_ms);
+    _cleanup_reply_ redisReply *reply = run(redis, command, repeatable, err);
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        refused(redis, reply->str, err);
+        return NULL;
+    }
+    return steal(reply);
+}
+
+redisReply *redis_run_script(struct redis *redis, const struct script *script, const char *key,
+                             const struct command *arguments, bool repeatable, struct error *err) {
+    _cleanup_command_ struct command command = {0};
+    command_add(&command, "EVALSHA");
+    command_add(&command, script->sha1);
+    command_add(&command, "1");
+    command_add(&command, key);
+    command.count += arguments->count;
+    buffer_append(&command.body, arguments->body.data, arguments->body.length);
+    begin_call(redis, 0);
+    _cleanup_reply_ redisReply *reply = run(redis, &command, repeatable, err);
+    if (reply && reply->type == REDIS_REPLY_ERROR && starts(reply->str, "NOSCRIPT")) {
+        _cleanup_command_ struct command load = {0};
+        command_add(&load, "SCRIPT");
+        command_add(&load, "LOAD");
+        command_add(&load, script->text);
+        _cleanup_reply_ redisReply *loaded = run(redis, &load, true, err);
+        if (!loaded)
+            return NULL;
+        freeReplyObject(steal(reply));
+        reply = run(redis, &command, repeatable, err);
+    }
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        refused(redis, reply->str, err);
+        error_wrap(err, "script %s", script->name);
+        return NULL;
+    }
+    return steal(reply);
+}
+
+struct redis *redis_open(const char *url, int timeout_ms, struct error *err) {
+    _cleanup_redis_ struct redis *redis = xnew(struct redis);
+    redis->timeout_ms = timeout_ms;
+    begin_call(redis, 0);
+    if (!parse_url(redis, url, err) || !connect_to(redis, err))
+        return NULL;
+    return steal(redis);
+}
+
+void redis_close(struct redis *redis) {
+    disconnect(redis);
+    free(redis->host);
+    free(redis->path);
+    free(redis->user);
+    free(redis->password);
+    free(redis->database);
+    free(redis->ca);
+    if (redis->tls)
+        redis_tls_close(redis->tls);
+    free(redis);
+}
