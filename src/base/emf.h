@@ -1,5 +1,6 @@
 /* CloudWatch's embedded metric format: a log line that is one JSON object with "_aws" at its root; CloudWatch Logs
- * makes metrics of the members that it names. At most 100 metrics and 30 dimensions a record.
+ * makes metrics of the members that it names. It stands here because the API server and `mela-worker check` write it.
+ * At most 100 metrics and 30 dimensions a record.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 #pragma once

@@ -1,4 +1,5 @@
-/* Prometheus' text format, version 0.0.4, which GET /metrics answers in.
+/* Prometheus' text format, version 0.0.4, which GET /metrics answers in. It stands here because the API server, the
+ * worker's exporter and the store, which share no other room, write it.
  * https://prometheus.io/docs/instrumenting/exposition_formats/ */
 #pragma once
 

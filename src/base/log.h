@@ -15,8 +15,6 @@ struct log {
     int attempt;
 };
 
-/* Lines below `level` are dropped (LOG_INFO until set). Process-wide; call before threads start. */
-void log_set_level(enum log_level level);
 /* Writes one line; `log` may be NULL. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...) printf_like(3, 4);
 /* As log_write, with further members of the line, e.g. duration_ms; steals the reference to `extra`. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-void random_bytes(void *out, size_t length) {
+static void random_bytes(void *out, size_t length) {
     for (size_t done = 0; done < length;) {
         ssize_t got = getrandom((char *)out + done, length - done, 0);
         if (got < 0 && errno != EINTR)

@@ -1,11 +1,9 @@
-/* Randomness from the kernel, for ids, keys and jitter. */
+/* Randomness from the kernel, for ids, keys and jitter. Aborts if the kernel has none to give. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fills `length` bytes; aborts if the kernel has none to give. */
-void random_bytes(void *out, size_t length);
 /* Uniform in [0, 1). */
 double random_unit(void);
 /* `length` characters of Crockford base 32 in lower case (5 bits each) and a NUL. */

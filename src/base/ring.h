@@ -1,5 +1,5 @@
-/* A bounded queue of pointers between threads: a full ring blocks its producers, an empty one its consumers.
- */
+/* A bounded queue of pointers between threads: a full ring blocks its producers, an empty one its consumers. Any number
+ * of threads may push and pop at once. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,6 +9,7 @@
 
 struct ring;
 
+/* A ring for up to `capacity` items; the caller frees it with ring_free. */
 struct ring *ring_new(size_t capacity);
 /* Nothing may still use the ring. Items left inside are the caller's to drain first. */
 void ring_free(struct ring *ring);

@@ -14,8 +14,7 @@ static const char *const sync_names[] = {"cut_off", "loop", "bounce", "silence"}
 _Static_assert(ARRAY_LENGTH(class_names) == CLASS_COUNT, "one a class");
 
 const char *campaign_class_name(enum campaign_class class) { return class_names[class]; }
-int campaign_class_priority(enum campaign_class class) { return class == CLASS_URGENT ? 1000 : 100; }
-const char *sync_mode_name(enum sync_mode mode) { return sync_names[mode]; }
+static const char *sync_mode_name(enum sync_mode mode) { return sync_names[mode]; }
 
 bool campaign_class_parse(const char *name, enum campaign_class *out) {
     int index;
@@ -25,7 +24,7 @@ bool campaign_class_parse(const char *name, enum campaign_class *out) {
     return known;
 }
 
-bool sync_mode_parse(const char *name, enum sync_mode *out) {
+static bool sync_mode_parse(const char *name, enum sync_mode *out) {
     int index;
     bool known = names_find(sync_names, ARRAY_LENGTH(sync_names), name, &index);
     if (known)
@@ -134,7 +133,7 @@ static void read_speaker(struct spec *spec, const json_t *options, struct speake
                      "the picture");
 }
 
-static void read_options(struct spec *spec, const json_t *root, struct campaign_options *out) {
+static void campaign_read_options(struct spec *spec, const json_t *root, struct campaign_options *out) {
     static const char *const known[] = {"lips", "enhance", "sync", "segment_seconds", "speaker", "quality", NULL};
     *out = (struct campaign_options){.segment_seconds = 10, .quality = 18, .speaker = default_speaker()};
     const json_t *options = json_object_get(root, "options");
@@ -228,7 +227,7 @@ struct campaign *campaign_parse(const json_t *root, const char *id, json_t *prob
     read_head(&spec, root, campaign);
     read_uri(&spec, root, "video", "$", &campaign->video);
     read_dubs(&spec, root, campaign);
-    read_options(&spec, root, &campaign->options);
+    campaign_read_options(&spec, root, &campaign->options);
     return json_array_size(problems) == before ? steal(campaign) : NULL;
 }
 

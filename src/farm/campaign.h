@@ -66,11 +66,10 @@ char *campaign_make_id(const char *name, const char *seed);
 bool campaign_id_is_valid(const char *id);
 /* The same; queue.not_found says that the text is no campaign id. */
 bool campaign_id_check(const char *id, struct error *err) must_check;
+/* A language tag of BCP 47 (RFC 5646), as it stands in job ids and keys: two or three letters, then parts of two to
+ * eight letters and digits behind dashes: hi, pt-BR. */
 bool language_is_valid(const char *language);
 
 const char *campaign_class_name(enum campaign_class class);
-/* 1000 for urgent, 100 for batch. */
-int campaign_class_priority(enum campaign_class class);
+/* False when it is neither "urgent" nor "batch". */
 bool campaign_class_parse(const char *name, enum campaign_class *out);
-const char *sync_mode_name(enum sync_mode mode);
-bool sync_mode_parse(const char *name, enum sync_mode *out);

@@ -4,6 +4,7 @@
 
 #include "farm/job.h"
 
+/* The spec as it was submitted; never changed. */
 char *layout_spec(const char *campaign);
 /* Written when a campaign is cancelled: what Redis forgets must not come back to life. */
 char *layout_cancelled(const char *campaign);

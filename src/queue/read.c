@@ -14,14 +14,14 @@ static const char *field(const redisReply *record, const char *name) {
     return NULL;
 }
 
-static int64_t number(const char *text) { return text ? strtoll(text, NULL, 10) : 0; }
+static int64_t reply_number(const char *text) { return text ? strtoll(text, NULL, 10) : 0; }
 
 static void set_text(json_t *object, const char *name, const char *value) {
     json_object_set_new(object, name, value ? json_string(value) : json_null());
 }
 
 static void set_number(json_t *object, const char *name, const char *value) {
-    json_object_set_new(object, name, value ? json_integer(number(value)) : json_null());
+    json_object_set_new(object, name, value ? json_integer(reply_number(value)) : json_null());
 }
 
 /* JSON that mela itself wrote; null for a missing one. */
@@ -50,11 +50,11 @@ static json_t *job_json(const char *id, const redisReply *view) {
     json_t *job = json_pack("{s:s, s:s, s:s, s:s, s:i}", "id", id, "campaign", parsed.campaign, "kind",
                             job_kind_name(parsed.kind), "language", parsed.language, "index", parsed.index);
     set_text(job, "state", field(record, "state"));
-    json_object_set_new(job, "attempt", json_integer(number(field(record, "attempt"))));
+    json_object_set_new(job, "attempt", json_integer(reply_number(field(record, "attempt"))));
     set_text(job, "worker", field(record, "worker"));
     const char *ready = field(record, "ready"), *created = field(record, "created");
     set_number(job, "created_ms", created);
-    bool waited = number(field(record, "waits")) > 0; /* and does so still */
+    bool waited = reply_number(field(record, "waits")) > 0; /* and does so still */
     set_number(job, "ready_ms", ready || waited ? ready : created);
     set_number(job, "claimed_ms", field(record, "claimed"));
     set_number(job, "finished_ms", field(record, "finished"));
@@ -62,8 +62,8 @@ static json_t *job_json(const char *id, const redisReply *view) {
     json_object_set_new(job, "artifact", text_or_null(view->element[2]));
     json_object_set_new(job, "error", stored_json(view->element[3]));
     json_object_set_new(job, "progress", stored_json(view->element[4]));
-    json_object_set_new(job, "errors", json_integer(number(field(record, "errors"))));
-    json_object_set_new(job, "crashes", json_integer(number(field(record, "crashes"))));
+    json_object_set_new(job, "errors", json_integer(reply_number(field(record, "errors"))));
+    json_object_set_new(job, "crashes", json_integer(reply_number(field(record, "crashes"))));
     return job;
 }
 
@@ -225,7 +225,7 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
     set_number(campaign, "submitted_ms", field(record, "submitted"));
     set_number(campaign, "finished_ms", field(record, "finished"));
     const char *deadline = field(record, "deadline");
-    set_number(campaign, "deadline_ms", number(deadline) ? deadline : NULL);
+    set_number(campaign, "deadline_ms", reply_number(deadline) ? deadline : NULL);
     int64_t held_until_ms = view->element[3]->integer;
     json_object_set_new(campaign, "held_until_ms", held_until_ms ? json_integer(held_until_ms) : json_null());
     json_object_set_new(campaign, "jobs", job_counts(view->element[2]));
@@ -316,7 +316,7 @@ json_t *queue_workers(struct queue *queue, struct error *err) {
     json_t *workers = json_array();
     for (size_t i = 0; i + 2 < reply->elements; i += 3) {
         json_t *worker = json_pack("{s:s, s:I}", "id", reply->element[i]->str, "seen_ms",
-                                   (json_int_t)number(reply->element[i + 1]->str));
+                                   (json_int_t)reply_number(reply->element[i + 1]->str));
         _cleanup_json_ json_t *info = stored_json(reply->element[i + 2]);
         json_object_update_missing(worker, info);
         json_array_append_new(workers, worker);
@@ -328,7 +328,7 @@ json_t *queue_workers(struct queue *queue, struct error *err) {
 static void take_history(json_t *workers, json_t *open, const redisReply *entry) {
     const redisReply *fields = entry->element[1];
     const char *id = field(fields, "worker"), *what = field(fields, "what");
-    json_int_t at = number(field(fields, "at"));
+    json_int_t at = reply_number(field(fields, "at"));
     const json_t *place = json_object_get(open, id);
     json_t *known = place ? json_array_get(workers, (size_t)json_integer_value(place)) : NULL;
     if (strcmp(what, "came") == 0) {
@@ -401,7 +401,7 @@ json_t *queue_totals(struct queue *queue, struct error *err) {
         return NULL;
     json_t *totals = json_object();
     for (size_t i = 0; i + 1 < reply->elements; i += 2)
-        set_total(totals, reply->element[i]->str, json_integer(number(reply->element[i + 1]->str)));
+        set_total(totals, reply->element[i]->str, json_integer(reply_number(reply->element[i + 1]->str)));
     return totals;
 }
 
@@ -442,10 +442,10 @@ bool queue_redis_state(struct queue *queue, struct redis_state *out, struct erro
         return false;
     const char *info = reply->str;
     *out = (struct redis_state){
-        .memory_bytes = number(info_value(info, "used_memory")),
-        .memory_limit_bytes = number(info_value(info, "maxmemory")),
-        .clients = number(info_value(info, "connected_clients")),
-        .commands = number(info_value(info, "total_commands_processed")),
+        .memory_bytes = reply_number(info_value(info, "used_memory")),
+        .memory_limit_bytes = reply_number(info_value(info, "maxmemory")),
+        .clients = reply_number(info_value(info, "connected_clients")),
+        .commands = reply_number(info_value(info, "total_commands_processed")),
         .persists = info_is_ok(info, "aof_last_write_status") && info_is_ok(info, "aof_last_bgrewrite_status") &&
                     info_is_ok(info, "rdb_last_bgsave_status"),
     };

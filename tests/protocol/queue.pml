@@ -1,6 +1,6 @@
 /* The lease protocol of one job, as a model for spin (docs/queue.md, "Promises" 2, 3, 4 and 8).
  *
- * Mirrors: claim.lua (take), heartbeat.lua, lib/recover.lua (expire), finish.lua, release.lua, lib/job.lua (fence,
+ * Mirrors: claim.lua (take), heartbeat.lua, lib/expiry.lua (expire), finish.lua, release.lua, lib/job.lua (fence,
  * stamp_claim), adopt.lua with recover.c, and a worker's upload and receipt (worker/slot.c). One script is one atomic
  * step. Workers stall anywhere, as long as they like. Redis loses its last second: it goes back to any state that it had
  * since it was saved last, which is modelled by one saved state that every step may renew; or it loses everything and is

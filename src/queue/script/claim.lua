@@ -1,9 +1,10 @@
--- include: claim
+-- include: claiming
 -- ARGV: worker, lease ms, how many, pools (with spaces between, the one whose turn it is first), classes (the same)
 -- Returns {id, stamp, class, id, stamp, class, ...}
 local claimed = {}
 claim(ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], claimed)
--- Who waited is busy now: what is left, or will be due, is for another one to look at (docs/queue.md, waking).
+-- This worker may have taken a marker. If jobs are left, or will be due, another worker has to be woken for them: so the
+-- marker is set again (docs/queue.md, waking).
 if claimed[1] then
     for class in ARGV[5]:gmatch('%S+') do
         for pool in ARGV[4]:gmatch('%S+') do

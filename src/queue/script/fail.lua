@@ -1,5 +1,5 @@
 -- include: death
--- include: failure
+-- include: limits
 -- ARGV: job, worker, stamp, error (JSON), permanent (0 or 1), random number in [0, 1)
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end

@@ -1,5 +1,5 @@
 -- include: base
--- ARGV: kind, limits in the order of lib/failure.lua with spaces between, kind, limits...
+-- ARGV: kind, limits in the order of lib/limits.lua with spaces between, kind, limits...
 for i = 1, #ARGV, 2 do
     if call('HGET', P .. 'failure', ARGV[i]) ~= ARGV[i + 1] then call('HSET', P .. 'failure', ARGV[i], ARGV[i + 1]) end
 end

@@ -1,5 +1,5 @@
 -- include: job
--- include: failure
+-- include: limits
 -- ARGV: job, worker, stamp, lease ms, progress (JSON object or "")
 local PROGRESS_EVENT_MS = 500
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])

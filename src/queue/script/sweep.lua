@@ -1,4 +1,4 @@
--- include: recover
+-- include: expiry
 -- include: tally
 -- include: index
 -- ARGV: how long finished campaigns are kept, ms

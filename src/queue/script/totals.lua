@@ -1,4 +1,4 @@
--- include: totals
+-- include: sums
 -- Returns {name, sum, ...}. Writes nothing, so that it answers when memory is full.
 local sums, out = new_totals(), {}
 local old = call('HGETALL', P .. 'totals')

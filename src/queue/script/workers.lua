@@ -8,7 +8,7 @@ for i = 1, #all, 2 do
         for _, value in ipairs({all[i], all[i + 1], info}) do out[#out + 1] = value end
     else
         call('ZREM', P .. 'workers', all[i])
-        note(all[i], 'lost', all[i + 1])
+        history_add(all[i], 'lost', all[i + 1])
     end
 end
 return out

@@ -2,7 +2,8 @@
 -- include: index
 -- include: kind
 -- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no
--- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`.
+-- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`, so that a
+-- retry revives just that.
 
 local DEAD_KEPT = 1000
 

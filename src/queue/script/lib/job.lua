@@ -1,5 +1,11 @@
 -- include: base
--- Jobs, their states and the one function that moves them. A job's record is the hash job:<id>; every field stays
+-- Jobs, their states, and move(), the only function that changes a state.
+--
+-- Order of writes: Redis runs a script alone but does not undo it. So each script checks first (fence, arguments, what its
+-- children lead to) and writes only once nothing can refuse it any more. Sums are gathered by add() and written by flush(),
+-- which every script that moves a job calls last.
+--
+-- A job's record is the hash job:<id>; every field stays
 -- below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's
 -- hashes. A lane is a pool and a class, "lipsync:batch": the unit in which jobs are taken, held and waited for.
 
@@ -9,7 +15,7 @@ local counters, woken = {}, {}
 
 -- on demand: line
 
--- Counters are summed up here and written once by flush(): what a finish adds and its claim takes away costs nothing.
+-- What a finish adds and its next claim subtracts cancels out here and costs no write.
 local function add(key, field, amount)
     local fields = counters[key] or {}
     counters[key] = fields
@@ -17,7 +23,7 @@ local function add(key, field, amount)
 end
 
 local function append(stream, most, kind, data)
-    -- To cut a stream costs half as much as to add to it, and cuts whole nodes of a hundred entries: now and then will do.
+    -- Trimming costs half as much as adding and removes whole nodes of a hundred entries: one time in sixteen will do.
     if clock[2] % 16 == 0 then
         call('XADD', stream, 'MAXLEN', '~', most, '*', kind, data)
     else
@@ -25,8 +31,8 @@ local function append(stream, most, kind, data)
     end
 end
 
--- Ends every script that writes: sums, and one marker for each lane that has something to wait for. woken[lane] is true
--- when the farm has to hear of it too, since it is new.
+-- Writes the sums, and one marker for each lane in `woken`. woken[lane] is true when jobs are new there: then the farm's
+-- event stream says so too, for the scaler.
 local function flush()
     for key, fields in pairs(counters) do
         for field, amount in pairs(fields) do
@@ -70,7 +76,8 @@ end
 
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
 
--- A claim has looked whether the campaign has `more` ready jobs, and knows its new `tag`; others leave these out.
+-- `more`: whether the campaign has further ready jobs in the lane; `tag`: its new start tag. A claim knows both; others leave
+-- them nil.
 local function leave_ready(job, more, tag)
     local ready = P .. 'ready:' .. job.lane .. ':' .. job.campaign
     call('ZREM', ready, job.suffix)
@@ -83,7 +90,7 @@ local function leave_ready(job, more, tag)
     end
 end
 
--- How many jobs a campaign has in lines and under leases follows from the rest (lib/counts.lua).
+-- Ready and leased jobs are counted by lane; how many a campaign has of them follows from its other sums (lib/counts.lua).
 local function count(campaign, lane, state, amount)
     if state == 'ready' or state == 'leased' then
         add(P .. 'counts', lane .. ':' .. state, amount)
@@ -92,8 +99,8 @@ local function count(campaign, lane, state, amount)
     end
 end
 
--- `at`: until when it is leased or delayed. Structures, sums and record follow; the
--- further arguments are fields to be set too.
+-- Puts the job into the structures of its new state and writes its record. `at`: until when it is leased or delayed. Further
+-- arguments: fields of the record and their values.
 local function enter(job, state, at, ...)
     job.state = state
     count(job.campaign, job.lane, state, 1)

@@ -1,5 +1,5 @@
 -- include: base
--- A campaign's turns. Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs in a
+-- The line of a lane: campaigns with ready jobs, by start tag. Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs in a
 -- lane starts at the lane's virtual time, or where it left off if that is later. The virtual time is the least tag of
 -- those that have ready jobs; when there is none, the tag of the last one that had.
 

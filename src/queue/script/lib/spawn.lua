@@ -1,12 +1,12 @@
 -- include: job
 -- include: index
--- New jobs. Many at once share calls: a hundred members of a sorted set are added together.
+-- How jobs come into being: thousands at once, so members of a sorted set are added in pieces of PIECE.
 
 -- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
 local function fresh_ones(campaign, children)
     local fresh, known = {}, {[''] = true}
     local function key(suffix) return P .. 'job:' .. campaign .. '/' .. suffix end
-    -- One look for a hundred: all of them are new, unless a finish is repeated.
+    -- One EXISTS for a hundred: all of them are new, unless a finish is repeated.
     for from = 1, #children, 100 do
         local keys = {}
         for i = from, math.min(from + 99, #children) do keys[#keys + 1] = key(children[i].suffix) end

@@ -1,10 +1,10 @@
 -- include: job
 -- on demand: spawn
 -- on demand: death
--- A job's good end.
+-- How a job ends well.
 
--- One job less to wait for. Returns whether the one that waits is open: while there are others, it is, since whatever
--- ends it ends them too.
+-- One of the jobs that `suffix` waits for is done; after the last one it is ready. Returns whether it is open. While it waits
+-- for others it is: whatever ends it early ends those too.
 local function count_down(campaign, suffix)
     local key = P .. 'job:' .. campaign .. '/' .. suffix
     local left = call('HINCRBY', key, 'waits', -1)
@@ -22,8 +22,8 @@ local function end_language(job)
     death().emit_language(job.campaign, language, 'done')
 end
 
--- Returns "ok", "known" when it was finished by this very claim before, or why not; the caller adds to the totals and
--- flushes.
+-- Returns "ok"; "known" when this very claim has finished it before; else why it was refused, and then nothing was written:
+-- the fence and the children are checked first. The caller adds to the totals and flushes.
 local function finish(id, worker, stamp, artifact, report, children)
     local job, refusal, was = fence(id, worker, stamp)
     -- The same finish again: its reply was lost.

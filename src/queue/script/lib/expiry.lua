@@ -1,14 +1,15 @@
 -- include: job
--- include: failure
+-- include: limits
 -- on demand: death
--- What runs out by time: leases whose worker went silent, and delays between retries. Bounded, so that no call is long.
+-- What ends by time: leases whose worker fell silent, and delays between retries. At most AT_ONCE a call; what is left is
+-- for the next claim or sweep.
 
 local AT_ONCE = 100
 
 local function contains(list, word) return (' ' .. list .. ' '):find(' ' .. word .. ' ', 1, true) end
 
--- The lease ran out: its worker crashed, hangs, or is cut off. After some different workers (or more crashes, should one
--- worker keep its name) the job itself is taken to be the cause.
+-- The worker crashed, hangs, or is cut off. A job that was lost by several different workers, or many times by one that keeps
+-- its name, is poison: it is given up.
 local function expire(job)
     add(P .. 'totals', 'job_crashes', 1)
     local f = call('HMGET', job.key, 'crashes', 'crashed_by')

@@ -1,5 +1,5 @@
 -- include: kind
--- When a job of this kind is given up: what farm.json says, stored by the server, else the defaults. Times in ms.
+-- When a job of this kind is given up: what the server stored from farm.json, else farm/kinds.def. Times in ms.
 local function failure_limits(job)
     -- defaults: defaults
     local kind, n = job_kind(job.suffix), {}
