@@ -6,14 +6,15 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
-import time
 
-import helm_chart
 import pytest
 import requests
-from helm_chart import BUILD, ROOT, containers, flags, mela, pod, variant
+
+from ..support.network import free_port
+from ..support.waiting import wait_for
+from . import helm_chart
+from .helm_chart import BUILD, ROOT, containers, flags, mela, pod, variant
 
 PROGRAMS = {"mela-control": "mela"} | dict.fromkeys(("mela-worker-cpu", "mela-worker-cuda", "mela-trainer"), "mela-worker")
 NOT_MELAS = {"AWS_REGION", "AWS_EC2_METADATA_DISABLED", "POD_NAME", "NODE_NAME"}
@@ -97,21 +98,6 @@ def test_the_rule_is_the_scalers_own(tmp_path, default):
 
 
 # --- running ---
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + helm_chart.DEADLINE
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
-
 
 class Redis:
     """redis-server with the StatefulSet's arguments, but another port and folder."""

@@ -2,15 +2,15 @@
 import json
 import signal
 
-from farm_process import Farm, frame_count, wait_for
-from test_node import node  # noqa: F401: a fixture
+from ..support.waiting import wait_for
+from .farm_process import Farm, frame_count
 
 
 def jobs_of(farm, campaign):
     return {job["id"]: job for job in json.loads(farm.api(f"/v1/campaigns/{campaign}/jobs"))["items"]}
 
 
-def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips):  # noqa: F811
+def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips):
     farm, here = Farm(node.folder), {"AWS_EC2_METADATA_DISABLED": "true"}
     worker = node.worker(here, "--grace-ms", "200")
     campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips", "wav2lip-96-random")
@@ -32,7 +32,7 @@ def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips):  # n
     assert frame_count(node.folder / f"{campaign}-en.mp4") == frame_count(clips / "talk.mp4")
 
 
-def test_a_worker_that_cannot_stop_computing_gives_its_job_back_and_leaves(node, clips):  # noqa: F811
+def test_a_worker_that_cannot_stop_computing_gives_its_job_back_and_leaves(node, clips):
     """One run of this network takes half a minute on two cores."""
     farm = Farm(node.folder)
     worker = node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "200")

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 
-from farm_process import BUILD, DEPS, ROOT, ffmpeg, frame_count, stream, wait_for
+from ..support.paths import BUILD, DEPS, ROOT
+from ..support.waiting import wait_for
+from .farm_process import ffmpeg, frame_count, stream
 
 
 def test_two_languages_from_files_to_files(farm, clips):

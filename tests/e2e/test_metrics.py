@@ -7,18 +7,18 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 
-from fake_node import fake_nvml
-from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
-from production import Production, free_port
-
 import pytest
 
-sys.path.append(str(ROOT / "tests"))
-import embedded_metrics  # noqa: E402
+from ..support import embedded_metrics
+from ..support.network import free_port
+from ..support.paths import BUILD, DEPS, ROOT
+from ..support.waiting import wait_for
+from .fake_node import fake_nvml
+from .farm_process import Farm
+from .production import Production
 
 TOOL = BUILD / "tests/e2e/exporter_tool"
 QUIET = {"AWS_EC2_METADATA_DISABLED": "true"}

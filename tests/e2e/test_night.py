@@ -1,7 +1,8 @@
 """Quiet hours on a real farm, begun and ended by hand: the same hold that the calendar sets."""
 import json
 
-from farm_process import ffmpeg, wait_for
+from ..support.waiting import wait_for
+from .farm_process import ffmpeg
 
 
 def states(farm, campaign):

@@ -6,44 +6,12 @@ import os
 import pathlib
 import subprocess
 
-from fake_node import FakeCluster, FakeMetadata
-from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
-from production import Production, free_port
-
 import pytest
 
-
-class Node(Production):
-    """Production, with a worker of the options and surroundings that a test wants."""
-
-    def start(self):
-        self.start_redis()
-        self.farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
-        self.spawn("serve", BUILD / "mela", "serve", *self.farm, "--keys", self.folder / "keys.json", "--listen",
-                   f"127.0.0.1:{self.port}")
-        wait_for(lambda: self.status("/readyz") == 200, "the API")
-
-    def worker(self, environment, *options):
-        return self.spawn("worker", "env", *[f"{name}={value}" for name, value in environment.items()], BUILD / "mela-worker", "run",
-                          *self.farm, "--models", DEPS / "models", "--manifests", ROOT / "models", "--work", self.folder / "work",
-                          "--device", "cpu", *options)
-
-    def redis_cli(self, *arguments):
-        return subprocess.run(["redis-cli", "-p", str(self.redis_port), *arguments], check=True, capture_output=True, text=True).stdout
-
-    def job(self, job):
-        return json.loads(Farm(self.folder).api(f"/v1/jobs/{job}"))
-
-    def log(self):
-        return (self.folder / "worker.log").read_text()
-
-
-@pytest.fixture
-def node(tmp_path):
-    node = Node(tmp_path)
-    node.start()
-    yield node
-    node.stop()
+from ..support.paths import BUILD
+from ..support.waiting import wait_for
+from .fake_node import FakeCluster, FakeMetadata
+from .farm_process import Farm
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import socket
 import subprocess
 
 import pytest
-from farm_process import Farm, wait_for
-from production import Production
+
+from ..support.waiting import wait_for
+from .farm_process import Farm
+from .production import Production
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from conftest import assert_error
+from .conftest import assert_error
 
 
 class Stream:
@@ -88,8 +88,8 @@ def test_a_stream_survives_a_restart_of_redis(farm):
     campaign = farm.submitted()
     events = iter(Stream(farm, campaign))
     next(events)
-    farm.stop_redis()
-    farm.start_redis()
+    farm.redis.stop()
+    farm.redis.start()
     farm.run_campaign(campaign)
     assert list(events)[-1]["data"]["state"] == "done"
 
