@@ -6,6 +6,7 @@ import pytest
 from ..support.once import make_once
 from ..support.paths import MEDIA
 from .farm_process import Farm, ffmpeg
+from .held import HeldDubs
 from .production import Node
 
 
@@ -13,6 +14,20 @@ from .production import Node
 def farm(tmp_path):
     """A farm that is up, and down again afterwards."""
     farm = Farm(tmp_path / "farm").start()
+    yield farm
+    farm.stop()
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Dubs stay in work until the test releases them, in workers that are started with `held.environment`."""
+    return HeldDubs(tmp_path).hold()
+
+
+@pytest.fixture
+def held_farm(tmp_path, held):
+    """A farm that is up, whose dubs are held."""
+    farm = Farm(tmp_path / "farm", environment=held.environment).start()
     yield farm
     farm.stop()
 

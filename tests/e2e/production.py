@@ -41,6 +41,11 @@ class Production:
     def log_of(self, name):
         return (self.folder / f"{name}.log").read_text()
 
+    def claimed(self, kind, name="worker"):
+        """The ids of the jobs of a kind that the workers of that name claimed, in order."""
+        lines = [json.loads(line) for line in self.log_of(name).splitlines() if '"claimed"' in line]
+        return [line["job_id"] for line in lines if f"/{kind}" in line["job_id"]]
+
     def start(self, pools="cpu,lipsync"):
         if self.redis_url.endswith(f"127.0.0.1:{self.redis_port}"):
             self.start_redis()
@@ -83,8 +88,9 @@ class Node(Production):
                    f"127.0.0.1:{self.port}")
         wait_for(lambda: self.status("/readyz") == 200, "the API")
 
-    def worker(self, environment, *options):
-        return self.spawn("worker", "env", *[f"{name}={value}" for name, value in environment.items()], BUILD / "mela-worker", "run",
+    def worker(self, environment=None, *options):
+        return self.spawn("worker", "env", "AWS_EC2_METADATA_DISABLED=true",
+                          *[f"{name}={value}" for name, value in (environment or {}).items()], BUILD / "mela-worker", "run",
                           *self.farm, "--models", DEPS / "models", "--manifests", ROOT / "models", "--work", self.folder / "work",
                           "--device", "cpu", *options)
 
