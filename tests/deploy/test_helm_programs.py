@@ -2,7 +2,6 @@
 would in their pods."""
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ import subprocess
 import pytest
 import requests
 
+from ..scale import scaler
 from ..support.network import free_port
 from ..support.waiting import wait_for
 from . import helm_chart
@@ -204,14 +204,6 @@ def server(redis, tmp_path, default):
     server.stop()
 
 
-def scaler_client(port):
-    """The gRPC client of tests/scale."""
-    spec = importlib.util.spec_from_file_location("scaler", ROOT / "tests/scale/scaler.py")
-    scaler = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(scaler)
-    return scaler.Client(port)
-
-
 def scaler_metadata(item):
     metadata = item["spec"]["triggers"][0]["metadata"]
     return {key: value for key, value in metadata.items() if key != "scalerAddress"}
@@ -222,7 +214,7 @@ def test_a_server_as_rendered_answers_its_probes_and_keda(server, default):
     monitor = default.one("ServiceMonitor", "mela-api")["spec"]["endpoints"][0]
     assert "mela_queue_up 1" in server.get(monitor["path"]).text
     metadata = {item["metadata"]["name"]: scaler_metadata(item) for item in default.of("ScaledObject")}
-    client = scaler_client(server.ports["scaler"])
+    client = scaler.Client(server.ports["scaler"])
     assert {name: client.desired(**asked) for name, asked in metadata.items()} == dict.fromkeys(metadata, 0)
     server.submit()
     wait_for(lambda: client.active(**metadata["mela-worker-cpu"]), "a plan to be wanted")
