@@ -9,19 +9,17 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-from proxy import TcpProxy
-from witness import LATE, Witness
+from ..support import s3_servers
+from ..support.paths import BUILD
+from ..support.redis_server import SAVED, RedisServer
+from ..support.tcp_proxy import TcpProxy
+from .witness import LATE, Witness
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 TOOL = BUILD / "tests/chaos/chaos_tool"
 WAVE_EVERY, STILL_EVERY = 1.0, 4.0  # seconds; with the scaler only
-sys.path.insert(0, str(ROOT / "tests/store"))
-import servers  # noqa: E402
 
 
 def clock_shifted_by(seconds):
@@ -40,23 +38,25 @@ class Chaos:
         self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed")})
         self.random = random.Random(seed)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-chaos-"))
-        self.url, self.store = f"unix://{self.folder}/s", f"file://{self.folder}/store"
-        self.processes, self.stopped, self.names, self.redis = {}, [], 0, None
+        self.redis = RedisServer(self.folder, "--appendfsync", "everysec", persistence=SAVED)
+        self.cli = self.redis.cli
+        self.url, self.store = self.redis.url, f"file://{self.folder}/store"
+        self.processes, self.stopped, self.names = {}, [], 0
         self.witness, self.submitted = None, 0
         self.done = {"killed": 0, "stopped": 0, "restarts": 0, "wipes": 0, "retried": 0}
         self.worker_url, self.environment, self.worker_environment = self.url, dict(os.environ), dict(os.environ)
         self.redis_proxy = self.s3 = self.s3_proxy = None
         if net_harm:
-            self.redis_proxy = TcpProxy(str(self.folder / "s"), net_harm, stall_s=1.5 * lease_ms / 1000, seed=seed)
+            self.redis_proxy = TcpProxy(str(self.redis.socket), net_harm, stall_s=1.5 * lease_ms / 1000, seed=seed)
             self.worker_url = f"redis://127.0.0.1:{self.redis_proxy.port}"
         if store_harm:
             self.start_s3()
 
     def start_s3(self):
         """The tools talk to the S3 server itself, the workers to a proxy before it."""
-        self.s3 = servers.start_any(self.folder)
+        self.s3 = s3_servers.start_any(self.folder)
         assert self.s3, "no S3 server: neither moto_server nor s3rver is here"
-        self.s3_proxy = servers.Proxy(self.s3.address)
+        self.s3_proxy = s3_servers.Proxy(self.s3.address)
         self.s3_proxy.server.handle_error = lambda request, address: None  # the killed do not listen
         self.s3_proxy.rules.append(self.harm_request)
         self.store = "s3://bucket/chaos"
@@ -78,26 +78,9 @@ class Chaos:
 
     # ---- processes ----
 
-    def start_redis(self):
-        with open(self.folder / "redis.log", "ab") as log:
-            self.redis = subprocess.Popen(
-                ["redis-server", "--port", "0", "--unixsocket", self.folder / "s", "--dir", self.folder, "--appendonly", "yes",
-                 "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"], stdout=log, stderr=log)
-        self.wait(lambda: self.cli("ping") == "PONG", "Redis")
-
-    def cli(self, *command):
-        done = subprocess.run(["redis-cli", "-s", self.folder / "s", *command], capture_output=True, text=True)
-        return done.stdout.strip()
-
     def published(self, campaign):
         """How many of its jobs have an artifact."""
         return self.cli("hkeys", f"{{mela}}:campaign:{campaign}:results").count(":artifact")
-
-    def wait(self, condition, what, seconds=60):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"waited in vain for {what}"
-            time.sleep(0.02)
 
     def tool(self, command, *arguments):
         done = subprocess.run([TOOL, command, self.url, *map(str, arguments)], capture_output=True, text=True,
@@ -145,9 +128,8 @@ class Chaos:
             self.processes.pop(extra).wait()
 
     def restart_redis(self):
-        self.redis.send_signal(self.random.choice([signal.SIGKILL, signal.SIGTERM]))
-        self.redis.wait(60)
-        self.start_redis()
+        self.random.choice([self.redis.kill, self.redis.stop])()
+        self.redis.start()
         self.done["restarts"] += 1
 
     def wipe(self):
@@ -194,11 +176,11 @@ class Chaos:
 
     def run(self):
         try:
-            self.start_redis()
+            self.redis.start()
             for _ in range(self.workers):
                 self.start_worker()
             if self.scaler:
-                self.witness = Witness(self.folder, self.url, self.store)
+                self.witness = Witness(self.folder, self.redis, self.store)
             started = time.monotonic()
             self.submit(1 if self.scaler else self.campaigns)
             self.torment(started)
@@ -257,7 +239,7 @@ class Chaos:
     def close(self):
         if self.witness:
             self.witness.stop()
-        for process in [*self.processes.values(), self.redis]:
+        for process in [*self.processes.values(), self.redis.process]:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()

@@ -2,7 +2,10 @@
 import shutil
 
 import pytest
-from chaos import Chaos, problems_of, servers
+
+from ..support import s3_servers
+from ..support.waiting import wait_for
+from .chaos import Chaos, problems_of
 
 
 def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
@@ -16,7 +19,7 @@ def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
 def test_a_faulty_store_and_a_faulty_network_cost_nothing_but_time():
     """Between workers and Redis connections are reset and stall, between workers and an S3 server requests fail, stall, are
     done without an answer, or answered by half."""
-    if not (shutil.which("moto_server") or servers.S3RVER.exists()):
+    if not (shutil.which("moto_server") or s3_servers.S3RVER.exists()):
         pytest.skip("no S3 server: neither moto_server nor s3rver is here")
     result = Chaos(campaigns=6, segments=6, languages="hi ta", workers=4, lease_ms=800, job_ms=10, hurt_every=2.0, restart_every=5.0,
                    net_harm=60, store_harm=20).run()
@@ -36,11 +39,11 @@ def test_the_audit_is_silent_on_a_farm_at_work():
     """A campaign of more than one piece changes while it is looked at."""
     farm = Chaos(campaigns=1, segments=1, languages="hi", workers=6, lease_ms=30_000, job_ms=1)
     try:
-        farm.start_redis()
+        farm.redis.start()
         farm.tool("submit", farm.store, 1, 1, 2500, "hi ta")
         for _ in range(farm.workers):
             farm.start_worker()
-        farm.wait(lambda: int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done") or 0) > 10, "some jobs")
+        wait_for(lambda: int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done") or 0) > 10, "some jobs")
         before = int(farm.cli("hget", "{mela}:campaign:chaos-1", "n:done"))
         for _ in range(40):
             assert farm.check()["findings"] == []

@@ -8,19 +8,18 @@ time before it went away counts too."""
 import bisect
 import hashlib
 import json
-import pathlib
 import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
 import grpc
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scale"))
-from scaler import BUILD, DAY_AND_NIGHT, Client  # noqa: E402
+from ..scale.scaler import DAY_AND_NIGHT, Client
+from ..support.paths import BUILD
+from ..support.waiting import wait_for_program
 
 LATE = 2.5  # a second between looks, and what a busy machine adds
 CAP = 20
@@ -115,7 +114,7 @@ def allowed(counts):
 
 
 class Witness:
-    def __init__(self, folder, url, store):
+    def __init__(self, folder, redis, store):
         (folder / "serve").mkdir()
         key = {"name": "test", "role": "admin", "sha256": hashlib.sha256(b"mela_test").hexdigest()}
         (folder / "serve/keys.json").write_text(json.dumps({"keys": [key]}))
@@ -123,13 +122,11 @@ class Witness:
         self.log = folder / "serve/log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [BUILD / "mela", "serve", "--redis", url, "--store", store, "--keys", "keys.json", "--listen", "127.0.0.1:0",
+                [BUILD / "mela", "serve", "--redis", redis.url, "--store", store, "--keys", "keys.json", "--listen", "127.0.0.1:0",
                  "--scaler-listen", "127.0.0.1:0"], cwd=folder / "serve", stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while not (port := re.search(r"scaler answers on port (\d+)", self.log.read_text())):
-            assert time.monotonic() < end and self.process.poll() is None, self.log.read_text()
-            time.sleep(0.05)
-        self.counts, self.client = Counts(folder / "s"), Client(int(port[1]))
+        port = wait_for_program(self.process, lambda: re.search(r"scaler answers on port (\d+)", self.log.read_text()), "the scaler's port",
+                                self.log)
+        self.counts, self.client = Counts(redis.socket), Client(int(port[1]))
         self.answers, self.stopping = [], False
         self.thread = threading.Thread(target=self.ask)
         self.thread.start()

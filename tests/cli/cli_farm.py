@@ -5,22 +5,9 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
-DEADLINE = 60  # seconds; a hang must end, nothing here measures time
-
-
-def wait_for(condition, what):
-    """Waits until condition() is true and answers its value."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
+from ..support.paths import BUILD
+from ..support.waiting import DEADLINE, wait_for_program
 
 
 class Mela:
@@ -73,8 +60,7 @@ class Farm(Mela):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([BUILD / "mela", "up", "--port", "0", *map(str, self.options)], cwd=self.folder,
                                             env=self.environment, stdout=log, stderr=log)
-        wait_for(lambda: (self.data / "address").exists() or self.process.poll() is not None, "the farm's address")
-        assert self.process.poll() is None, self.log.read_text()
+        wait_for_program(self.process, (self.data / "address").exists, "the farm's address", self.log)
         return self
 
     def stop(self):

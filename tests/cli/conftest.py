@@ -1,6 +1,6 @@
 import pytest
 
-from cli_farm import Farm, Mela
+from .cli_farm import Farm, Mela
 
 
 @pytest.fixture

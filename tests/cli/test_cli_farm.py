@@ -6,7 +6,8 @@ import re
 import stat
 import subprocess
 
-from cli_farm import BUILD, sha256
+from ..support.paths import BUILD
+from .cli_farm import sha256
 
 
 def test_up_writes_address_and_key_and_stops_clean(farm):

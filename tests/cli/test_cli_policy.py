@@ -2,7 +2,7 @@
 import json
 import re
 
-from cli_farm import ROOT
+from ..support.paths import ROOT
 
 SCENARIO = ROOT / "bench" / "scenarios" / "festival-month.json"
 

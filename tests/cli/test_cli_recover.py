@@ -1,7 +1,7 @@
 """mela recover on a farm whose Redis was emptied."""
 import subprocess
 
-from cli_farm import wait_for
+from ..support.waiting import wait_for
 
 
 def redis(farm, *command):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from cli_farm import BUILD, ROOT
+from ..support.paths import BUILD, ROOT
 
 COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
             "health", "config", "scale desired", "scale hold", "scale resume", "simulate", "version", "completion"]

@@ -10,11 +10,7 @@ import urllib.parse
 import urllib.request
 import xml.etree.ElementTree
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from ..support.network import free_port
 
 
 class Aws:

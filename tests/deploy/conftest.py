@@ -1,5 +1,6 @@
-import helm_chart
 import pytest
+
+from . import helm_chart
 
 
 @pytest.fixture(scope="session", params=list(helm_chart.VARIANTS))

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from ..support.paths import ROOT
+
 BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
 OUTPUTS = {"redis_address": "redis.invalid", "redis_secret": "mela-prod/redis", "registry": "registry.example/mela-prod"}
 TOKEN = "0123456789abcdefABCDEF"  # what `aws` prints

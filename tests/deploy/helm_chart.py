@@ -9,12 +9,11 @@ import subprocess
 import pytest
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+from ..support.paths import BUILD, DEPS, ROOT
+
 CHART = ROOT / "deploy/helm/mela"
-DEPS = ROOT / ".deps/deploy"
-HELM = DEPS / "bin/helm"
-MODULES = DEPS / "node_modules"
+HELM = DEPS / "deploy/bin/helm"
+MODULES = DEPS / "deploy/node_modules"
 DEADLINE = 120  # seconds; a hang must end, nothing here measures time
 
 ACCOUNT = ("image.registry=registry.example", "store.url=s3://bucket/farm")  # what only the user knows

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from ..support.paths import ROOT
+
 WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"}
 TOOL = shutil.which("promtool", path=f"{ROOT / '.deps/promtool'}:{os.environ['PATH']}")
 

@@ -1,8 +1,8 @@
 """Checks of Terraform's files. Each returns what is wrong as sentences, so that tests can show that it bites."""
 import re
 
-import terraform_files
-from terraform_files import blocks
+from . import terraform_files
+from .terraform_files import blocks
 
 META = {"count", "for_each", "depends_on", "provider", "lifecycle", "providers", "source", "version"}
 

@@ -1,12 +1,12 @@
 """Terraform's files as the checks want them: parsed, and as code without its strings; and the providers' schemas."""
 import functools
 import json
-import pathlib
 import re
 import shutil
 import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from ..support.paths import ROOT
+
 TERRAFORM = ROOT / "deploy/terraform"
 TOOLS = ROOT / ".deps/terraform"
 PURE = ["names", "groups", "alarms", "lifecycle", "values"]  # the modules that need no provider

@@ -3,10 +3,10 @@ import json
 import re
 import shlex
 
-import documented
-import helm_chart
 import pytest
-from helm_chart import BUILD, ROOT, mela, variant
+
+from . import documented
+from .helm_chart import BUILD, ROOT, mela, variant
 
 DOCKER = ROOT / "deploy/docker"
 

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 import yaml
 
-import promql
-from test_prometheus import RECORDED, promtool
+from . import promql
+from .test_prometheus import RECORDED, promtool
 
 FOLDER = promql.ROOT / "deploy/grafana"
 BOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}

@@ -1,8 +1,8 @@
 """The admission policies, evaluated by a CEL interpreter on the requests that a worker's token could make."""
 import copy
 
-import helm_chart
-from helm_chart import variant
+from . import helm_chart
+from .helm_chart import variant
 
 NODE = {"kind": "Node", "metadata": {"name": "node-1", "labels": {"mela/pool": "lipsync"}, "annotations": {"other": "1"}},
         "spec": {"providerID": "aws:///i-1", "taints": [{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}]}}

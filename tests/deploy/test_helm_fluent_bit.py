@@ -4,7 +4,8 @@ import fnmatch
 import re
 
 import pytest
-from helm_chart import ROOT, pod, variant, yaml
+
+from .helm_chart import ROOT, pod, variant, yaml
 
 VALUES = yaml.safe_load((ROOT / "deploy/helm/fluent-bit-values.yaml").read_text())
 

@@ -2,9 +2,10 @@
 import json
 import re
 
-import helm_chart
 import pytest
-from helm_chart import containers, flags, labels_match, pod, variant
+
+from . import helm_chart
+from .helm_chart import containers, flags, labels_match, pod, variant
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
 

@@ -2,18 +2,19 @@
 would in their pods."""
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
-import time
 
-import helm_chart
 import pytest
 import requests
-from helm_chart import BUILD, ROOT, containers, flags, mela, pod, variant
+
+from ..scale import scaler
+from ..support.network import free_port
+from ..support.waiting import wait_for
+from . import helm_chart
+from .helm_chart import BUILD, ROOT, containers, flags, mela, pod, variant
 
 PROGRAMS = {"mela-control": "mela"} | dict.fromkeys(("mela-worker-cpu", "mela-worker-cuda", "mela-trainer"), "mela-worker")
 NOT_MELAS = {"AWS_REGION", "AWS_EC2_METADATA_DISABLED", "POD_NAME", "NODE_NAME"}
@@ -97,21 +98,6 @@ def test_the_rule_is_the_scalers_own(tmp_path, default):
 
 
 # --- running ---
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + helm_chart.DEADLINE
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
-
 
 class Redis:
     """redis-server with the StatefulSet's arguments, but another port and folder."""
@@ -218,14 +204,6 @@ def server(redis, tmp_path, default):
     server.stop()
 
 
-def scaler_client(port):
-    """The gRPC client of tests/scale."""
-    spec = importlib.util.spec_from_file_location("scaler", ROOT / "tests/scale/scaler.py")
-    scaler = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(scaler)
-    return scaler.Client(port)
-
-
 def scaler_metadata(item):
     metadata = item["spec"]["triggers"][0]["metadata"]
     return {key: value for key, value in metadata.items() if key != "scalerAddress"}
@@ -236,7 +214,7 @@ def test_a_server_as_rendered_answers_its_probes_and_keda(server, default):
     monitor = default.one("ServiceMonitor", "mela-api")["spec"]["endpoints"][0]
     assert "mela_queue_up 1" in server.get(monitor["path"]).text
     metadata = {item["metadata"]["name"]: scaler_metadata(item) for item in default.of("ScaledObject")}
-    client = scaler_client(server.ports["scaler"])
+    client = scaler.Client(server.ports["scaler"])
     assert {name: client.desired(**asked) for name, asked in metadata.items()} == dict.fromkeys(metadata, 0)
     server.submit()
     wait_for(lambda: client.active(**metadata["mela-worker-cpu"]), "a plan to be wanted")

@@ -5,9 +5,10 @@ import shutil
 import subprocess
 import tarfile
 
-import helm_chart
 import pytest
-from helm_chart import ACCOUNT, CHART, MODULES, ROOT, VARIANTS, arguments_of, helm, template, variant
+
+from . import helm_chart
+from .helm_chart import ACCOUNT, CHART, MODULES, ROOT, VARIANTS, arguments_of, helm, template, variant
 
 TSC = MODULES / "typescript/lib/tsc.js"
 RULES = {"groups": [{"name": "sample", "rules": [{"alert": "Up", "expr": "up == 0", "annotations": {

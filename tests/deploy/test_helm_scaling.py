@@ -6,12 +6,13 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-import time
 
-import expr
-import helm_chart
 import pytest
-from helm_chart import BUILD, mela, variant
+
+from ..support.redis_server import RedisServer
+from . import expr
+from . import helm_chart
+from .helm_chart import BUILD, mela, variant
 
 NIGHT, DAY = "2026-11-10T23:30:00+05:30", "2026-11-10T12:00:00+05:30"
 WORKERS = {"mela-worker-cpu": "cpu", "mela-worker-lipsync-urgent": "lipsync", "mela-worker-lipsync-batch": "lipsync"}
@@ -137,20 +138,15 @@ class Queue:
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-deploy-"))
-        self.redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", self.folder / "s", "--save", "",
-                                       "--dir", self.folder], stdout=subprocess.DEVNULL)
-        end = time.monotonic() + helm_chart.DEADLINE
-        while self.ask("PING") != ["PONG"]:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        self.url = f"unix://{self.folder}/s"
+        self.redis = RedisServer(self.folder).start()
+        self.url = self.redis.url
         self.tool = subprocess.Popen([BUILD / "tests/protocol/queue_tool", self.url], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True)
         self.do("reset")
 
     def ask(self, *commands):
         """A line of answer for each command."""
-        done = subprocess.run(["redis-cli", "-s", self.folder / "s"], input="\n".join(commands), capture_output=True, text=True,
+        done = subprocess.run(self.redis.client, input="\n".join(commands), capture_output=True, text=True,
                               check=False)
         return done.stdout.split()
 
@@ -175,8 +171,7 @@ class Queue:
     def close(self):
         self.tool.stdin.close()
         self.tool.wait(helm_chart.DEADLINE)
-        self.redis.terminate()
-        self.redis.wait(helm_chart.DEADLINE)
+        self.redis.stop()
         shutil.rmtree(self.folder)
 
 

@@ -1,12 +1,10 @@
 """The container images: what their Dockerfiles promise, and the images control and worker-cpu as they are built and run."""
-import fcntl
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -15,7 +13,11 @@ import time
 import jsonschema
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from ..support.network import free_port
+from ..support.once import make_once
+from ..support.paths import ROOT
+from ..support.redis_server import RedisServer
+
 DOCKER = ROOT / "deploy/docker"
 BUILT = ROOT / ".mela/images"
 SCHEMAS = ROOT / ".deps/cyclonedx"
@@ -171,14 +173,12 @@ def demo(tmp_path_factory):
     for tool in ("buildah", "mmdebstrap", "unshare"):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not here")
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
-    printed = shared / "images-demo.txt"
-    with open(shared / "images-demo.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not printed.exists():
-            done = subprocess.run([ROOT / "script/images", "--demo"], capture_output=True, text=True, timeout=850, check=False)
-            printed.write_text(done.stdout if done.returncode == 0 else f"FAILED\n{done.stderr[-3000:]}{done.stdout[-2000:]}")
+
+    def build(folder):
+        done = subprocess.run([ROOT / "script/images", "--demo"], capture_output=True, text=True, timeout=850, check=False)
+        (folder / "printed").write_text(done.stdout if done.returncode == 0 else f"FAILED\n{done.stderr[-3000:]}{done.stdout[-2000:]}")
+
+    printed = make_once(tmp_path_factory, "images", build) / "printed"
     assert not printed.read_text().startswith("FAILED"), printed.read_text()
     return printed.read_text()
 
@@ -234,24 +234,17 @@ def test_an_images_bill_names_every_package_and_goes_along_with_it(demo, image):
     assert ("onnxruntime" in {component["name"] for component in document["components"]}) == (image == "worker-cpu")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_control_serves_as_any_user_tells_its_health_and_ends_at_sigterm(demo, tmp_path):
     user = 12345
     for folder in ("keys", "store"):
         (tmp_path / folder).mkdir()
         os.chown(tmp_path / folder, user, user)
-    redis = subprocess.Popen(["redis-server", "--port", str(port := free_port()), "--bind", "127.0.0.1", "--save", "",
-                              "--dir", tmp_path, "--maxmemory-policy", "noeviction"], stdout=subprocess.DEVNULL)
+    redis = RedisServer(tmp_path / "redis", address="127.0.0.1").start()
     keys = (tmp_path / "keys", ":/etc/mela/keys")
     status, key, errors = run("control", keys, "keys", "add", "test", "--keys", "/etc/mela/keys/keys.json", user=user)
     assert status == 0 and key.strip(), errors
     url = f"http://127.0.0.1:{(listen := free_port())}"
-    server = start("control", keys, ("MELA_STORE=", "file:///store"), ("MELA_REDIS=", f"redis://127.0.0.1:{port}"),
+    server = start("control", keys, ("MELA_STORE=", "file:///store"), ("MELA_REDIS=", redis.url),
                    (tmp_path / "store", ":/store"), "serve", "--listen", f"127.0.0.1:{listen}", "--keys",
                    "/etc/mela/keys/keys.json", user=user, stderr=subprocess.DEVNULL)
     try:
@@ -263,8 +256,7 @@ def test_control_serves_as_any_user_tells_its_health_and_ends_at_sigterm(demo, t
     finally:
         server.send_signal(signal.SIGTERM)
         status = server.wait(DEADLINE)
-        redis.terminate()
-        redis.wait(DEADLINE)
+        redis.stop()
     assert status == 0
     assert run("control", "health", f"{url}/readyz")[0] == 3
 

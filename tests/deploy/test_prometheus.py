@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import yaml
 
-import promql
+from . import promql
 
 FOLDER = promql.ROOT / "deploy/prometheus/rules"
 RULE_FILES = sorted(FOLDER.glob("*.rules.yaml"))

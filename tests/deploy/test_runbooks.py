@@ -1,16 +1,13 @@
 """Every mela command that an operator is told to type exists, with the flags that it is given."""
 import functools
-import os
-import pathlib
 import re
 import shlex
 import subprocess
 
 import pytest
 
-from promql import ROOT
+from ..support.paths import BUILD, ROOT
 
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
 PAGES = [ROOT / "docs/operations.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
 
 

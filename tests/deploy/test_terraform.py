@@ -3,9 +3,10 @@ import json
 import re
 
 import pytest
-import terraform_checks as checks
-import terraform_files
-from terraform_files import ROOT, TERRAFORM, blocks
+
+from . import terraform_checks as checks
+from . import terraform_files
+from .terraform_files import ROOT, TERRAFORM, blocks
 
 pytestmark = pytest.mark.skipif(bool(terraform_files.missing_tool()), reason=str(terraform_files.missing_tool()))
 

@@ -1,7 +1,8 @@
 """The checks of test_terraform.py find what is wrong: each is shown a file with one mistake."""
 import pytest
-import terraform_checks as checks
-import terraform_files
+
+from . import terraform_checks as checks
+from . import terraform_files
 
 pytestmark = pytest.mark.skipif(bool(terraform_files.missing_tool()), reason=str(terraform_files.missing_tool()))
 

@@ -4,16 +4,18 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
 import pytest
-import terraform_files
-from aws_server import Aws, free_port
-from terraform_files import ROOT, TERRAFORM, blocks
 
-BUILD = ROOT / "build"
+from ..support.network import free_port
+from ..support.paths import BUILD, ROOT
+from ..support.waiting import wait_for_program
+from . import terraform_files
+from .aws_server import Aws
+from .terraform_files import TERRAFORM, blocks
+
 MEDIA = ROOT / ".deps/media/demo"
 ACCOUNT = "123456789012"
 BUCKETS = {"var.input_bucket_arn": "arn:aws:s3:::input", "var.output_bucket_arn": "arn:aws:s3:::output"}
@@ -75,15 +77,6 @@ def clip(folder):
     return (folder / "talk.mp4").read_bytes(), (folder / "en.wav").read_bytes()
 
 
-def wait_for(condition, process, log):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if (value := condition()):
-            return value
-        time.sleep(0.1)
-    raise AssertionError(log.read_text(encoding="utf-8"))
-
-
 def answers(address):
     try:
         return urllib.request.urlopen(f"{address}/readyz", timeout=5).status == 200
@@ -112,7 +105,7 @@ class Farm:
         self.key = json.loads(made.stdout)["key"]
         api = self.spawn("api", [BUILD / "mela", "serve", "--redis", redis, "--keys", "keys.json", "--listen", self.address[7:]],
                          self.rights.environment["api"])
-        wait_for(lambda: answers(self.address), api, self.folder / "api.log")
+        wait_for_program(api, lambda: answers(self.address), "the API", self.folder / "api.log")
         self.worker = self.spawn("worker", [
             BUILD / "mela-worker", "run", "--redis", redis, "--work", self.folder / "work", "--device", "cpu", "--models",
             ROOT / ".deps/models", "--manifests", ROOT / "models"], self.rights.environment["worker"])
@@ -153,7 +146,7 @@ def test_a_campaign_needs_no_more(farm):
     def ended():
         shown = json.loads(farm.run("api", "mela", "show", campaign, "--json").stdout)
         return shown if shown["state"] != "running" else None
-    assert wait_for(ended, farm.worker, log)["state"] == "done", log.read_text(encoding="utf-8")
+    assert wait_for_program(farm.worker, ended, "the end of the campaign", log)["state"] == "done", log.read_text(encoding="utf-8")
     fetched = farm.run("api", "mela", "get", campaign, "--output", "dubs")
     assert fetched.returncode == 0, fetched.stderr
 

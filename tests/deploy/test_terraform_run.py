@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 
-import documented
 import pytest
-import terraform_checks as checks
 import yaml
-from aws_server import Aws
-from terraform_files import PURE, ROOT, TERRAFORM
+
+from . import documented
+from . import terraform_checks as checks
+from .aws_server import Aws
+from .terraform_files import PURE, ROOT, TERRAFORM
 
 needs_terraform = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
 needs_moto = pytest.mark.skipif(not shutil.which("moto_server"), reason="moto_server is not installed")

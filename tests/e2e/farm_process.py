@@ -4,25 +4,10 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
-DEPS = ROOT / ".deps"
-MEDIA = DEPS / "media"
-DEADLINE = 120  # seconds; a hang must end, nothing here measures time
-
-
-def wait_for(condition, what, seconds=DEADLINE):
-    """Waits until condition() is true and answers its value."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
+from ..support.paths import BUILD, DEPS, ROOT
+from ..support.waiting import DEADLINE, wait_for, wait_for_program
 
 
 def ffmpeg(*arguments):
@@ -68,8 +53,7 @@ class Farm:
             [BUILD / "mela", "up", "--data", self.data, "--models", DEPS / "models", "--manifests", ROOT / "models",
              "--port", "0", "--workers", "1", "--cooldown", "5", "--device", "cpu", *map(str, self.options)],
             stdout=subprocess.DEVNULL, stderr=open(self.data.with_suffix(".log"), "ab"), env=self.environment)
-        wait_for(lambda: (self.data / "address").exists() or self.process.poll() is not None, "the farm's address")
-        assert self.process.poll() is None, self.data.with_suffix(".log").read_text()
+        wait_for_program(self.process, (self.data / "address").exists, "the farm's address", self.data.with_suffix(".log"))
         return self
 
     def stop(self):

@@ -1,41 +1,14 @@
 """The two programs as production runs them: mela serve and mela-worker run, around a Redis of their own."""
 import json
-import socket
 import subprocess
 import urllib.error
 import urllib.request
 
-from farm_process import BUILD, DEPS, ROOT, wait_for
-
-
-def free_port(address="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
-
-
-class Redis:
-    """A redis-server; what it saved in `folder` it finds again when started once more."""
-
-    def __init__(self, folder, address="127.0.0.1", port=None, *options):
-        self.folder, self.address, self.port, self.options = folder, address, port or free_port(address), options
-        self.start()
-
-    def start(self):
-        self.folder.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", self.address, "--dir", self.folder, "--appendonly", "yes", "--save", "",
-             "--maxmemory-policy", "noeviction", "--logfile", "redis.out", *map(str, self.options)], stdout=subprocess.DEVNULL)
-        wait_for(lambda: self.cli("ping") == "PONG", "Redis")
-
-    def cli(self, *command):
-        done = subprocess.run(["redis-cli", "-h", self.address, "-p", str(self.port), *map(str, command)], capture_output=True,
-                              text=True)
-        return done.stdout.strip()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
+from ..support.network import free_port
+from ..support.paths import BUILD, DEPS, ROOT
+from ..support.redis_server import SAVED, RedisServer
+from ..support.waiting import wait_for
+from .farm_process import Farm
 
 
 class Production:
@@ -62,11 +35,16 @@ class Production:
         return process
 
     def start_redis(self):
-        self.redis = Redis(self.folder / "redis", port=self.redis_port)
+        self.redis = RedisServer(self.folder / "redis", persistence=SAVED, address="127.0.0.1", port=self.redis_port).start()
         self.processes.append(self.redis.process)
 
     def log_of(self, name):
         return (self.folder / f"{name}.log").read_text()
+
+    def claimed(self, kind, name="worker"):
+        """The ids of the jobs of a kind that the workers of that name claimed, in order."""
+        lines = [json.loads(line) for line in self.log_of(name).splitlines() if '"claimed"' in line]
+        return [line["job_id"] for line in lines if f"/{kind}" in line["job_id"]]
 
     def start(self, pools="cpu,lipsync"):
         if self.redis_url.endswith(f"127.0.0.1:{self.redis_port}"):
@@ -98,3 +76,29 @@ class Production:
             process.terminate()
         for process in self.processes:
             process.wait(60)
+
+
+class Node(Production):
+    """Production, with a worker of the options and surroundings that a test wants."""
+
+    def start(self):
+        self.start_redis()
+        self.farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
+        self.spawn("serve", BUILD / "mela", "serve", *self.farm, "--keys", self.folder / "keys.json", "--listen",
+                   f"127.0.0.1:{self.port}")
+        wait_for(lambda: self.status("/readyz") == 200, "the API")
+
+    def worker(self, environment=None, *options):
+        return self.spawn("worker", "env", "AWS_EC2_METADATA_DISABLED=true",
+                          *[f"{name}={value}" for name, value in (environment or {}).items()], BUILD / "mela-worker", "run",
+                          *self.farm, "--models", DEPS / "models", "--manifests", ROOT / "models", "--work", self.folder / "work",
+                          "--device", "cpu", *options)
+
+    def redis_cli(self, *arguments):
+        return subprocess.run(["redis-cli", "-p", str(self.redis_port), *arguments], check=True, capture_output=True, text=True).stdout
+
+    def job(self, job):
+        return json.loads(Farm(self.folder).api(f"/v1/jobs/{job}"))
+
+    def log(self):
+        return (self.folder / "worker.log").read_text()

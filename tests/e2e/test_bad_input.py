@@ -2,9 +2,10 @@
 import json
 import subprocess
 
-from farm_process import MEDIA, ffmpeg, frame_count, stream, times
-
 import pytest
+
+from ..support.paths import MEDIA
+from .farm_process import ffmpeg, frame_count, stream, times
 
 # How the master is made from the talking clip, and what of it must come back.
 X264 = ("-c:v", "libx264", "-crf", "18", "-an")

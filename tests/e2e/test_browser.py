@@ -1,10 +1,10 @@
 """A finished dub in a real browser: it plays, with picture and sound."""
 import shutil
 
-from browser import TELL, show
-from farm_process import stream
-
 import pytest
+
+from .browser import TELL, show
+from .farm_process import stream
 
 PAGE = """<video muted autoplay src="dub.mp4"></video><script>%s
 const video = document.querySelector("video");

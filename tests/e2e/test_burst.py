@@ -1,9 +1,10 @@
 """A burst on one machine: workers come by the rule, work to the end, and leave by themselves."""
 import json
 
-from farm_process import Farm, ffmpeg, wait_for
-
 import pytest
+
+from ..support.waiting import wait_for
+from .farm_process import Farm, ffmpeg
 
 
 @pytest.fixture

@@ -2,15 +2,12 @@
 import json
 import os
 import subprocess
-import sys
-
-from fake_node import FakeCluster, fake_nvml
-from farm_process import BUILD, DEPS, ROOT
 
 import pytest
 
-sys.path.append(str(ROOT / "tests"))
-import embedded_metrics  # noqa: E402
+from ..support import embedded_metrics
+from ..support.paths import BUILD, DEPS, ROOT
+from .fake_node import FakeCluster, fake_nvml
 
 
 def run_check(*arguments, **environment):

@@ -2,45 +2,52 @@
 import json
 import signal
 
-from farm_process import Farm, frame_count, wait_for
-from test_node import node  # noqa: F401: a fixture
+from .farm_process import Farm, frame_count
+from .held import LONG
 
 
 def jobs_of(farm, campaign):
     return {job["id"]: job for job in json.loads(farm.api(f"/v1/campaigns/{campaign}/jobs"))["items"]}
 
 
-def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips):  # noqa: F811
-    farm, here = Farm(node.folder), {"AWS_EC2_METADATA_DISABLED": "true"}
-    worker = node.worker(here, "--grace-ms", "200")
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips", "wav2lip-96-random")
-    held = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+def is_unharmed(job):
+    return (job["state"], job["errors"], job["crashes"]) == ("ready", 0, 0)
+
+
+def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips, held):
+    """The dub takes half a second a frame, and hears between two that it has to stop."""
+    held.hold(LONG)
+    farm, worker = Farm(node.folder), node.worker(held.environment, "--grace-ms", "200")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
+    held.wait()
+    dub = node.claimed("dub")[0]
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
-    given_back = node.job(held["id"])
-    assert (given_back["state"], given_back["errors"], given_back["crashes"]) == ("ready", 0, 0), given_back
+    released = node.job(dub)
+    assert is_unharmed(released), released
     assert "ending: told to stop" in node.log() and "stopped: draining" in node.log()
     assert not farm.workers()
 
-    node.worker(here)
-    assert wait_for(lambda: farm.running(campaign, "dub"), "the dub in other hands")["id"] == held["id"]
+    held.release()
+    before = len(node.claimed("dub"))
+    node.worker()
     assert farm.wait(campaign)["state"] == "done"
+    assert node.claimed("dub")[before] == dub
     done = jobs_of(farm, campaign)
-    assert done[held["id"]]["attempt"] == held["attempt"] + 1
+    assert done[dub]["attempt"] == released["attempt"] + 1
     assert all((job["state"], job["errors"], job["crashes"]) == ("done", 0, 0) for job in done.values()), done
     farm.run("get", campaign, "--output", node.folder)
     assert frame_count(node.folder / f"{campaign}-en.mp4") == frame_count(clips / "talk.mp4")
 
 
-def test_a_worker_that_cannot_stop_computing_gives_its_job_back_and_leaves(node, clips):  # noqa: F811
-    """One run of this network takes half a minute on two cores."""
-    farm = Farm(node.folder)
-    worker = node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "200")
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--lips", "wav2lip-384-random")
-    held = wait_for(lambda: (job := farm.running(campaign, "dub")) and (job.get("progress") or {}).get("step") == "lips" and job,
-                    "a dub in its network")
+def test_a_worker_that_cannot_stop_gives_its_job_back_and_leaves(node, clips, held):
+    """The dub stands still in a call that does not come back, as in one run of a large network."""
+    farm, worker = Farm(node.folder), node.worker(held.environment, "--grace-ms", "200")
+    farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3")
+    held.wait()
+    [dub] = node.claimed("dub")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
-    given_back = node.job(held["id"])
-    assert (given_back["state"], given_back["errors"], given_back["crashes"]) == ("ready", 0, 0), given_back
+    released = node.job(dub)
+    assert is_unharmed(released), released
     assert "given back while it still computes" in node.log() and not farm.workers()

@@ -6,44 +6,13 @@ import os
 import pathlib
 import subprocess
 
-from fake_node import FakeCluster, FakeMetadata
-from farm_process import BUILD, DEPS, ROOT, Farm, wait_for
-from production import Production, free_port
-
 import pytest
 
-
-class Node(Production):
-    """Production, with a worker of the options and surroundings that a test wants."""
-
-    def start(self):
-        self.start_redis()
-        self.farm = ["--redis", f"redis://127.0.0.1:{self.redis_port}", "--store", f"file://{self.folder}/store"]
-        self.spawn("serve", BUILD / "mela", "serve", *self.farm, "--keys", self.folder / "keys.json", "--listen",
-                   f"127.0.0.1:{self.port}")
-        wait_for(lambda: self.status("/readyz") == 200, "the API")
-
-    def worker(self, environment, *options):
-        return self.spawn("worker", "env", *[f"{name}={value}" for name, value in environment.items()], BUILD / "mela-worker", "run",
-                          *self.farm, "--models", DEPS / "models", "--manifests", ROOT / "models", "--work", self.folder / "work",
-                          "--device", "cpu", *options)
-
-    def redis_cli(self, *arguments):
-        return subprocess.run(["redis-cli", "-p", str(self.redis_port), *arguments], check=True, capture_output=True, text=True).stdout
-
-    def job(self, job):
-        return json.loads(Farm(self.folder).api(f"/v1/jobs/{job}"))
-
-    def log(self):
-        return (self.folder / "worker.log").read_text()
-
-
-@pytest.fixture
-def node(tmp_path):
-    node = Node(tmp_path)
-    node.start()
-    yield node
-    node.stop()
+from ..support.paths import BUILD
+from ..support.waiting import wait_for
+from .fake_node import FakeCluster, FakeMetadata
+from .farm_process import Farm
+from .held import LONG
 
 
 @pytest.fixture
@@ -74,7 +43,7 @@ def test_workers_that_start_together_make_their_folders_in_turn(node):
     turn = os.open(scratch, os.O_RDONLY)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        worker = node.worker({"AWS_EC2_METADATA_DISABLED": "true"})
+        worker = node.worker()
         # env has become the worker by then, with the same number.
         wait_for(lambda: waits_for_a_lock(worker.pid), "the worker to wait for its turn")
         assert list(scratch.iterdir()) == []
@@ -84,42 +53,46 @@ def test_workers_that_start_together_make_their_folders_in_turn(node):
     assert len(list(scratch.iterdir())) == 1
 
 
-def submit(node, clips):
-    """A campaign whose dubs are long: a large generator on a CPU."""
-    return Farm(node.folder).submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips",
-                                    "wav2lip-384-random")
-
-
-def test_a_spot_notice_drains_and_the_job_keeps_its_place(node, clips, metadata):
-    farm, worker = Farm(node.folder), node.worker(metadata.environment(), "--grace-ms", "1000")
-    campaign = submit(node, clips)
-    held = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+def test_a_spot_notice_drains_and_the_job_keeps_its_place(node, clips, metadata, held):
+    held.hold(LONG)
+    farm = Farm(node.folder)
+    worker = node.worker({**held.environment, **metadata.environment(), "AWS_EC2_METADATA_DISABLED": "false"}, "--grace-ms", "1000")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
+    held.wait()
+    dub = node.claimed("dub")[0]
     metadata.notice = {"action": "terminate", "time": "2026-11-23T13:00:00Z"}
     assert worker.wait(60) == 0
-    job = node.job(held["id"])
+    job = node.job(dub)
     assert job["state"] == "ready" and not job["errors"] and not job["crashes"], job
     assert "takes this spot instance away (terminate)" in node.log()
-    node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "0")
-    assert wait_for(lambda: farm.running(campaign, "dub"), "the dub in other hands")["id"] == held["id"]
-
-
-def test_the_deletion_cost_follows_the_work(node, clips, cluster):
-    farm, worker = Farm(node.folder), node.worker({**cluster.environment(), "AWS_EC2_METADATA_DISABLED": "true"})
-    wait_for(lambda: cluster.costs == ["0"], "the cost of an idle pod")
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
-    wait_for(lambda: cluster.costs == ["0", "1000"], "the cost of a busy pod")
+    held.release()
+    before = len(node.claimed("dub"))
+    node.worker()
     assert farm.wait(campaign)["state"] == "done"
-    wait_for(lambda: cluster.costs == ["0", "1000", "0"], "the cost of a pod that is idle again")
+    assert node.claimed("dub")[before] == dub
+
+
+def test_the_deletion_cost_follows_the_work(node, clips, cluster, held):
+    """The dub is held until the cluster knows that the pod is busy."""
+    farm, worker = Farm(node.folder), node.worker({**held.environment, **cluster.environment()})
+    wait_for(lambda: cluster.costs[:1] == ["0"], "the cost of an idle pod")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
+    wait_for(lambda: cluster.costs[1:2] == ["1000"], "the cost of a busy pod")
+    held.release()
+    assert farm.wait(campaign)["state"] == "done"
+    wait_for(lambda: cluster.costs[-1] == "0", "the cost of a pod that is idle again")
     cluster.refuses = "pods is forbidden"
+    held.hold()
     farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
     wait_for(lambda: "pods is forbidden" in node.log(), "the refusal in the log")
+    held.release()
     worker.terminate()
     assert worker.wait(60) == 0
 
 
 def test_a_worker_of_one_class_leaves_the_other(node, clips):
     farm = Farm(node.folder)
-    node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--class", "urgent", "--id", "hasty")
+    node.worker({}, "--class", "urgent", "--id", "hasty")
     batch = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--class", "batch")
     urgent = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--class", "urgent")
     assert farm.wait(urgent)["state"] == "done"
@@ -130,13 +103,15 @@ def test_a_worker_of_one_class_leaves_the_other(node, clips):
     assert wrong.returncode == 2 and '--class is "slow"' in wrong.stderr
 
 
-def test_a_job_that_takes_too_long_is_stopped_and_has_failed(node, clips):
+def test_a_job_that_takes_too_long_is_stopped_and_has_failed(node, clips, held):
     farm = Farm(node.folder)
-    node.worker({"AWS_EC2_METADATA_DISABLED": "true"}, "--grace-ms", "0")
-    campaign = submit(node, clips)
-    held = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
-    node.redis_cli("HSET", f"{{mela}}:job:{held['id']}", "claimed", "1")  # it was claimed in 1970
-    job = wait_for(lambda: (j := node.job(held["id"]))["errors"] and j, "the job's failure")
+    node.worker(held.environment, "--grace-ms", "0")
+    farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3")
+    held.wait()
+    [dub] = node.claimed("dub")
+    node.redis_cli("HSET", f"{{mela}}:job:{dub}", "claimed", "1")  # it was claimed in 1970
+    job = wait_for(lambda: (j := node.job(dub))["errors"] and j, "the job's failure")
     assert job["error"]["code"] == "job.timeout" and "a dub may take" in job["error"]["message"], job
     assert not job["crashes"]
-    assert job["state"] == "delayed" or job["attempt"] > held["attempt"]  # to be tried again
+    assert job["state"] == "delayed" or job["attempt"] > 1  # to be tried again
+    held.release()

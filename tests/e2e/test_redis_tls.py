@@ -3,8 +3,10 @@ import json
 import subprocess
 
 import pytest
-from farm_process import BUILD, wait_for
-from production import free_port
+
+from ..support.network import free_port
+from ..support.paths import BUILD
+from ..support.waiting import wait_for
 
 
 def openssl(*arguments):

@@ -3,15 +3,16 @@ The worker takes the CPU pool's jobs, so that a campaign's plan tells whether it
 import json
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from farm_process import ROOT, Farm, wait_for
-from production import Production, Redis, free_port
 
-sys.path.insert(0, str(ROOT / "tests/chaos"))
-from proxy import TcpProxy  # noqa: E402
+from ..support.network import free_port
+from ..support.redis_server import SAVED, RedisServer
+from ..support.tcp_proxy import TcpProxy
+from ..support.waiting import wait_for
+from .farm_process import Farm
+from .production import Production
 
 LEASE_S = 30
 
@@ -21,7 +22,7 @@ class Trouble:
 
     def __init__(self, folder, clips):
         self.clips = clips
-        self.redis = Redis(folder / "redis")
+        self.redis = RedisServer(folder / "redis", persistence=SAVED, address="127.0.0.1").start()
         self.proxy = TcpProxy(("127.0.0.1", self.redis.port))
         self.production = Production(folder, f"redis://127.0.0.1:{self.proxy.port}").start("cpu")
         self.farm = Farm(folder)
@@ -106,8 +107,9 @@ class Moved(Trouble):
 
     def __init__(self, folder, clips):
         self.clips, port = clips, free_port("127.0.0.2")
-        self.primary = Redis(folder / "primary", "127.0.0.2", port)
-        self.replica = Redis(folder / "replica", "127.0.0.3", port, "--replicaof", "127.0.0.2", port)
+        self.primary = RedisServer(folder / "primary", persistence=SAVED, address="127.0.0.2", port=port).start()
+        self.replica = RedisServer(folder / "replica", "--replicaof", "127.0.0.2", port, persistence=SAVED, address="127.0.0.3",
+                                   port=port).start()
         self.hosts = folder / "hosts"
         self.name_stands_for("127.0.0.2")
         # A file of hosts of their own.

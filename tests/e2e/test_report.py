@@ -2,10 +2,10 @@
 import shutil
 import subprocess
 
-from browser import TELL, show
-from farm_process import BUILD, ROOT
-
 import pytest
+
+from ..support.paths import BUILD, ROOT
+from .browser import TELL, show
 
 # The report lies in a frame of the width in question; what is measured is what the browser laid out.
 PAGE = """<iframe src="report.html" style="width:%dpx;height:3000px"></iframe><script>%s

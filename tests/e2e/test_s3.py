@@ -1,18 +1,13 @@
 """The same journey with everything in S3: a real S3 server, the master and the speech in a bucket of their own."""
-import pathlib
-import sys
-
-from farm_process import Farm, frame_count
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "store"))
-import servers
+from ..support import s3_servers
+from .farm_process import Farm, frame_count
 
 
 @pytest.fixture
 def s3(tmp_path, monkeypatch):
-    server = servers.start_any(tmp_path)
+    server = s3_servers.start_any(tmp_path)
     if not server:
         pytest.skip("no S3 server: neither moto_server nor s3rver is here")
     monkeypatch.setenv("MELA_S3_ENDPOINT", f"http://{server.address}")

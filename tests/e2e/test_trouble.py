@@ -6,34 +6,46 @@ import socket
 import subprocess
 
 import pytest
-from farm_process import Farm, wait_for
-from production import Production
+
+from ..support.waiting import wait_for
+from .farm_process import Farm
+from .held import LONG
+from .production import Production
 
 
 @pytest.fixture
-def production(tmp_path):
+def held_production(tmp_path, held, monkeypatch):
+    """Its worker's dubs are held."""
+    for name, value in held.environment.items():
+        monkeypatch.setenv(name, value)
     production = Production(tmp_path).start()
     yield production
     production.stop()
 
 
-def test_redis_goes_away_in_mid_run_and_comes_back(production, clips):
+def test_redis_goes_away_in_mid_run_and_comes_back(held_production, clips, held):
+    production = held_production
     farm = Farm(production.folder)  # the same client; its data directory holds address and key
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips", "wav2lip-96-random")
-    wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
+    held.wait()
     production.redis.kill()
     assert production.status(f"/v1/campaigns/{campaign}") == 503
     assert production.error["code"] == "queue.unavailable"
     assert production.status("/healthz") == 200 and production.status("/readyz") == 503
     production.start_redis()
+    held.release()
     assert farm.wait(campaign)["state"] == "done"
 
 
-def test_cancel_reaches_a_running_job_at_its_next_heartbeat(production, clips):
-    """Beats are counted, not timed: behind the cancel a job's worker may ask once more, and learns it then."""
+def test_cancel_reaches_a_running_job_at_its_next_heartbeat(held_production, clips, held):
+    """Beats are counted, not timed: behind the cancel a job's worker may ask once more, and learns it then. Meanwhile
+    the dub is slow, and hears between two frames that it has to stop."""
+    production = held_production
+    held.hold(LONG)
     farm = Farm(production.folder)
-    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--lips", "wav2lip-96-random")
-    job = wait_for(lambda: farm.running(campaign, "dub"), "a dub in work")["id"]
+    campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3")
+    held.wait()
+    [job] = production.claimed("dub")
     with open(production.folder / "monitor", "wb") as out:
         monitor = subprocess.Popen(["redis-cli", "-p", str(production.redis_port), "monitor"], stdout=out)
     seen = lambda: (production.folder / "monitor").read_text(errors="replace")

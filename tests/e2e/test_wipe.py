@@ -2,7 +2,8 @@
 import subprocess
 import time
 
-from farm_process import Farm, wait_for
+from ..support.waiting import wait_for
+from .farm_process import Farm
 
 
 def frames(path):

@@ -1,13 +1,12 @@
 """Clips made once a run with the ffmpeg program, and ways to ask media_tool and ffprobe about them."""
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = str(ROOT / os.environ.get("MELA_BUILD", "build") / "tests/media/media_tool")
+from ..support.paths import BUILD, MEDIA
+
+TOOL = str(BUILD / "tests/media/media_tool")
 X264 = ["-c:v", "libx264", "-preset", "ultrafast"]
 
 
@@ -62,10 +61,9 @@ def frames(path, *start):
 
 @pytest.fixture(scope="session")
 def deps():
-    path = ROOT / ".deps" / "media"
-    if not (path / "franck.mp4").exists():
+    if not (MEDIA / "franck.mp4").exists():
         pytest.skip("the test films were not fetched (script/setup does it)")
-    return path
+    return MEDIA
 
 
 @pytest.fixture(scope="session")

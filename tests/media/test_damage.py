@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from conftest import X264, ToolError, ffmpeg, frames, tool
+from .conftest import X264, ToolError, ffmpeg, frames, tool
 
 
 def error_of(command, path):

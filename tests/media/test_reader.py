@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from conftest import X264, ToolError, ffmpeg, frame_times, frames, hashes, stream_of, tool
+from .conftest import X264, ToolError, ffmpeg, frame_times, frames, hashes, stream_of, tool
 
 
 def scan(path):

@@ -1,8 +1,8 @@
 """Shot cuts are found where they are, and nowhere else."""
 import pytest
 
-from conftest import X264, ToolError, ffmpeg
-from test_reader import scan
+from .conftest import X264, ffmpeg
+from .test_reader import scan
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
 """Speech from any file: 16 kHz mono samples, their length, and the mel spectrogram as Wav2Lip computes it."""
-import subprocess
 
 import numpy as np
 import pytest
 
-from conftest import ToolError, ffmpeg, run, tool
+from .conftest import ToolError, ffmpeg, run, tool
 
 RATE = 16000
 

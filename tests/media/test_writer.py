@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from conftest import X264, ToolError, ffmpeg, frame_times, frames, hashes, probe, run, stream_of, tool
-from test_reader import HDR, make, scan, turned
+from .conftest import X264, ToolError, ffmpeg, frames, probe, run, stream_of, tool
+from .test_reader import HDR, make, scan, turned
 
 
 def copied(path, folder, quality=20):

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from ..support.paths import ROOT
+
 DEPS = pathlib.Path(os.environ.get("MELA_DEPS", ROOT / ".deps"))
 sys.path.insert(0, str(ROOT / "models"))
 
@@ -35,7 +36,7 @@ def model():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """run(model path, name=array, ...) -> {name: array}"""
-    import onnx_runner
+    from . import onnx_runner
     program = os.environ.get("MELA_RUN_ONNX")
     if not program:
         ort = needed(DEPS / "onnxruntime")
@@ -48,5 +49,5 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def franck(media):
     """Half a second of the talking man, RGB [12,288,360,3]."""
-    import face
+    from . import face
     return face.frames(media / "franck.mp4", 360, 288, 20, 0.5)

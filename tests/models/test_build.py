@@ -1,13 +1,14 @@
 """models/build: the manifests, the hashes, what is skipped and what is refused."""
 import hashlib
 import json
-import pathlib
 import shutil
 import subprocess
 
 import pytest
 
-MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
+from ..support.paths import ROOT
+
+MODELS = ROOT / "models"
 MANIFESTS = sorted(MODELS.glob("*.json"))
 
 

@@ -3,10 +3,10 @@ import tarfile
 
 import numpy as np
 import pytest
-
-import face
-import layers
 import tflite
+
+from . import face
+from . import layers
 
 # Where the man's face is at 20 s, read off the picture: centre and size of BlazeFace's box (brows to chin).
 CENTRE, SIZE, TOLERANCE = (196, 168), 146, 14

@@ -1,15 +1,15 @@
 """lips-basic on real faces, judged by Face Mesh: silence closes, speech opens, the original mouth hardly matters."""
 import json
-import pathlib
 
+import lips_basic
 import numpy as np
 import pytest
 
-import face
-import lips_basic
-import mel
+from ..support.paths import ROOT
+from . import face
+from . import mel
 
-CONTRACT = json.loads((pathlib.Path(__file__).resolve().parents[2] / "models/lips-basic.json").read_text())["contract"]
+CONTRACT = json.loads((ROOT / "models/lips-basic.json").read_text())["contract"]
 SIZE = 96
 TEXT = ("Hello, today we are going to tell you a very good story. It is about a small village, where people lived together. "
         "Every year in autumn all of them would light lamps in their homes and share sweets.")

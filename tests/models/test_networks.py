@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
-import layers
+from . import layers
 
 FOLDER = "package/dist/upscaler/sub-classes/model-manager/models/"
 

@@ -2,7 +2,6 @@
 fails. MELA_EXAMPLES: how many sequences (default 150)."""
 import json
 import os
-import pathlib
 import subprocess
 
 from hypothesis import HealthCheck, settings
@@ -10,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, precondition, rule,
                                  run_state_machine_as_test)
 
+from ..support.paths import BUILD
+from .oracle import LIMITS, Oracle
 
-from oracle import LIMITS, Oracle
-
-BUILD = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("MELA_BUILD", "build")
 IDS, WORKERS = ["a", "b", "c"], ["w1", "w2", "w3", "w4"]
 LANGUAGES, POOLS = [["hi"], ["hi", "ta"]], [["cpu"], ["lipsync"], ["lipsync", "cpu"]]
 LEASES = [1000, 30_000]

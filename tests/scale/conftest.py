@@ -1,13 +1,13 @@
 import pytest
 
-from scaler import Scaler
+from .scaler import Scaler
 
 
 @pytest.fixture
 def make_scaler(tmp_path):
     """A scaler that is not started yet; its Redis is."""
     scaler = Scaler(tmp_path)
-    scaler.start_redis()
+    scaler.redis.start()
     yield scaler
     scaler.stop()
 

@@ -1,32 +1,20 @@
 """A scaler with its Redis, and what KEDA would say to it: messages of externalscaler.proto, by hand."""
 import hashlib
 import json
-import os
-import pathlib
 import re
 import signal
 import struct
 import subprocess
-import time
 
 import grpc
 import requests
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
-DEADLINE = 60  # seconds; a hang must end, nothing here measures time
+from ..support.paths import BUILD
+from ..support.redis_server import RedisServer
+from ..support.waiting import DEADLINE, wait_for_program
+
 SERVICE = "/externalscaler.ExternalScaler/"
 KEY = "mela_test"
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"waited in vain for {what}")
 
 
 # --- protobuf ---
@@ -122,26 +110,15 @@ class Scaler:
 
     def __init__(self, folder):
         self.folder = folder
-        self.redis_process = self.process = None
+        self.process, self.redis = None, RedisServer(folder)
         self.log = folder / "serve.log"
         self.clients = []
         hashed = hashlib.sha256(KEY.encode()).hexdigest()
         (folder / "keys.json").write_text(json.dumps({"keys": [{"name": "test", "role": "admin", "sha256": hashed}]}))
 
-    def start_redis(self):
-        self.redis_process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.folder / "redis.sock", "--save", "", "--appendonly", "no",
-             "--dir", self.folder], stdout=subprocess.DEVNULL)
-        wait_for(lambda: (self.folder / "redis.sock").exists(), "Redis")
-
-    def kill_redis(self):
-        self.redis_process.kill()
-        self.redis_process.wait()
-        (self.folder / "redis.sock").unlink(missing_ok=True)
-
     def start(self, *options):
         (self.folder / "farm.json").write_text(json.dumps(DAY_AND_NIGHT))
-        command = [BUILD / "mela", "serve", "--redis", f"unix://{self.folder}/redis.sock", "--store", f"file://{self.folder}/store",
+        command = [BUILD / "mela", "serve", "--redis", self.redis.url, "--store", f"file://{self.folder}/store",
                    "--keys", self.folder / "keys.json", "--listen", "127.0.0.1:0", "--scaler-listen", "127.0.0.1:0", *options]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, stderr=log, stdout=log)
@@ -149,8 +126,7 @@ class Scaler:
         return self
 
     def logged(self, pattern):
-        found = wait_for(lambda: re.search(pattern, self.log.read_text()) or self.process.poll() is not None, pattern)
-        assert found is not True, self.log.read_text()
+        found = wait_for_program(self.process, lambda: re.search(pattern, self.log.read_text()), pattern, self.log)
         return found[1] if found.groups() else found[0]
 
     def client(self, **kwargs):
@@ -175,5 +151,4 @@ class Scaler:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(DEADLINE)
-        if self.redis_process:
-            self.kill_redis()
+        self.redis.stop()

@@ -7,8 +7,8 @@ import threading
 import grpc
 import pytest
 
-from scaler import SERVICE, metric, metrics_request, parse, scaled_object, wait_for
-
+from ..support.waiting import wait_for
+from .scaler import metric, metrics_request, parse, scaled_object
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS, PING, GOAWAY, ACK = 4, 6, 7, 1  # of HTTP/2
@@ -219,21 +219,21 @@ def test_redis_that_is_gone_leaves_the_last_answer(make_scaler):
     wait_for(lambda: client.desired(pool="cpu") == 3, "the rule's answer")
     before = scaler.api("GET", "/v1/pools/cpu/desired").json()
     assert before["desired"] == 3 and not before["stale"]
-    scaler.kill_redis()
+    scaler.redis.kill()
     stream = client.stream(pool="cpu")
     assert parse(next(stream))[1] == 1
     scaler.logged("scaler: .*[Rr]edis")
     assert client.desired(pool="cpu") == 3 and client.active(pool="cpu")
     after = scaler.api("GET", "/v1/pools/cpu/desired").json()
     assert after["desired"] == 3 and after["stale"]
-    scaler.start_redis()  # empty
+    scaler.redis.start()  # empty
     scaler.logged("Redis answers again")
     wait_for(lambda: client.desired(pool="cpu") == 0, "the new Redis")
     assert not parse(next(stream))[1]
 
 
 def test_before_redis_ever_answered_nothing_is_claimed(make_scaler):
-    make_scaler.kill_redis()
+    make_scaler.redis.kill()
     scaler = make_scaler.start()
     client = scaler.client()
     assert failure(lambda: client.desired(pool="cpu"))[0] == grpc.StatusCode.UNAVAILABLE
@@ -241,7 +241,7 @@ def test_before_redis_ever_answered_nothing_is_claimed(make_scaler):
     assert metric(client.call("GetMetricSpec", scaled_object(pool="cpu")))[1] == 1
     stream = client.stream(pool="cpu")
     assert scaler.api("GET", "/v1/pools/cpu/desired").status_code == 503
-    scaler.start_redis()
+    scaler.redis.start()
     assert not parse(next(stream))[1]
 
 

@@ -6,7 +6,7 @@ import subprocess
 import grpc
 import pytest
 
-from scaler import wait_for
+from ..support.waiting import wait_for
 
 
 def openssl(*arguments):

@@ -1,11 +1,12 @@
 import importlib.machinery
 import importlib.util
-import pathlib
 import sys
 
 import pytest
 
-SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "script"
+from ..support.paths import ROOT
+
+SCRIPTS = ROOT / "script"
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 import pytest
 import requests
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOOL = ROOT / os.environ.get("MELA_BUILD", "build") / "tests/server/server_tool"
+from ..support.paths import BUILD
+from ..support.redis_server import SAVED, RedisServer
+
+TOOL = BUILD / "tests/server/server_tool"
 TIMEOUT = 20  # seconds; of any single wait
 
 
@@ -48,27 +49,15 @@ class Farm:
         self.folder = folder
         self.store = folder / "store"
         self.store_url = f"file://{self.store}"
-        self.redis_url = f"unix://{folder}/redis.sock"
-        self.redis = self.server = self._worker = None
+        self.redis = RedisServer(folder, persistence=SAVED)
+        self.redis_url = self.redis.url
+        self.server = self._worker = None
         self.keys = {role: self.tool("key", self.keys_file, role, role) for role in ("viewer", "producer", "admin")}
 
     keys_file = property(lambda self: self.folder / "keys.json")
 
     def tool(self, *arguments):
         return subprocess.run([TOOL, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-    def start_redis(self):
-        self.redis = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.folder / "redis.sock", "--dir", self.folder,
-             "--maxmemory-policy", "noeviction", "--appendonly", "yes", "--save", "", "--loglevel", "warning"])
-        deadline = time.monotonic() + TIMEOUT
-        while subprocess.run(["redis-cli", "-s", self.folder / "redis.sock", "ping"], capture_output=True).stdout != b"PONG\n":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def stop_redis(self):
-        self.redis.terminate()
-        self.redis.wait(TIMEOUT)
 
     def start(self, upload_limit=0, idle_s=0, before=(), environment=None, emf_ms=None):
         """`before` are words that go before the command, as in `nice COMMAND`."""
@@ -96,8 +85,7 @@ class Farm:
             self._worker.close()
         if self.server and self.server.poll() is None:
             assert self.stop() == 0
-        if self.redis and self.redis.poll() is None:
-            self.stop_redis()
+        self.redis.stop()
 
     def ask(self, method, path, role="admin", headers=None, **more):
         headers = {**({"Authorization": f"Bearer {self.keys[role]}"} if role else {}), **(headers or {})}
@@ -166,7 +154,7 @@ def cold_farm(folder):
     """A farm whose server is not started."""
     farm = Farm(folder)
     try:
-        farm.start_redis()
+        farm.redis.start()
         yield farm
     finally:
         farm.close()

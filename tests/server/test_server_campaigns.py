@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import assert_error
+from .conftest import assert_error
 
 
 def test_submit_is_stored_queued_and_answered_with_links(farm):
@@ -192,7 +192,7 @@ def test_pools_count_jobs_and_workers_show(farm):
 def test_redis_gone_is_503_and_comes_back(farm):
     campaign = farm.submitted()
     spec = farm.spec()
-    farm.stop_redis()
+    farm.redis.stop()
     before = farm.stored()
     for method, path in (("GET", "/v1/campaigns"), ("GET", f"/v1/campaigns/{campaign}"), ("GET", "/v1/pools"),
                          ("DELETE", f"/v1/campaigns/{campaign}"), ("GET", "/readyz")):
@@ -203,7 +203,7 @@ def test_redis_gone_is_503_and_comes_back(farm):
     assert farm.stored() == before  # a spec that nobody was told of is not kept
     assert farm.get("/healthz", role=None).status_code == 200
     assert "\nmela_queue_up 0\n" in farm.get("/metrics", role=None).text
-    farm.start_redis()
+    farm.redis.start()
     deadline = time.monotonic() + 20
     while farm.get("/readyz", role=None).status_code != 200:
         assert time.monotonic() < deadline

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import assert_error
+from .conftest import assert_error
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = hashlib.sha256(DATA).hexdigest()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import assert_error
+from .conftest import assert_error
 
 
 def error_of(answer):

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from conftest import assert_error
+from .conftest import assert_error
 
 HASH = "0" * 64
 ROUTES = [  # method, path, the least role that may

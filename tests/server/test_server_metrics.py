@@ -1,11 +1,8 @@
 """What the server says of the farm: GET /metrics, and CloudWatch's lines on stdout."""
 import subprocess
-import sys
 
-from conftest import ROOT, TIMEOUT, TOOL
-
-sys.path.append(str(ROOT / "tests"))
-import embedded_metrics  # noqa: E402
+from ..support import embedded_metrics
+from .conftest import TIMEOUT, TOOL
 
 
 def rows(text):
@@ -161,11 +158,11 @@ def test_cloudwatch_hears_the_heart_while_redis_is_away_and_no_made_up_figures(c
     cold_farm.start(emf_ms=30)
     lines = rounds(cold_farm)
     until(lines, lambda farm, _: farm["RedisUp"] == 1)
-    cold_farm.stop_redis()
+    cold_farm.redis.stop()
     for _ in range(3):
         farm, pools = until(lines, lambda farm, _: farm["RedisUp"] == 0)
         assert farm["Heartbeat"] == 1 and not pools and not {"JobsDead", "JobsFailed"} & set(farm)
-    cold_farm.start_redis()
+    cold_farm.redis.start()
     farm, pools = until(lines, lambda farm, _: farm["RedisUp"] == 1)
     assert farm["JobsFailed"] == 0 and set(pools) == {"cpu", "lipsync"}
 

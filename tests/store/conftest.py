@@ -1,13 +1,10 @@
 import os
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
-import servers  # noqa: E402
-
-BUILD = servers.ROOT / os.environ.get("MELA_BUILD", "build")
+from ..support import s3_servers
+from ..support.paths import BUILD
 
 
 class Result:
@@ -54,7 +51,7 @@ class Tool:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    running = servers.start_any(tmp_path_factory.mktemp("s3"))
+    running = s3_servers.start_any(tmp_path_factory.mktemp("s3"))
     if not running:
         pytest.skip("no S3 server: neither moto_server on PATH nor s3rver in .deps")
     yield running
@@ -72,7 +69,7 @@ def shows(server):
 
 @pytest.fixture
 def proxy(server):
-    running = servers.Proxy(server.address)
+    running = s3_servers.Proxy(server.address)
     yield running
     running.stop()
 

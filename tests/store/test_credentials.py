@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import Tool
+from .conftest import Tool
 
 PAGES = ["<ListBucketResult><NextContinuationToken>more</NextContinuationToken></ListBucketResult>",
          "<ListBucketResult></ListBucketResult>"]

@@ -1,13 +1,16 @@
 """The store room against a real S3 server."""
 import hashlib
+import http.client
 import re
+import shutil
 import urllib.parse
 import urllib.request
 
 import pytest
 
-import servers
-from conftest import Tool
+from ..support import s3_servers
+from ..support.network import free_port
+from .conftest import Tool
 
 SLOW_DOWN = (503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
 DENIED = (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
@@ -108,7 +111,7 @@ def test_list_pages(tool, server, proxy, harmed, url, shows):
     shows("unsigned preparation")
     prefix = url.removeprefix("s3://")
     wanted = [f"{i:04}" for i in range(1005)]
-    connection = servers.http.client.HTTPConnection(server.address)
+    connection = http.client.HTTPConnection(server.address)
     for name in wanted:
         connection.request("PUT", f"/{prefix}/{name}", b"x")
         assert connection.getresponse().read() is not None
@@ -216,7 +219,7 @@ def test_lasting_trouble(proxy, harmed, url, make_file):
 
 
 def test_nobody_answers(url):
-    nobody = Tool(f"127.0.0.1:{servers.free_port()}", ("test", "secret"))
+    nobody = Tool(f"127.0.0.1:{free_port()}", ("test", "secret"))
     result = nobody.fails("store.unavailable", url, "get", "k")
     assert result.totals["retries"] == 5 and url + "/k" in result.error
 
@@ -287,9 +290,9 @@ def test_inputs(tool, url, make_file, tmp_path):
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     """A moto_server that checks signatures and policies; its user may use bucket/allowed/ only."""
-    if not servers.shutil.which("moto_server"):
+    if not shutil.which("moto_server"):
         pytest.skip("s3rver cannot show: access policies")
-    running = servers.start_moto(tmp_path_factory.mktemp("guarded"), 2 + 3)
+    running = s3_servers.start_moto(tmp_path_factory.mktemp("guarded"), 2 + 3)
     iam = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, "
                             "Signature=x", "Content-Type": "application/x-www-form-urlencoded"}
 

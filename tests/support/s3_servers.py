@@ -3,7 +3,6 @@ import hashlib
 import http.client
 import http.server
 import os
-import pathlib
 import shutil
 import socket
 import subprocess
@@ -12,14 +11,10 @@ import time
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-S3RVER = ROOT / ".deps/s3rver/node_modules/s3rver/bin/s3rver.js"
+from .network import free_port
+from .paths import DEPS
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+S3RVER = DEPS / "s3rver/node_modules/s3rver/bin/s3rver.js"
 
 
 class Server:
