@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/scale.h"
-#include "cli/service.h"
+#include "cli/operations/scale.h"
+#include "cli/operations/service.h"
 #include "keda/keda.h"
 #include "server/server.h"
 

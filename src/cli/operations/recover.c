@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "cli/commands.h"
-#include "cli/farm.h"
+#include "cli/operations/backend.h"
 
 static void print_campaign(const json_t *campaign, bool dry_run) {
     const char *state = json_get_string(campaign, "state", ""), *error = json_get_string(campaign, "error", NULL);

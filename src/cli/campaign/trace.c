@@ -5,7 +5,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "cli/timeline.h"
+#include "cli/campaign/timeline.h"
 
 /* The steps in the order in which a frame passes them, each with its own block and colour (ANSI 256). */
 static const struct step {

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/commands.h"
-#include "cli/farm.h"
+#include "cli/operations/backend.h"
 #include "cli/terminal.h"
 #include "queue/check.h"
 

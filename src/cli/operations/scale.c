@@ -1,4 +1,4 @@
-#include "cli/scale.h"
+#include "cli/operations/scale.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "cli/farm.h"
+#include "cli/operations/backend.h"
 
 #include <string.h>
 #include <unistd.h>

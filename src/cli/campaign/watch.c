@@ -1,4 +1,4 @@
-#include "cli/watch.h"
+#include "cli/campaign/watch.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "cli/timeline.h"
+#include "cli/campaign/timeline.h"
 
 #include <string.h>
 

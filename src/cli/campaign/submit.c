@@ -7,7 +7,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "cli/watch.h"
+#include "cli/campaign/watch.h"
 #include "farm/campaign.h"
 
 enum { SPEC_FILE_MAX = 4 << 20 };
