@@ -41,7 +41,7 @@ static void print_bash(const struct program *program) {
            "  esac\n}\ncomplete -o filenames -F _mela mela\n");
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool completion_run(struct cli *cli, struct error *err) {
     if (strcmp(cli_argument(cli, 0), "bash") != 0)
         return error_set(err, ERR_USAGE, "there is completion for bash only, not for \"%s\"", cli_argument(cli, 0));
     print_bash(cli_program(cli));
@@ -55,5 +55,5 @@ const struct command command_completion = {
     .max_arguments = 1,
     .summary = "print a completion script for the shell",
     .help = "Example:\n  source <(mela completion bash)\n",
-    .run = run,
+    .run = completion_run,
 };

@@ -6,8 +6,8 @@
 #include "cli/simulate/options.h"
 
 /* Becomes `PROGRAM COMMAND ARGUMENT...`; without arguments it shows the help. */
-static bool become(const struct cli *cli, const char *name, const char *variable, const char *command,
-                   struct error *err) {
+static bool elsewhere_become(const struct cli *cli, const char *name, const char *variable, const char *command,
+                             struct error *err) {
     _cleanup_free_ char *program = cli_sibling_program(name, variable);
     int count = cli_argument_count(cli);
     _cleanup_free_ const char **argv = xcalloc((size_t)count + 4, sizeof *argv);
@@ -22,19 +22,19 @@ static bool become(const struct cli *cli, const char *name, const char *variable
 }
 
 /* Only mela-worker links the runtime that can look inside a model. */
-static bool models_run(struct cli *cli, struct error *err) {
-    return become(cli, "mela-worker", "MELA_WORKER", "models", err);
+static bool models_hand_over(struct cli *cli, struct error *err) {
+    return elsewhere_become(cli, "mela-worker", "MELA_WORKER", "models", err);
 }
 
-static bool simulate_run(struct cli *cli, struct error *err) {
-    return become(cli, "mela-simulate", "MELA_SIMULATE", "simulate", err);
+static bool simulate_hand_over(struct cli *cli, struct error *err) {
+    return elsewhere_become(cli, "mela-simulate", "MELA_SIMULATE", "simulate", err);
 }
 
 const struct command command_models = {
     .name = "models",
     .summary = "list, check, add or pull models",
     .raw = true,
-    .run = models_run,
+    .run = models_hand_over,
 };
 
 const struct command command_simulate = {
@@ -42,5 +42,5 @@ const struct command command_simulate = {
     .summary = SIMULATE_SUMMARY,
     .options = simulate_options, /* for completion */
     .raw = true,
-    .run = simulate_run,
+    .run = simulate_hand_over,
 };

@@ -152,7 +152,7 @@ static error_t usage_error(struct cli *cli, const char *format, const char *what
     return EINVAL;
 }
 
-static error_t take(int key, char *value, struct argp_state *state) {
+static error_t argp_take(int key, char *value, struct argp_state *state) {
     struct cli *cli = state->input;
     for (const struct argp_option *option = cli->options; option->name; option++) {
         if (option->key != key)
@@ -187,8 +187,8 @@ static size_t option_count(const struct cli_option *options) {
 }
 
 /* Appends the options in argp's form; `group` keeps the common ones apart and last. */
-static size_t add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
-                          int group) {
+static size_t argp_add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
+                               int group) {
     for (size_t i = 0; i < count; i++, at++) {
         int key = options[i].letter ? options[i].letter : FIRST_KEY + (int)at;
         out[at] = (struct argp_option){options[i].name, key, options[i].value, 0, options[i].help, group};
@@ -204,16 +204,16 @@ static bool is_given(int argc, char **argv, const char *word) {
 }
 
 /* argp's own help does not go together with errors that are reported in our way. */
-static bool parse(struct cli *cli, int argc, char **argv, struct error *err) {
+static bool cli_parse(struct cli *cli, int argc, char **argv, struct error *err) {
     size_t own = option_count(cli->command->options), common = option_count(cli->program->common);
     cli->options = xnew_array(struct argp_option, own + common + ARRAY_LENGTH(universal) + 1);
-    size_t at = add_options(cli->options, 0, cli->command->options, own, 1);
-    at = add_options(cli->options, at, cli->program->common, common, 2);
-    add_options(cli->options, at, universal, ARRAY_LENGTH(universal), 2);
+    size_t at = argp_add_options(cli->options, 0, cli->command->options, own, 1);
+    at = argp_add_options(cli->options, at, cli->program->common, common, 2);
+    argp_add_options(cli->options, at, universal, ARRAY_LENGTH(universal), 2);
     cli->given = xnew_array(struct given, argc + 1);
     cli->arguments = xnew_array(char *, argc + 1);
     _cleanup_free_ char *doc = xasprintf("%s\v%s", cli->command->summary, cli->command->help);
-    struct argp argp = {cli->options, take, cli->command->arguments, doc, NULL, NULL, NULL};
+    struct argp argp = {cli->options, argp_take, cli->command->arguments, doc, NULL, NULL, NULL};
     cli->err = err;
     cli->helped = is_given(argc, argv, "--help");
     if (cli->helped)
@@ -275,7 +275,7 @@ static bool check_utf8(int argc, char **argv, struct error *err) {
     return true;
 }
 
-static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
+static bool cli_run(struct cli *cli, int argc, char **argv, struct error *err) {
     int words = 1;
     if (!check_utf8(argc, argv, err))
         return false;
@@ -296,10 +296,10 @@ static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
     }
     _cleanup_free_ char *name = xasprintf("%s %s", cli->program->name, cli->command->name);
     argv[0] = name;
-    return parse(cli, argc, argv, err) && (cli->helped || cli->command->run(cli, err));
+    return cli_parse(cli, argc, argv, err) && (cli->helped || cli->command->run(cli, err));
 }
 
-static void print_error(const struct cli *cli, const struct error *err) {
+static void cli_print_error(const struct cli *cli, const struct error *err) {
     const char *code = error_name(err->code);
     if (cli->json) {
         json_t *message = json_string(err->message);
@@ -340,10 +340,10 @@ int cli_main(const struct program *program, int argc, char **argv) {
     char word[] = "version", *version[] = {argv[0], word, NULL};
     bool ask_version = strcmp(argv[1], "--version") == 0;
     struct error err = {0};
-    bool done = ask_version ? run(&cli, 2, version, &err) : run(&cli, argc, argv, &err);
+    bool done = ask_version ? cli_run(&cli, 2, version, &err) : cli_run(&cli, argc, argv, &err);
     if (done && fflush(stdout) != 0)
         done = error_set_errno(&err, ERR_IO, errno, "cannot write the result");
     if (!done)
-        print_error(&cli, &err);
+        cli_print_error(&cli, &err);
     return done ? cli.status : exit_status_of(err.code);
 }

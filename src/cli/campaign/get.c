@@ -51,7 +51,7 @@ static bool get_all(struct client *client, const char *id, const char *folder, j
            error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them", id, id);
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool get_run(struct cli *cli, struct error *err) {
     const char *language = cli_value(cli, "language");
     const char *folder = cli_value(cli, "output") ? cli_value(cli, "output") : ".";
     _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), false);
@@ -85,5 +85,5 @@ const struct command command_get = {
     .options = (const struct cli_option[]){{"language", "LANG", "only this one"},
                                            {"output", "DIR", "where to; made when missing; default: here", 'o'},
                                            {0}},
-    .run = run,
+    .run = get_run,
 };

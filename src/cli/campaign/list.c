@@ -20,7 +20,7 @@ static int64_t jobs_in_all(const json_t *campaign) {
     return sum;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool list_run(struct cli *cli, struct error *err) {
     int64_t limit;
     _cleanup_client_ struct client *client =
         cli_integer(cli, "limit", LIST_DEFAULT, 1, 100000, &limit, err) ? client_open(cli, err) : NULL;
@@ -58,5 +58,5 @@ const struct command command_list = {
         "they are.\n\n"
         "Example:\n  mela list --limit 10\n",
     .options = (const struct cli_option[]){{"limit", "N", "at most so many, default 50"}, {0}},
-    .run = run,
+    .run = list_run,
 };

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "redis/local.h"
 
-struct queue *farm_open_queue(struct cli *cli, struct error *err) {
+struct queue *backend_open_queue(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     _cleanup_free_ char *data = config ? cli_data_directory(cli, err) : NULL;
     if (!data)
@@ -18,7 +18,7 @@ struct queue *farm_open_queue(struct cli *cli, struct error *err) {
     return queue_open(&options, err);
 }
 
-struct store *farm_open_store(struct cli *cli, struct error *err) {
+struct store *backend_open_store(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     _cleanup_free_ char *data = config ? cli_data_directory(cli, err) : NULL;
     if (!data)

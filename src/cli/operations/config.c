@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool config_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
@@ -23,5 +23,5 @@ const struct command command_config = {
     .summary = "print every setting and where its value comes from",
     .help = "A flag of the same name wins over the environment (MELA_<NAME>), that over farm.json, that over the "
             "default. Secrets are not shown.\n\nExample:\n  MELA_WORKERS=4 mela config\n",
-    .run = run,
+    .run = config_run,
 };

@@ -7,7 +7,7 @@
 #include "cli/terminal.h"
 #include "queue/check.h"
 
-static void print_check(const json_t *result) {
+static void queue_print_check(const json_t *result) {
     const json_t *findings = json_object_get(result, "findings"), *finding;
     size_t i;
     json_array_foreach (findings, i, finding)
@@ -18,7 +18,7 @@ static void print_check(const json_t *result) {
            json_array_size(findings));
 }
 
-static void print_stats(const json_t *stats) {
+static void queue_print_stats(const json_t *stats) {
     _cleanup_buffer_ struct buffer memory = {0};
     terminal_bytes(&memory, json_get_integer(stats, "memory_bytes", 0));
     printf("%-10s %-7s %9s %9s %9s\n", "pool", "class", "ready", "leased", "delayed");
@@ -34,11 +34,11 @@ static void print_stats(const json_t *stats) {
            memory.data);
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool queue_run(struct cli *cli, struct error *err) {
     bool check = strcmp(cli_argument(cli, 0), "check") == 0, repair = cli_flag(cli, "repair");
     if (!check && strcmp(cli_argument(cli, 0), "stats") != 0)
         return error_set(err, ERR_USAGE, "mela queue takes check or stats, not \"%s\"", cli_argument(cli, 0));
-    _cleanup_queue_ struct queue *queue = farm_open_queue(cli, err);
+    _cleanup_queue_ struct queue *queue = backend_open_queue(cli, err);
     _cleanup_json_ json_t *result = !queue ? NULL : check ? queue_check(queue, repair, err) : queue_stats(queue, err);
     if (!result)
         return false;
@@ -47,9 +47,9 @@ static bool run(struct cli *cli, struct error *err) {
     if (cli_json(cli))
         cli_print_json(result);
     else if (check)
-        print_check(result);
+        queue_print_check(result);
     else
-        print_stats(result);
+        queue_print_stats(result);
     return true;
 }
 
@@ -63,6 +63,6 @@ const struct command command_queue = {
         "check looks at every key of the farm in Redis: records that belong to nothing, jobs that nothing would ever "
         "run, sums that are wrong. It may run while the farm works. Exit status 1 when it found something.\n\n"
         "Examples:\n  mela queue check\n  mela queue check --repair\n  mela queue stats --json\n",
-    .options = (const struct cli_option[]){{"repair", NULL, "put right what is found"}, FARM_OPTIONS, {0}},
-    .run = run,
+    .options = (const struct cli_option[]){{"repair", NULL, "put right what is found"}, BACKEND_OPTIONS, {0}},
+    .run = queue_run,
 };

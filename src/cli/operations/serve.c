@@ -28,7 +28,7 @@ static bool start_scaler(const struct cli *cli, const struct queue_options *queu
     return true;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool serve_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config || !require(config, "redis", err) || !require(config, "store", err) || !require(config, "keys", err))
         return false;
@@ -76,5 +76,5 @@ const struct command command_serve = {
             {"emf", "NAMESPACE", "once a minute, the farm's figures on stdout as CloudWatch's embedded metrics"},
             {0},
         },
-    .run = run,
+    .run = serve_run,
 };

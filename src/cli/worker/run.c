@@ -42,7 +42,7 @@ static char *work_directory(struct cli *cli, struct error *err) {
     return data ? xasprintf("%s/work", data) : NULL;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool run_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
@@ -97,5 +97,5 @@ const struct command command_run = {
             "  mela-worker run --pools lipsync --redis redis://redis:6379 --store s3://farm\n"
             "  mela-worker run --device cpu --threads 2 --idle-exit-ms 30000",
     .options = options,
-    .run = run,
+    .run = run_run,
 };
