@@ -24,6 +24,7 @@ static const struct cli_option common[] = {
     {"redis", "URL", "Redis of the farm"},
     {"farm", "NAME", "namespace of the farm in Redis, default mela"},
     {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
+    {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
     {"data", "DIR", "folder for this worker's files when --work is not given"},
     {"config", "FILE", "settings file; default farm.json in the working directory"},
     {0},

@@ -98,9 +98,6 @@ const struct config *cli_config(struct cli *cli, struct error *err) {
         if (cli->given[i].value && !config_set_flag(cli->config, name, cli->given[i].value, &no_setting))
             continue;
     }
-    /* The store reads it from the environment, as the workers do that we start. No thread runs yet. */
-    if (config_get(cli->config, "s3_endpoint"))
-        setenv("MELA_S3_ENDPOINT", config_get(cli->config, "s3_endpoint"), 1);
     return cli->config;
 }
 

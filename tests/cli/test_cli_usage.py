@@ -176,3 +176,14 @@ def test_the_s3_endpoint_of_the_settings_reaches_the_store(mela):
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     found = {f["check"]: f for f in json.loads(mela("doctor", "--json", **keys).stdout)}
     assert found["store"]["result"] == "fail" and "127.0.0.1" in found["store"]["message"]
+
+
+def test_the_s3_endpoint_reaches_the_api_and_a_worker(mela):
+    endpoint = ("--store", "s3://bucket", "--s3-endpoint", "ftp://oops")
+    mela("keys", "add", "a", "--keys", "keys.json")
+    done = mela("serve", "--redis", "redis://127.0.0.1:1", "--keys", "keys.json", "--listen", "127.0.0.1:0", *endpoint)
+    assert done.returncode != 0 and "ftp://oops" in done.stderr, done.stderr
+    for arguments in (["run", "--models", mela.folder, "--work", mela.folder], ["models", "push", "face-mesh", "--manifests", ROOT / "models"]):
+        done = subprocess.run([BUILD / "mela-worker", *arguments, *endpoint], cwd=mela.folder, env=mela.environment,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0 and "ftp://oops" in done.stderr, (arguments, done.stderr)

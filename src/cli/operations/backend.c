@@ -25,8 +25,9 @@ struct store *backend_open_store(struct cli *cli, struct error *err) {
         return NULL;
     _cleanup_free_ char *folder = xasprintf("%s/store", data), *local = xasprintf("file://%s", folder);
     const char *url = config_get(config, "store");
+    struct store_options options = {.endpoint = config_get(config, "s3_endpoint")};
     if (url || access(folder, F_OK) == 0)
-        return store_open(url ? url : local, NULL, err);
+        return store_open(url ? url : local, &options, err);
     error_set(err, ERR_USAGE, "there is no farm in %s; give --store and --redis, or --data", data);
     return NULL;
 }

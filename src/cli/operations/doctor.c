@@ -163,7 +163,8 @@ static void doctor_check_store(struct doctor *doctor) {
     struct error err;
     const char *named = config_get(doctor->config, "store");
     _cleanup_free_ char *url = named ? xstrdup(named) : xasprintf("file://%s/store", doctor->data);
-    _cleanup_store_ struct store *store = store_open(url, NULL, &err);
+    struct store_options options = {.endpoint = config_get(doctor->config, "s3_endpoint")};
+    _cleanup_store_ struct store *store = store_open(url, &options, &err);
     if (store && doctor_try_store(store, &err))
         doctor_find(doctor, "store", VERDICT_OK, "", "%s writes, reads and creates conditionally", url);
     else

@@ -36,9 +36,11 @@ static bool serve_run(struct cli *cli, struct error *err) {
     if (!policies)
         return false;
     _cleanup_close_ int signals = service_signals(err);
+    struct store_options store = {.endpoint = config_get(config, "s3_endpoint")};
     struct server_options options = {.address = config_get(config, "listen"),
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
+                                     .store = &store,
                                      .keys_file = config_get(config, "keys"),
                                      .emf = config_get(config, "emf"),
                                      .policies = policies,

@@ -158,13 +158,14 @@ static bool up_scale(const struct up *up, struct local_redis *redis, const struc
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
     _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);
+    const char *endpoint = config_get(up->config, "s3_endpoint");
     /* clang-format off */
     const char *const worker[] = {
         program, "run", "--pools", "cpu,lipsync",
         "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url,
         "--models", up->models, "--manifests", up->manifests, "--work", work,
         "--device", config_get(up->config, "device"), "--threads", threads,
-        "--grace-ms", grace, "--idle-exit-ms", idle, NULL};
+        "--grace-ms", grace, "--idle-exit-ms", idle, endpoint ? "--s3-endpoint" : NULL, endpoint, NULL};
     /* clang-format on */
     struct local_scale_options options = {.queue = *queue,
                                           .worker = worker,
@@ -188,9 +189,11 @@ static bool up_serve_and_scale(const struct up *up, struct error *err) {
     if (!redis)
         return error_wrap(err, "cannot start the farm's Redis");
     struct queue_options queue = {.url = local_redis_url(redis), .farm = config_get(up->config, "farm")};
+    struct store_options store = {.endpoint = config_get(up->config, "s3_endpoint")};
     struct server_options options = {.address = listen,
                                      .queue = queue,
                                      .store_url = up->store_url,
+                                     .store = &store,
                                      .keys_file = up->keys_file,
                                      .policies = up->policies,
                                      .failure = config_failure(up->config)};

@@ -116,9 +116,14 @@ const struct command command_models_add = {
 static struct store *models_open_store(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     const char *url = config ? config_get(config, "store") : NULL;
-    if (config && !url)
+    if (!config)
+        return NULL;
+    if (!url) {
         error_set(err, ERR_USAGE, "say which store keeps the models with --store URL");
-    return url ? store_open(url, NULL, err) : NULL;
+        return NULL;
+    }
+    struct store_options options = {.endpoint = config_get(config, "s3_endpoint")};
+    return store_open(url, &options, err);
 }
 
 static char *model_store_key(const json_t *manifest) {
