@@ -125,10 +125,20 @@ static void watch_read_languages(struct watch *watch) {
     }
 }
 
-/* Every segment that some language shows is tracked once. */
+/* A segment is tracked once, and only when some language shows it. */
+static int64_t plan_tracked_frames(const struct plan *plan) {
+    _cleanup_free_ bool *shown = xnew_array(bool, plan->segment_count);
+    int64_t frames = 0;
+    for (size_t i = 0; i < plan->language_count; i++)
+        for (size_t o = 0; o < plan->languages[i].output_count; o++)
+            shown[plan->languages[i].outputs[o].segment] = true; /* within: plan_from_json has checked it */
+    for (size_t s = 0; s < plan->segment_count; s++)
+        frames += shown[s] ? plan->segments[s].frames : 0;
+    return frames;
+}
+
 static void watch_read_plan(struct watch *watch) {
-    for (size_t s = 0; s < watch->plan->segment_count; s++)
-        watch->rows[0].of += watch->plan->segments[s].frames;
+    watch->rows[0].of = plan_tracked_frames(watch->plan);
     for (size_t i = 0; i < watch->plan->language_count; i++) {
         const struct plan_language *language = &watch->plan->languages[i];
         struct row *row = watch_find_row(watch, language->language);
