@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -262,6 +263,22 @@ bool client_exists(struct client *client, const char *path, bool *exists, struct
     return *exists || answer.status == 404;
 }
 
+char *client_etag(struct client *client, const char *path, struct error *err) {
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    _cleanup_(answer_free) struct answer answer = {0};
+    struct curl_header *etag;
+    client_prepare(client, "HEAD", path, &headers);
+    curl_easy_setopt(client->curl, CURLOPT_NOBODY, 1L);
+    if (!client_perform(client, &answer, err))
+        return NULL;
+    if (curl_easy_header(client->curl, "ETag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK) {
+        error_set(err, ERR_INTERNAL, "the farm at %s sends no ETag for %s", client->address, path);
+        return NULL;
+    }
+    const char *start = etag->value + strspn(etag->value, "\"");
+    return xstrndup(start, strcspn(start, "\""));
+}
+
 bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
                    struct error *err) {
     _cleanup_(transfer_free) struct transfer transfer = {.curl = client->curl, .moved = moved, .context = context};
@@ -319,17 +336,35 @@ static bool transfer_fetch_rest(struct client *client, const char *path, struct 
     return transfer_fetch(client, path, transfer, err);
 }
 
-bool client_download(struct client *client, const char *path, const char *part, const char *file, client_moved *moved,
-                     void *context, struct error *err) {
-    _cleanup_fclose_ FILE *output = fopen(part, "abe");
-    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = moved, .context = context};
+/* A part with wrong bytes must go: continued, it would be wrong for ever. */
+static bool transfer_check(const struct client_download *download, struct error *err) {
+    char hex[SHA256_HEX + 1];
+    if (!download->sha256)
+        return true;
+    if (!sha256_file(download->part, hex, NULL, err))
+        return false;
+    if (strcmp(hex, download->sha256) == 0)
+        return true;
+    unlink(download->part);
+    return error_set(err, ERR_STORE_HASH_MISMATCH,
+                     "%s: what came has the SHA-256 %s, but %s was published; it is thrown away, fetch it again",
+                     download->path, hex, download->sha256);
+}
+
+bool client_download(struct client *client, const struct client_download *download, struct error *err) {
+    _cleanup_fclose_ FILE *output = fopen(download->part, "abe");
+    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = download->moved,
+                                                         .context = download->context};
     if (!output || fseeko(output, 0, SEEK_END) != 0)
-        return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
-    if (!transfer_fetch_rest(client, path, &transfer, err))
-        return error_wrap(err, "fetching %s", path);
-    if (fflush(output) != 0 || fsync(fileno(output)) != 0 || rename(part, file) != 0)
-        return error_set_errno(err, ERR_IO, errno, "cannot write %s", file);
-    return true;
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", download->part);
+    if (!transfer_fetch_rest(client, download->path, &transfer, err))
+        return error_wrap(err, "fetching %s", download->path);
+    if (fflush(output) != 0 || fsync(fileno(output)) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", download->part);
+    if (!transfer_check(download, err))
+        return false;
+    return rename(download->part, download->file) == 0 ||
+           error_set_errno(err, ERR_IO, errno, "cannot write %s", download->file);
 }
 
 /* ---- events ---- */
