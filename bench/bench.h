@@ -1,4 +1,4 @@
-/* The commands of mela-bench, which measures mela's parts and is none of its two programs. */
+/* The commands of mela-bench. */
 #pragma once
 
 #include "cli/cli.h"

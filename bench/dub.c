@@ -1,4 +1,5 @@
-/* mela-bench dub: how far the pipeline is from the bare model, on the same machine in the same run. */
+/* mela-bench dub: the pipeline beside its generator alone, on the same machine in the same run. "Bare" is the generator
+ * without decoding, cropping, blending and encoding: no pipeline can be quicker. */
 #include <string.h>
 #include <sys/resource.h>
 
@@ -14,7 +15,7 @@
 enum { SEGMENTS_LEAST = 3 };
 
 /* A farm of one: a store and a cache in a temporary folder, and one campaign with one dub. */
-struct bench {
+struct dub_bench {
     char *directory;
     struct store *store;
     struct cache *cache;
@@ -24,7 +25,7 @@ struct bench {
     char *track; /* key of the face track just made */
 };
 
-static void bench_close(struct bench *bench) {
+static void dub_bench_close(struct dub_bench *bench) {
     free(bench->track);
     plan_free_cleanup(&bench->plan);
     campaign_free_cleanup(&bench->campaign);
@@ -38,7 +39,7 @@ static void bench_close(struct bench *bench) {
 
 static double seconds_since(int64_t started) { return (double)(clock_monotonic_ns(clock_system()) - started) / 1e9; }
 
-/* Puts a local file into the store; its URI, which the caller frees. */
+/* Puts a local file into the store. Returns its URI, which the caller frees. */
 static char *upload(struct store *store, const char *path, struct error *err) {
     char hex[SHA256_HEX + 1];
     if (!sha256_file(path, hex, NULL, err))
@@ -47,7 +48,7 @@ static char *upload(struct store *store, const char *path, struct error *err) {
     return store_put_file(store, key, path, 0, err) ? xasprintf("sha256:%s", hex) : NULL;
 }
 
-static bool make_campaign(struct cli *cli, struct bench *bench, struct error *err) {
+static bool make_campaign(struct cli *cli, struct dub_bench *bench, struct error *err) {
     _cleanup_free_ char *video = upload(bench->store, cli_value(cli, "video"), err);
     _cleanup_free_ char *audio = video ? upload(bench->store, cli_value(cli, "audio"), err) : NULL;
     double segment;
@@ -63,10 +64,10 @@ static bool make_campaign(struct cli *cli, struct bench *bench, struct error *er
     return bench->campaign || error_set(err, ERR_USAGE, "\"%s\" is not a model's name", lips);
 }
 
-static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) {
+static bool dub_bench_open(struct cli *cli, struct dub_bench *bench, struct error *err) {
     static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC};
     if (!cli_value(cli, "video") || !cli_value(cli, "audio"))
-        return error_set(err, ERR_USAGE, "say what to dub with --video FILE and --audio FILE");
+        return error_set(err, ERR_USAGE, "say what to dub: --video FILE and --audio FILE");
     _cleanup_model_flags_ struct model_flags flags = {0};
     int64_t batch;
     if (!model_flags_read(cli, &flags, err) || !cli_integer(cli, "batch", 0, 1, 1024, &batch, err))
@@ -83,9 +84,9 @@ static bool open_bench(struct cli *cli, struct bench *bench, struct error *err) 
            make_campaign(cli, bench, err);
 }
 
-/* Runs one job; `took` gets its wall time. */
-static bool run_job(struct bench *bench, struct job_id job, const char *artifact, struct work_result *result,
-                    double *took, struct error *err) {
+/* Runs one job; its wall time is added to *seconds. */
+static bool run_job(struct dub_bench *bench, struct job_id job, const char *artifact, struct work_result *result,
+                    double *seconds, struct error *err) {
     struct progress progress = {0};
     atomic_bool cancel = false;
     const char *inputs[] = {bench->track};
@@ -104,14 +105,14 @@ static bool run_job(struct bench *bench, struct job_id job, const char *artifact
                                   .cancel = &cancel};
     int64_t started = clock_monotonic_ns(clock_system());
     bool done = executor_run_job(&context, result, err);
-    *took += seconds_since(started);
+    *seconds += seconds_since(started);
     return done;
 }
 
 static void add_steps(json_t *sums, const json_t *report) {
     const char *step;
     json_t *value;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, value)
+    json_object_foreach (json_object_get(report, "steps_ms"), step, value)
         json_object_set_new(sums, step, json_integer(json_get_integer(sums, step, 0) + json_integer_value(value)));
 }
 
@@ -122,13 +123,14 @@ static double cpu_seconds(void) {
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-/* What a piece of work took. CPU time tells more than wall time where other programs run beside. */
+/* What a piece of work took. Where other programs run beside, the processor time is the steadier figure. */
 struct cost {
     double wall, cpu; /* seconds */
     int64_t frames;
 };
 
-/* The generator alone, full batches of noise, for about so many frames; added to `cost`. */
+/* Runs the generator alone, on full batches of noise, for about `frames` frames (at least four batches). What it took
+ * is added to *cost. */
 static bool run_bare(struct lips *lips, int64_t frames, struct cost *cost, struct error *err) {
     size_t batch = (size_t)lips_batch(lips), plane = (size_t)lips_size(lips) * (size_t)lips_size(lips);
     _cleanup_free_ float *mels = xnew_array(float, batch *MEL_BANDS *MEL_WINDOW);
@@ -163,7 +165,7 @@ static void totals_free(struct totals *totals) {
     free(totals->pairs);
 }
 
-static bool run_track(struct bench *bench, int index, struct totals *totals, struct error *err) {
+static bool run_track(struct dub_bench *bench, int index, struct totals *totals, struct error *err) {
     _cleanup_work_result_ struct work_result track = {0};
     free(bench->track);
     bench->track = xasprintf("track-%d", index);
@@ -171,7 +173,7 @@ static bool run_track(struct bench *bench, int index, struct totals *totals, str
     return run_job(bench, id, bench->track, &track, &totals->track, err);
 }
 
-static bool run_dub(struct bench *bench, int index, struct totals *totals, struct cost *cost, struct error *err) {
+static bool run_dub(struct dub_bench *bench, int index, struct totals *totals, struct cost *cost, struct error *err) {
     _cleanup_work_result_ struct work_result dub = {0};
     struct job_id id = {.kind = KIND_DUB, .index = index, .language = "en"};
     _cleanup_free_ char *artifact = xasprintf("dub-%d", index);
@@ -185,7 +187,8 @@ static bool run_dub(struct bench *bench, int index, struct totals *totals, struc
 }
 
 /* The bare model runs half before and half after, so that a machine that slows down slows both. */
-static bool run_segment(struct bench *bench, struct lips *lips, int index, struct totals *totals, struct error *err) {
+static bool run_segment(struct dub_bench *bench, struct lips *lips, int index, struct totals *totals,
+                        struct error *err) {
     int64_t half = bench->plan->segments[index].frames / 2;
     totals->pairs = xreallocarray(totals->pairs, totals->pair_count + 1, sizeof *totals->pairs);
     struct pair *pair = &totals->pairs[totals->pair_count++];
@@ -194,7 +197,7 @@ static bool run_segment(struct bench *bench, struct lips *lips, int index, struc
            run_dub(bench, index, totals, &pair->dub, err) && run_bare(lips, half, &pair->bare, err);
 }
 
-static bool run_plan(struct bench *bench, struct totals *totals, struct error *err) {
+static bool run_plan(struct dub_bench *bench, struct totals *totals, struct error *err) {
     _cleanup_work_result_ struct work_result plan = {0};
     if (!run_job(bench, (struct job_id){.kind = KIND_PLAN}, "plan.json", &plan, &totals->plan, err))
         return false;
@@ -202,8 +205,8 @@ static bool run_plan(struct bench *bench, struct totals *totals, struct error *e
     return true;
 }
 
-/* A short film is dubbed several times, so that there is a middle. */
-static bool run_segments(struct bench *bench, struct lips *lips, struct totals *totals, struct error *err) {
+/* A film of less than SEGMENTS_LEAST segments is dubbed several times, so that there is a segment in the middle. */
+static bool run_segments(struct dub_bench *bench, struct lips *lips, struct totals *totals, struct error *err) {
     while (totals->pair_count < SEGMENTS_LEAST)
         for (size_t i = 0; i < bench->plan->segment_count; i++)
             if (!run_segment(bench, lips, (int)i, totals, err))
@@ -219,13 +222,13 @@ static int compare_ratios(const void *a, const void *b) {
     return (first > second) - (first < second);
 }
 
-/* The middle segment's figures: a shared machine changes its speed from one ten seconds to the next. */
+/* The figures are those of the segment with the median ratio: a shared machine is now quicker, now slower. */
 static const struct pair *middle(const struct totals *totals) {
     qsort(totals->pairs, totals->pair_count, sizeof *totals->pairs, compare_ratios);
     return &totals->pairs[totals->pair_count / 2];
 }
 
-static json_t *report(const struct bench *bench, struct lips *lips, const struct totals *totals) {
+static json_t *report(const struct dub_bench *bench, struct lips *lips, const struct totals *totals) {
     const struct pair *pair = middle(totals);
     const struct cost *dub = &pair->dub, *bare = &pair->bare;
     struct cost all = {0};
@@ -244,11 +247,11 @@ static json_t *report(const struct bench *bench, struct lips *lips, const struct
                      "steps_ms", totals->steps);
 }
 
-static bool run(struct cli *cli, struct error *err) {
-    _cleanup_(bench_close) struct bench bench = {0};
+static bool bench_dub_run(struct cli *cli, struct error *err) {
+    _cleanup_(dub_bench_close) struct dub_bench bench = {0};
     _cleanup_(totals_free) struct totals totals = {.steps = json_object()};
     struct cost warm = {0};
-    if (!open_bench(cli, &bench, err))
+    if (!dub_bench_open(cli, &bench, err))
         return false;
     struct lips *lips = models_lips(bench.models, bench.campaign->options.lips, err);
     if (!lips || !run_plan(&bench, &totals, err) || !run_bare(lips, 0, &warm, err) ||
@@ -266,23 +269,25 @@ static bool run(struct cli *cli, struct error *err) {
 }
 
 static const struct cli_option options[] = {
-    {"lips", "NAME", "lips model (default wav2lip-96-random)"},
-    {"video", "FILE", "master to dub"},
-    {"audio", "FILE", "speech"},
-    {"batch", "N", "frames of one generator run"},
-    {"threads", "N", "threads of one network on the CPU"},
-    {"segment-seconds", "N", "length of a segment (default 10)"},
-    {"enhance", NULL, "sharpen the face crop as well"},
+    {"lips", "NAME", "lips model, default wav2lip-96-random"},
+    {"video", "FILE", "master to dub; required"},
+    {"audio", "FILE", "speech; required"},
+    {"batch", "N", "frames of one run of the generator, default: 8 on the CPU, 128 on CUDA"},
+    {"threads", "N", "threads of one network on the CPU, default: one a core"},
+    {"segment-seconds", "S", "length of a segment, 1 to 60, default 10"},
+    {"enhance", NULL, "sharpen the face too"},
     {0},
 };
 
 const struct command command_bench_dub = {
     .name = "dub",
-    .summary = "frames/s of the pipeline beside the bare model's",
-    .help = "Dubs the video without a queue, and runs the generator alone on as many frames before and after each "
-            "segment. The rates are those of the segment in the middle; a film of less than three segments is dubbed "
-            "several times.\n\nExample:\n"
-            "  mela-bench dub --lips wav2lip-96-random --video clip-720p.mp4 --audio speech.wav --json",
+    .summary = "measure the dub pipeline beside its generator alone",
+    .help =
+        "Dubs the video without a queue, and before and after each segment runs the generator alone on half as many "
+        "frames. Prints frames/s of both, of the segment whose ratio is the median; a film of less than three "
+        "segments is dubbed several times.\n\nExample:\n"
+        "  mela-bench dub --models .deps/models --video .deps/media/demo/master.mp4 \\\n"
+        "      --audio .deps/media/demo/en.wav\n",
     .options = options,
-    .run = run,
+    .run = bench_dub_run,
 };

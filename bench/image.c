@@ -1,4 +1,4 @@
-/* How long the image operations take, at the sizes the pipeline uses. One JSON object a line on stdout. */
+/* mela-bench image: how long the loops over pixels take, at the sizes that the pipeline uses. */
 #include <libavutil/frame.h>
 #include <libavutil/pixfmt.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "bench.h"
 #include "media/image.h"
 
-enum { FRAME_WIDTH = 1280, FRAME_HEIGHT = 720, LARGEST = 384, NANOSECONDS_EACH = 50000000 };
+enum { FRAME_WIDTH = 1280, FRAME_HEIGHT = 720, LARGEST = 384, LEAST_NS = 50000000 };
 
 struct scene {
     struct frame *frame;
@@ -23,7 +23,7 @@ struct scene {
 static void crop(struct scene *s) { image_crop(s->frame, &s->crop_to_frame, s->size, s->rgb); }
 static void blend(struct scene *s) { image_blend(s->frame, &s->crop_to_frame, s->size, s->rgb, s->mask); }
 static void letterbox(struct scene *s) { image_letterbox(s->frame, s->size, s->size, s->rgb, &s->to_frame); }
-static void swap(struct scene *s) { image_swap_rb(s->rgb, s->size, s->size); }
+static void swap_red_and_blue(struct scene *s) { image_swap_rb(s->rgb, s->size, s->size); }
 static void shrink(struct scene *s) { image_resize(s->rgb, s->size, s->size, s->other, s->size / 4, s->size / 4); }
 static void grow(struct scene *s) { image_resize(s->other, s->size / 2, s->size / 2, s->rgb, s->size, s->size); }
 
@@ -36,18 +36,19 @@ static void mask(struct scene *s) {
     image_mask_polygon(points, 36, s->size, (float)s->size / 12, s->mask);
 }
 
-/* Processor time, because machines that build are shared. */
+/* Processor time of this thread: other programs on the machine do not count. */
 static int64_t now_ns(void) {
     struct timespec time;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return time.tv_sec * (int64_t)1000000000 + time.tv_nsec;
 }
 
-static void measure(const char *name, struct scene *scene, int format, int pixels, void (*run)(struct scene *scene)) {
+static void measure_loop(const char *name, struct scene *scene, int format, int pixels,
+                         void (*run)(struct scene *scene)) {
     run(scene);
     int64_t start = now_ns(), took = 0;
     int calls = 0;
-    for (; took < NANOSECONDS_EACH; took = now_ns() - start, calls++)
+    for (; took < LEAST_NS; took = now_ns() - start, calls++)
         run(scene);
     double each = (double)took / calls;
     printf("{\"bench\":\"image.%s\",\"size\":%d,\"bits\":%d,\"ns_per_call\":%.0f,\"ns_per_pixel\":%.3f}\n", name,
@@ -71,7 +72,7 @@ static struct frame *make_frame(int format) {
 }
 
 /* A face of 260 pixels, tilted by 10 degrees. */
-static void bench(int format, int size) {
+static void bench_scene(int format, int size) {
     _cleanup_frame_ struct frame *frame = make_frame(format);
     _cleanup_free_ float *rgb = xnew_array(float, 3 * LARGEST * LARGEST);
     _cleanup_free_ float *other = xnew_array(float, 3 * LARGEST * LARGEST);
@@ -83,27 +84,29 @@ static void bench(int format, int size) {
                           .rgb = rgb,
                           .other = other,
                           .mask = weights};
-    measure("crop", &scene, format, size * size, crop);
-    measure("mask", &scene, format, size * size, mask);
-    measure("blend", &scene, format, 260 * 260, blend);
-    measure("letterbox", &scene, format, FRAME_WIDTH * FRAME_HEIGHT, letterbox);
-    measure("resize_shrink", &scene, format, size * size, shrink);
-    measure("resize_grow", &scene, format, size * size, grow);
-    measure("swap_rb", &scene, format, size * size, swap);
+    measure_loop("crop", &scene, format, size * size, crop);
+    measure_loop("mask", &scene, format, size * size, mask);
+    measure_loop("blend", &scene, format, 260 * 260, blend);
+    measure_loop("letterbox", &scene, format, FRAME_WIDTH * FRAME_HEIGHT, letterbox);
+    measure_loop("resize_shrink", &scene, format, size * size, shrink);
+    measure_loop("resize_grow", &scene, format, size * size, grow);
+    measure_loop("swap_rb", &scene, format, size * size, swap_red_and_blue);
 }
 
-static bool image_run(struct cli *cli, struct error *err) {
+static bool bench_image_run(struct cli *cli, struct error *err) {
     const int sizes[] = {96, 192, 384};
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
-        bench(AV_PIX_FMT_YUV420P, sizes[i]);
-        bench(AV_PIX_FMT_YUV420P10, sizes[i]);
+        bench_scene(AV_PIX_FMT_YUV420P, sizes[i]);
+        bench_scene(AV_PIX_FMT_YUV420P10, sizes[i]);
     }
     return true;
 }
 
 const struct command command_bench_image = {
     .name = "image",
-    .summary = "nanoseconds a pixel of the loops around the networks",
-    .help = "Example:\n  mela-bench image\n",
-    .run = image_run,
+    .summary = "measure the loops over pixels around the networks",
+    .help = "Prints one JSON object a line, for each loop, size and bit depth: crop, mask, blend, letterbox, resize, "
+            "swap.\n\n"
+            "Example:\n  mela-bench image\n",
+    .run = bench_image_run,
 };

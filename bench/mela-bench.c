@@ -1,4 +1,4 @@
-/* mela-bench: what the parts of a farm do in a second, beside what bounds them. */
+/* mela-bench: measures the parts of a farm, each beside the limit that it cannot pass. It is not installed. */
 #include "base/process.h"
 #include "bench.h"
 #include "media/media.h"
@@ -19,6 +19,6 @@ int main(int argc, char **argv) {
     process_keep_memory();
     media_process_begin();
     model_process_begin();
-    const struct program bench = {"mela-bench", "measures a farm's parts", commands, common};
+    const struct program bench = {"mela-bench", "measures the parts of a farm", commands, common};
     return cli_main(&bench, argc, argv);
 }

@@ -2,6 +2,7 @@
 
 #include <hiredis/hiredis.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ enum {
     BATCH = 8,
     LATENCY_SAMPLES = 1000,
     COST_SAMPLES = 2000,
-    JOBS_A_SECOND = 60000, /* more than any drain can take away */
+    JOBS_A_SECOND = 60000, /* more than any crew finishes: its queue must not run empty */
 };
 
 static const int worker_counts[] = {1, 8, 32, 100};
@@ -151,12 +152,14 @@ static bool fill(struct bench *bench, int64_t jobs, double *seconds, struct erro
 
 enum mode { MODE_SUBMIT, MODE_SEPARATE, MODE_FUSED, MODE_BATCH, MODE_BARE, MODE_COUNT };
 
+/* Workers that do the same thing for the same time. The two counters are only added to, so that the order of memory
+ * does not matter; they are read when all members have been joined. */
 struct crew {
     struct bench *bench;
     enum mode mode;
-    pthread_barrier_t start;
-    double until;         /* set by the crew's leader */
-    atomic_int next_bare; /* number of the next job of the bare script */
+    sem_t connected, begin; /* one post a member: it is ready; it may begin */
+    double until;           /* written before `begin` is posted, and never again */
+    atomic_int next_bare;   /* number of the next job of the bare script */
     atomic_long done;
     const char *bare_sha1;
     int campaigns; /* that the bare script's jobs are of */
@@ -170,10 +173,10 @@ struct member {
     struct error err;
 };
 
-static bool still(const struct member *member) { return now_s() < member->crew->until; }
+static bool member_has_time(const struct member *member) { return now_s() < member->crew->until; }
 
 static bool submit_all(struct member *member, struct queue *queue, struct error *err) {
-    for (int i = 0; still(member); i++) {
+    for (int i = 0; member_has_time(member); i++) {
         _cleanup_free_ char *id = xasprintf("single-%s-%d-%d", member->name, member->crew->bench->campaigns, i);
         if (!submit_one(queue, id, err))
             return false;
@@ -209,7 +212,7 @@ static bool drain(struct member *member, struct queue *queue, size_t capacity, b
     struct claim_options options = claim_options(member->name);
     struct claim claims[BATCH], held[BATCH];
     size_t held_count = 0, count;
-    while (still(member)) {
+    while (member_has_time(member)) {
         if (held_count == 0 && !queue_claim(queue, &options, held, capacity, &held_count, err))
             return false;
         if (held_count == 0)
@@ -344,7 +347,7 @@ static bool drain_bare(struct member *member, struct error *err) {
     struct bench *bench = member->crew->bench;
     redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
     bool ok = context && !context->err;
-    for (int last = atomic_fetch_add(&member->crew->next_bare, 1); ok && still(member);) {
+    for (int last = atomic_fetch_add(&member->crew->next_bare, 1); ok && member_has_time(member);) {
         int next = atomic_fetch_add(&member->crew->next_bare, 1);
         _cleanup_free_ char *report = json_line(bench->report);
         ok = bare_run(member, context, report, last, next);
@@ -378,8 +381,9 @@ static bool work(struct member *member, struct queue *queue, struct error *err) 
 static void *member_thread(void *context) {
     struct member *member = context;
     _cleanup_queue_ struct queue *queue = open_queue(member->crew->bench, &member->err);
-    pthread_barrier_wait(&member->crew->start); /* all are connected */
-    pthread_barrier_wait(&member->crew->start); /* and the time runs */
+    sem_post(&member->crew->connected);
+    while (sem_wait(&member->crew->begin) != 0) { /* interrupted by a signal */
+    }
     member->ok = queue && work(member, queue, &member->err);
     return NULL;
 }
@@ -388,36 +392,61 @@ struct rate {
     double a_second, cpu_us; /* cpu_us: what one costs the server */
 };
 
-/* Lets `count` workers do this for the bench's time. */
-static bool run_crew(struct bench *bench, enum mode mode, int count, const char *bare_sha1, struct rate *rate,
+/* Starts the members and waits until each is connected. Returns how many run: fewer than `count` with *err set. */
+static int crew_start(struct crew *crew, struct member *members, int count, struct error *err) {
+    int started = 0;
+    for (; started < count; started++) {
+        struct member *member = &members[started];
+        *member = (struct member){.crew = crew};
+        snprintf(member->name, sizeof member->name, "w%d", started);
+        int failure = pthread_create(&member->thread, NULL, member_thread, member);
+        if (failure) {
+            error_set_errno(err, ERR_INTERNAL, failure, "cannot start worker %d of %d", started + 1, count);
+            break;
+        }
+    }
+    for (int i = 0; i < started; i++)
+        while (sem_wait(&crew->connected) != 0) { /* interrupted by a signal */
+        }
+    return started;
+}
+
+/* False with the error of a member that failed. */
+static bool crew_join(struct member *members, int count, struct error *err) {
+    bool ok = true;
+    for (int i = 0; i < count; i++) {
+        pthread_join(members[i].thread, NULL);
+        if (!members[i].ok)
+            *err = members[i].err;
+        ok &= members[i].ok;
+    }
+    return ok;
+}
+
+/* Lets `count` workers do this for the bench's time. When one cannot be started, the others get no time at all. */
+static bool crew_run(struct bench *bench, enum mode mode, int count, const char *bare_sha1, struct rate *rate,
                      struct error *err) {
     struct crew crew = {.bench = bench,
                         .mode = mode,
                         .bare_sha1 = bare_sha1,
                         .campaigns = MAX((int)(JOBS_A_SECOND * bench->seconds) / CAMPAIGN_JOBS, 1)};
     _cleanup_free_ struct member *members = xnew_array(struct member, (size_t)count);
-    pthread_barrier_init(&crew.start, NULL, (unsigned)count + 1);
-    for (int i = 0; i < count; i++) {
-        members[i] = (struct member){.crew = &crew};
-        snprintf(members[i].name, sizeof members[i].name, "w%d", i);
-        if (pthread_create(&members[i].thread, NULL, member_thread, &members[i]) != 0)
-            abort();
-    }
-    pthread_barrier_wait(&crew.start);
+    sem_init(&crew.connected, 0, 0);
+    sem_init(&crew.begin, 0, 0);
+    int started = crew_start(&crew, members, count, err);
     double start = now_s(), cpu = server_cpu(bench);
-    crew.until = start + bench->seconds;
-    pthread_barrier_wait(&crew.start);
-    bool ok = true;
-    for (int i = 0; i < count; i++) {
-        pthread_join(members[i].thread, NULL);
-        if (!members[i].ok)
-            *err = members[i].err;
-        ok = ok && members[i].ok;
-    }
+    crew.until = started == count ? start + bench->seconds : 0;
+    for (int i = 0; i < started; i++)
+        sem_post(&crew.begin);
+    struct error failure;
+    bool ok = crew_join(members, started, &failure);
     long done = atomic_load(&crew.done);
     *rate = (struct rate){(double)done / (now_s() - start), (server_cpu(bench) - cpu) * 1e6 / (double)MAX(done, 1L)};
-    pthread_barrier_destroy(&crew.start);
-    return ok;
+    sem_destroy(&crew.connected);
+    sem_destroy(&crew.begin);
+    if (started == count && !ok)
+        *err = failure;
+    return started == count && ok;
 }
 
 static const char *const mode_names[MODE_COUNT] = {"single_add", "claim_then_finish", "finish_and_claim",
@@ -430,11 +459,11 @@ static bool bench_crew(struct bench *bench, enum mode mode, int workers, struct 
     _cleanup_free_ char *sha1 = NULL;
     return empty_redis(bench, err) && (mode != MODE_BARE || (sha1 = bare_prepare(bench, jobs, err))) &&
            (mode == MODE_BARE || mode == MODE_SUBMIT || fill(bench, jobs, &ignored, err)) && settle(bench, err) &&
-           run_crew(bench, mode, workers, sha1, rate, err);
+           crew_run(bench, mode, workers, sha1, rate, err);
 }
 
-/* {"claim_8":{"1":{"a_second","cpu_us"},...},...}. For each number of workers the modes follow each other closely, so
- * that their ratios mean something on a machine that others use too. */
+/* {"finish_and_claim_8":{"1":{"a_second","cpu_us"},...},...}. For each number of workers the modes follow each other
+ * closely, so that their ratios mean something on a machine that others use too. */
 static bool bench_crews(struct bench *bench, json_t *out, struct error *err) {
     json_t *rates = json_object();
     json_object_set_new(out, "rates", rates);
@@ -466,58 +495,89 @@ static json_t *percentiles(double *seconds, size_t count) {
     return json_pack("{s:f,s:f}", "p50", seconds[count / 2] * 1e6, "p99", seconds[count * 99 / 100] * 1e6);
 }
 
+/* An idle worker, and the bench that gives it one job at a time. Each atomic is one plain value that the other thread
+ * polls; the default order makes `seconds` visible with `started`. */
 struct idler {
     struct bench *bench;
-    _Atomic double submitted;
+    _Atomic double submitted; /* when the latest job was; written before it is submitted */
+    atomic_int started;       /* jobs that were begun and finished; by the idler */
+    atomic_bool ended;        /* the idler has returned; by the idler */
+    atomic_bool stop;         /* no job comes any more; by the bench */
     double seconds[LATENCY_SAMPLES];
-    atomic_int started;
     bool ok;
     struct error err;
 };
 
-/* An idle worker: waits, claims, notes the time, finishes. */
+/* Waits for a job at most a second, so that `stop` is seen. */
+static bool idler_claim(struct idler *idler, struct queue *queue, const struct claim_options *options,
+                        struct claim *claim, size_t *count) {
+    bool ready;
+    if (!queue_claim(queue, options, claim, 1, count, &idler->err))
+        return false;
+    return *count > 0 || queue_wait(queue, options, 1000, &ready, &idler->err);
+}
+
+/* Waits, claims, notes the time, finishes. */
+static bool idler_run(struct idler *idler, struct queue *queue) {
+    struct claim_options options = claim_options("idler");
+    struct job_result result = {.artifact = "", .report = idler->bench->report};
+    for (int i = 0; i < LATENCY_SAMPLES && !idler->stop;) {
+        struct claim claim;
+        size_t count = 0;
+        if (!idler_claim(idler, queue, &options, &claim, &count))
+            return false;
+        if (count == 0)
+            continue;
+        idler->seconds[i++] = now_s() - idler->submitted;
+        if (!queue_finish(queue, options.worker, &claim, &result, &idler->err))
+            return false;
+        atomic_store(&idler->started, i);
+    }
+    return true;
+}
+
 static void *idler_thread(void *context) {
     struct idler *idler = context;
     _cleanup_queue_ struct queue *queue = open_queue(idler->bench, &idler->err);
-    struct claim_options options = claim_options("idler");
-    struct job_result result = {.artifact = "", .report = idler->bench->report};
-    idler->ok = queue != NULL;
-    for (int i = 0; idler->ok && i < LATENCY_SAMPLES;) {
-        struct claim claim;
-        size_t count = 0;
-        bool ready;
-        idler->ok = queue_claim(queue, &options, &claim, 1, &count, &idler->err) &&
-                    (count || queue_wait(queue, &options, 1000, &ready, &idler->err));
-        if (!count)
-            continue;
-        idler->seconds[i++] = now_s() - idler->submitted;
-        idler->ok = queue_finish(queue, options.worker, &claim, &result, &idler->err);
-        atomic_store(&idler->started, i);
-    }
-    atomic_store(&idler->started, LATENCY_SAMPLES);
+    idler->ok = queue && idler_run(idler, queue);
+    atomic_store(&idler->ended, true);
     return NULL;
+}
+
+/* One job after the other, each when the one before has been finished. */
+static bool idler_feed(struct idler *idler, struct error *err) {
+    for (int i = 0; i < LATENCY_SAMPLES && !idler->ended; i++) {
+        clock_sleep_ms(clock_system(), 2); /* it waits again by then */
+        _cleanup_free_ char *id = xasprintf("latency-%d", i);
+        idler->submitted = now_s();
+        if (!submit_one(idler->bench->queue, id, err))
+            return false;
+        while (atomic_load(&idler->started) <= i && !idler->ended)
+            clock_sleep_ms(clock_system(), 1);
+    }
+    return true;
 }
 
 static bool bench_latency(struct bench *bench, json_t *out, struct error *err) {
     _cleanup_free_ struct idler *idler = xnew(struct idler);
     idler->bench = bench;
     pthread_t thread;
-    bool ok = empty_redis(bench, err);
-    if (!ok || pthread_create(&thread, NULL, idler_thread, idler) != 0)
+    if (!empty_redis(bench, err))
         return false;
-    for (int i = 0; ok && i < LATENCY_SAMPLES; i++) {
-        clock_sleep_ms(clock_system(), 2); /* it waits again by then */
-        _cleanup_free_ char *id = xasprintf("latency-%d", i);
-        idler->submitted = now_s();
-        ok = submit_one(bench->queue, id, err);
-        while (ok && atomic_load(&idler->started) <= i)
-            clock_sleep_ms(clock_system(), 1);
-    }
+    int failure = pthread_create(&thread, NULL, idler_thread, idler);
+    if (failure)
+        return error_set_errno(err, ERR_INTERNAL, failure, "cannot start the idle worker");
+    bool fed = idler_feed(idler, err);
+    atomic_store(&idler->stop, true);
     pthread_join(thread, NULL);
-    if (ok && !idler->ok)
+    if (!fed)
+        return false;
+    if (!idler->ok) {
         *err = idler->err;
+        return false;
+    }
     json_object_set_new(out, "submit_to_start_us", percentiles(idler->seconds, LATENCY_SAMPLES));
-    return ok && idler->ok;
+    return true;
 }
 
 /* ---- size ---- */

@@ -6,7 +6,10 @@
 #include "redis/local.h"
 
 /* Measures on a Redis that holds nothing of value: it is emptied again and again. `seconds`: length of one measurement;
- * `most`: the largest queue. Sets in `out`, an object: "submit_to_start_us": {"p50","p99"} of an idle worker;
- * "rates": {mode: {workers: {"a_second","cpu_us"}}}, cpu_us being the server's processor time for one; "sizes":
- * [{"ready","bulk_add","claim_us","finish_us","bytes_per_job"}...], bulk_add a second. */
+ * `most`: the largest queue, in jobs. Sets in `out`, an object:
+ *   "submit_to_start_us": {"p50","p99"} of an idle worker
+ *   "rates": {mode: {workers: {"a_second","cpu_us"}}}
+ *   "sizes": [{"ready","bulk_add","add_cpu_us","claim_us":{"p50","p99"},"finish_us":{"p50","p99"},
+ *              "claim_and_finish_cpu_us","bytes_per_job"}...], bulk_add a second.
+ * Each cpu_us is the server's processor time for one operation. False with the queue's error. */
 bool queue_bench(struct local_redis *redis, double seconds, int64_t most, json_t *out, struct error *err) must_check;

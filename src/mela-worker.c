@@ -5,17 +5,10 @@
 #include "model/model.h"
 #include "store/http.h"
 
-static const struct command *const commands[] = {&command_run,
-                                                 &command_check_sync,
-                                                 &command_check,
-                                                 &command_models_list,
-                                                 &command_models_check,
-                                                 &command_models_add,
-                                                 &command_models_pull,
-                                                 &command_models_push,
-                                                 &command_health,
-                                                 &command_worker_version,
-                                                 NULL};
+static const struct command *const commands[] = {
+    &command_run,          &command_check_sync,     &command_check,       &command_models_list,
+    &command_models_check, &command_models_add,     &command_models_pull, &command_models_push,
+    &command_health,       &command_worker_version, &command_completion,  NULL};
 
 static const struct cli_option common[] = {
     {"models", "DIR", "folder with model weights"},
@@ -24,6 +17,7 @@ static const struct cli_option common[] = {
     {"redis", "URL", "Redis of the farm"},
     {"farm", "NAME", "namespace of the farm in Redis, default mela"},
     {"store", "URL", "object store: s3://bucket/prefix or file:///folder"},
+    {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
     {"data", "DIR", "folder for this worker's files when --work is not given"},
     {"config", "FILE", "settings file; default farm.json in the working directory"},
     {0},

@@ -38,7 +38,9 @@ struct command {
     const char *summary;              /* one line for the list of commands */
     const char *help;                 /* details and examples, shown behind the options */
     const struct cli_option *options; /* ended by a NULL name; NULL: none */
-    bool raw;                         /* everything behind the name is an argument; nothing is parsed */
+    /* The program that carries the command out, such as "mela-worker": everything behind the name is an argument for
+     * it, and nothing is parsed here. Its options above are for completion only. NULL: this program. */
+    const char *handed_to;
     /* Returns false with *err set; an exit status that is no error goes into cli_set_status. */
     bool (*run)(struct cli *cli, struct error *err);
 };
@@ -49,10 +51,13 @@ struct program {
     const struct cli_option *common;       /* taken by every command besides --json; ended by a NULL name */
 };
 
-/* Runs the command that argv names; returns the exit status. */
+/* Runs the command that argv names; returns the exit status. When argv[0] is "mela", mela handed the command over: help
+ * and errors then say mela, as the user typed it, and not program->name. */
 int cli_main(const struct program *program, int argc, char **argv);
 
+/* The running program and command. Borrowed. */
 const struct program *cli_program(const struct cli *cli);
+const struct command *cli_command(const struct cli *cli);
 bool cli_json(const struct cli *cli);
 /* Of a flag without value: was it given? */
 bool cli_flag(const struct cli *cli, const char *option);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -103,7 +104,7 @@ struct answer {
 
 static void answer_free(struct answer *answer) { buffer_free(&answer->body); }
 
-static size_t collect(char *data, size_t size, size_t count, void *context) {
+static size_t answer_collect(char *data, size_t size, size_t count, void *context) {
     struct answer *answer = context;
     if (answer->body.length + count > ANSWER_MAX)
         return 0;
@@ -117,7 +118,7 @@ static void add_header(struct curl_slist **headers, const char *header) {
 }
 
 /* Resets the handle for `method` on `path`. The URL, headers and error buffer outlive the transfer. */
-static void prepare(struct client *client, const char *method, const char *path, struct curl_slist **headers) {
+static void client_prepare(struct client *client, const char *method, const char *path, struct curl_slist **headers) {
     CURL *curl = client->curl;
     _cleanup_free_ char *url = xasprintf("%s%s", client->address, path);
     curl_easy_reset(curl);
@@ -135,7 +136,7 @@ static void prepare(struct client *client, const char *method, const char *path,
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 }
 
-static bool unreachable(const struct client *client, CURLcode code, struct error *err) {
+static bool client_unreachable(const struct client *client, CURLcode code, struct error *err) {
     return error_set(err, ERR_API_UNREACHABLE, "the farm at %s does not answer (%s); is mela up or mela serve running?",
                      client->address, client->reason[0] ? client->reason : curl_easy_strerror(code));
 }
@@ -155,7 +156,7 @@ static enum error_code code_of_status(long status) {
 }
 
 /* Sets *err from an answer of 400 or more. */
-static bool refuse(struct client *client, const struct answer *answer, struct error *err) {
+static bool client_refused(struct client *client, const struct answer *answer, struct error *err) {
     struct error none;
     _cleanup_json_ json_t *body =
         answer->body.length ? json_parse(answer->body.data, answer->body.length, &none) : NULL;
@@ -171,12 +172,12 @@ static bool refuse(struct client *client, const struct answer *answer, struct er
 }
 
 /* Runs what was prepared; true with an answer below 400. */
-static bool perform(struct client *client, struct answer *answer, struct error *err) {
+static bool client_perform(struct client *client, struct answer *answer, struct error *err) {
     CURLcode code = curl_easy_perform(client->curl);
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     if (answer->status >= 400) /* also when the farm refused an upload before its end */
-        return refuse(client, answer, err);
-    return code == CURLE_OK ? true : unreachable(client, code, err);
+        return client_refused(client, answer, err);
+    return code == CURLE_OK ? true : client_unreachable(client, code, err);
 }
 
 json_t *client_request(struct client *client, const char *method, const char *path, const json_t *body,
@@ -188,12 +189,12 @@ json_t *client_request(struct client *client, const char *method, const char *pa
         add_header(&headers, once = xasprintf("Idempotency-Key: %s", idempotency_key));
     if (body)
         add_header(&headers, "Content-Type: application/json");
-    prepare(client, method, path, &headers);
+    client_prepare(client, method, path, &headers);
     if (body || strcmp(method, "POST") == 0)
         curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text ? text : "");
-    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, answer_collect);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &answer);
-    if (!perform(client, &answer, err))
+    if (!client_perform(client, &answer, err))
         return NULL;
     if (answer.body.length == 0)
         return json_null();
@@ -239,7 +240,7 @@ struct transfer {
 
 static void transfer_free(struct transfer *transfer) { answer_free(&transfer->answer); }
 
-static int report(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up) {
+static int transfer_moved(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up) {
     const struct transfer *transfer = context;
     if (transfer->moved && (down || up))
         transfer->moved(transfer->offset + MAX(down, up), MAX(down_total, up_total) + transfer->offset,
@@ -247,19 +248,35 @@ static int report(void *context, curl_off_t down_total, curl_off_t down, curl_of
     return 0;
 }
 
-static void watch_transfer(struct transfer *transfer) {
+static void transfer_watch(struct transfer *transfer) {
     curl_easy_setopt(transfer->curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(transfer->curl, CURLOPT_XFERINFOFUNCTION, report);
+    curl_easy_setopt(transfer->curl, CURLOPT_XFERINFOFUNCTION, transfer_moved);
     curl_easy_setopt(transfer->curl, CURLOPT_XFERINFODATA, transfer);
 }
 
 bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) {
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
     _cleanup_(answer_free) struct answer answer = {0};
-    prepare(client, "HEAD", path, &headers);
+    client_prepare(client, "HEAD", path, &headers);
     curl_easy_setopt(client->curl, CURLOPT_NOBODY, 1L);
-    *exists = perform(client, &answer, err);
+    *exists = client_perform(client, &answer, err);
     return *exists || answer.status == 404;
+}
+
+char *client_etag(struct client *client, const char *path, struct error *err) {
+    _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
+    _cleanup_(answer_free) struct answer answer = {0};
+    struct curl_header *etag;
+    client_prepare(client, "HEAD", path, &headers);
+    curl_easy_setopt(client->curl, CURLOPT_NOBODY, 1L);
+    if (!client_perform(client, &answer, err))
+        return NULL;
+    if (curl_easy_header(client->curl, "ETag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK) {
+        error_set(err, ERR_INTERNAL, "the farm at %s sends no ETag for %s", client->address, path);
+        return NULL;
+    }
+    const char *start = etag->value + strspn(etag->value, "\"");
+    return xstrndup(start, strcspn(start, "\""));
 }
 
 bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
@@ -270,22 +287,22 @@ bool client_upload(struct client *client, const char *path, const char *file, cl
     struct stat info;
     if (!input || fstat(fileno(input), &info) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot read %s", file);
-    prepare(client, "PUT", path, &headers);
+    client_prepare(client, "PUT", path, &headers);
     curl_easy_setopt(client->curl, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(client->curl, CURLOPT_READDATA, input);
     curl_easy_setopt(client->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)info.st_size);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, answer_collect);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer.answer);
-    watch_transfer(&transfer);
-    return perform(client, &transfer.answer, err) || error_wrap(err, "uploading %s", file);
+    transfer_watch(&transfer);
+    return client_perform(client, &transfer.answer, err) || error_wrap(err, "uploading %s", file);
 }
 
-static size_t save(char *data, size_t size, size_t count, void *context) {
+static size_t transfer_save(char *data, size_t size, size_t count, void *context) {
     struct transfer *transfer = context;
     long status = 0;
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 400)
-        return collect(data, size, count, &transfer->answer);
+        return answer_collect(data, size, count, &transfer->answer);
     if (status == 200 && transfer->offset > 0) { /* the object changed, or the farm gives no ranges: all anew */
         rewind(transfer->file);
         if (ftruncate(fileno(transfer->file), 0) != 0)
@@ -295,46 +312,64 @@ static size_t save(char *data, size_t size, size_t count, void *context) {
     return fwrite(data, 1, count, transfer->file);
 }
 
-static bool fetch(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
+static bool transfer_fetch(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
     transfer->offset = ftello(transfer->file);
     answer_free(&transfer->answer);
     /* Not CURLOPT_RESUME_FROM, which takes a whole object (200) for a failure. */
     _cleanup_free_ char *range = xasprintf("Range: bytes=%lld-", (long long)transfer->offset);
     add_header(&headers, transfer->offset > 0 ? range : NULL);
-    prepare(client, "GET", path, &headers);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, save);
+    client_prepare(client, "GET", path, &headers);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, transfer_save);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, transfer);
-    watch_transfer(transfer);
-    return perform(client, &transfer->answer, err);
+    transfer_watch(transfer);
+    return client_perform(client, &transfer->answer, err);
 }
 
 /* A part that is as long as the object, or longer, has no rest to ask for: all anew. */
-static bool fetch_rest_or_all(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
-    if (fetch(client, path, transfer, err))
+static bool transfer_fetch_rest(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
+    if (transfer_fetch(client, path, transfer, err))
         return true;
     if (transfer->answer.status != 416 || ftruncate(fileno(transfer->file), 0) != 0)
         return false;
     rewind(transfer->file);
-    return fetch(client, path, transfer, err);
+    return transfer_fetch(client, path, transfer, err);
 }
 
-bool client_download(struct client *client, const char *path, const char *part, const char *file, client_moved *moved,
-                     void *context, struct error *err) {
-    _cleanup_fclose_ FILE *output = fopen(part, "abe");
-    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = moved, .context = context};
+/* A part with wrong bytes must go: continued, it would be wrong for ever. */
+static bool transfer_check(const struct client_download *download, struct error *err) {
+    char hex[SHA256_HEX + 1];
+    if (!download->sha256)
+        return true;
+    if (!sha256_file(download->part, hex, NULL, err))
+        return false;
+    if (strcmp(hex, download->sha256) == 0)
+        return true;
+    unlink(download->part);
+    return error_set(err, ERR_STORE_HASH_MISMATCH,
+                     "%s: what came has the SHA-256 %s, but %s was published; it is thrown away, fetch it again",
+                     download->path, hex, download->sha256);
+}
+
+bool client_download(struct client *client, const struct client_download *download, struct error *err) {
+    _cleanup_fclose_ FILE *output = fopen(download->part, "abe");
+    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = download->moved,
+                                                         .context = download->context};
     if (!output || fseeko(output, 0, SEEK_END) != 0)
-        return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
-    if (!fetch_rest_or_all(client, path, &transfer, err))
-        return error_wrap(err, "fetching %s", path);
-    if (fflush(output) != 0 || fsync(fileno(output)) != 0 || rename(part, file) != 0)
-        return error_set_errno(err, ERR_IO, errno, "cannot write %s", file);
-    return true;
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", download->part);
+    if (!transfer_fetch_rest(client, download->path, &transfer, err))
+        return error_wrap(err, "fetching %s", download->path);
+    if (fflush(output) != 0 || fsync(fileno(output)) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", download->part);
+    if (!transfer_check(download, err))
+        return false;
+    return rename(download->part, download->file) == 0 ||
+           error_set_errno(err, ERR_IO, errno, "cannot write %s", download->file);
 }
 
 /* ---- events ---- */
 
-struct stream {
+struct events {
     struct client *client;
     const struct client_listener *listener;
     struct buffer line, data;
@@ -344,113 +379,113 @@ struct stream {
     bool ended;
 };
 
-static void dispatch(struct stream *stream) {
+static void events_dispatch(struct events *events) {
     struct error none;
     _cleanup_json_ json_t *data =
-        stream->data.length ? json_parse(stream->data.data, stream->data.length, &none) : NULL;
-    if (data && !stream->listener->event(stream->type ? stream->type : "message", data, stream->listener->context))
-        stream->ended = true;
-    buffer_clear(&stream->data);
-    free(steal(stream->type));
+        events->data.length ? json_parse(events->data.data, events->data.length, &none) : NULL;
+    if (data && !events->listener->event(events->type ? events->type : "message", data, events->listener->context))
+        events->ended = true;
+    buffer_clear(&events->data);
+    free(steal(events->type));
 }
 
 /* One line of the event stream (WHATWG HTML, 9.2.6); comments are the server's heartbeat. */
-static void take_line(struct stream *stream, char *line) {
+static void events_read_line(struct events *events, char *line) {
     char *value = strchr(line, ':');
     if (line[0] == '\0')
-        dispatch(stream);
+        events_dispatch(events);
     if (!value || value == line)
         return;
     *value++ = '\0';
     value += *value == ' ';
     if (strcmp(line, "data") == 0) {
-        if (stream->data.length)
-            buffer_append_text(&stream->data, "\n");
-        buffer_append_text(&stream->data, value);
+        if (events->data.length)
+            buffer_append_text(&events->data, "\n");
+        buffer_append_text(&events->data, value);
     } else if (strcmp(line, "event") == 0) {
-        free(stream->type);
-        stream->type = xstrdup(value);
+        free(events->type);
+        events->type = xstrdup(value);
     } else if (strcmp(line, "id") == 0) {
-        free(stream->last_id);
-        stream->last_id = xstrdup(value);
+        free(events->last_id);
+        events->last_id = xstrdup(value);
     }
 }
 
-static size_t receive(char *data, size_t size, size_t count, void *context) {
-    struct stream *stream = context;
+static size_t events_receive(char *data, size_t size, size_t count, void *context) {
+    struct events *events = context;
     long status = 0;
-    curl_easy_getinfo(stream->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(events->client->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 400)
-        return collect(data, size, count, &stream->answer);
-    stream->heard_ns = clock_monotonic_ns(clock_system());
-    for (size_t i = 0; i < count && !stream->ended; i++) {
+        return answer_collect(data, size, count, &events->answer);
+    events->heard_ns = clock_monotonic_ns(clock_system());
+    for (size_t i = 0; i < count && !events->ended; i++) {
         if (data[i] == '\n') {
-            buffer_append(&stream->line, "", 0);
-            take_line(stream, stream->line.data);
-            buffer_clear(&stream->line);
-        } else if (data[i] != '\r' && stream->line.length < ANSWER_MAX) {
-            buffer_append(&stream->line, &data[i], 1);
+            buffer_append(&events->line, "", 0);
+            events_read_line(events, events->line.data);
+            buffer_clear(&events->line);
+        } else if (data[i] != '\r' && events->line.length < ANSWER_MAX) {
+            buffer_append(&events->line, &data[i], 1);
         }
     }
-    return stream->ended ? 0 : count;
+    return events->ended ? 0 : count;
 }
 
-static void tick(struct stream *stream, bool connected) {
-    stream->tick_ns = clock_monotonic_ns(clock_system());
-    if (!stream->ended)
-        stream->ended = !stream->listener->tick(connected, stream->listener->context);
+static void events_tick(struct events *events, bool connected) {
+    events->tick_ns = clock_monotonic_ns(clock_system());
+    if (!events->ended)
+        events->ended = !events->listener->tick(connected, events->listener->context);
 }
 
 /* curl calls this whenever data arrive, and about once a second when none do. */
-static int tick_of_curl(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-    struct stream *stream = context;
-    if (clock_monotonic_ns(clock_system()) - stream->tick_ns >= 1000000000)
-        tick(stream, true);
-    return stream->ended;
+static int events_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+    struct events *events = context;
+    if (clock_monotonic_ns(clock_system()) - events->tick_ns >= 1000000000)
+        events_tick(events, true);
+    return events->ended;
 }
 
-static bool connect_once(struct stream *stream, const char *path, struct error *err) {
+static bool events_connect(struct events *events, const char *path, struct error *err) {
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
-    _cleanup_free_ char *resume = stream->last_id ? xasprintf("Last-Event-ID: %s", stream->last_id) : NULL;
+    _cleanup_free_ char *resume = events->last_id ? xasprintf("Last-Event-ID: %s", events->last_id) : NULL;
     add_header(&headers, "Accept: text/event-stream");
     add_header(&headers, resume);
-    CURL *curl = stream->client->curl;
-    prepare(stream->client, "GET", path, &headers);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, stream);
+    CURL *curl = events->client->curl;
+    client_prepare(events->client, "GET", path, &headers);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, events_receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, events);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, tick_of_curl);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, stream);
-    buffer_clear(&stream->line);
-    buffer_clear(&stream->data);
-    stream->answer.status = 0;
-    buffer_clear(&stream->answer.body);
-    return perform(stream->client, &stream->answer, err);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, events_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, events);
+    buffer_clear(&events->line);
+    buffer_clear(&events->data);
+    events->answer.status = 0;
+    buffer_clear(&events->answer.body);
+    return client_perform(events->client, &events->answer, err);
 }
 
-static void stream_free(struct stream *stream) {
-    buffer_free(&stream->line);
-    buffer_free(&stream->data);
-    buffer_free(&stream->answer.body);
-    free(stream->type);
-    free(stream->last_id);
+static void events_free(struct events *events) {
+    buffer_free(&events->line);
+    buffer_free(&events->data);
+    buffer_free(&events->answer.body);
+    free(events->type);
+    free(events->last_id);
 }
 
 bool client_listen(struct client *client, const char *path, const struct client_listener *listener, struct error *err) {
-    _cleanup_(stream_free) struct stream stream = {.client = client, .listener = listener};
+    _cleanup_(events_free) struct events events = {.client = client, .listener = listener};
     const struct clock *clock = clock_system();
-    stream.heard_ns = clock_monotonic_ns(clock);
+    events.heard_ns = clock_monotonic_ns(clock);
     for (;;) {
         struct error failure = {0};
-        bool closed = connect_once(&stream, path, &failure); /* in order: all was said, or the farm is restarting */
-        bool lasting = !closed && stream.answer.status >= 400 && stream.answer.status < 500;
-        bool patience = clock_monotonic_ns(clock) - stream.heard_ns < (int64_t)LISTEN_PATIENCE_MS * 1000000;
-        if (!stream.ended && (lasting || (!closed && !patience))) {
+        bool closed = events_connect(&events, path, &failure); /* in order: all was said, or the farm is restarting */
+        bool lasting = !closed && events.answer.status >= 400 && events.answer.status < 500;
+        bool patience = clock_monotonic_ns(clock) - events.heard_ns < (int64_t)LISTEN_PATIENCE_MS * 1000000;
+        if (!events.ended && (lasting || (!closed && !patience))) {
             *err = failure;
             return false;
         }
-        tick(&stream, closed);
-        if (stream.ended)
+        events_tick(&events, closed);
+        if (events.ended)
             return true;
         clock_sleep_ms(clock, RECONNECT_MS);
     }

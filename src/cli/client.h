@@ -33,12 +33,24 @@ typedef void client_moved(int64_t moved, int64_t total, void *context);
 /* Puts a local file's bytes at a path. */
 bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
                    struct error *err) must_check;
-/* Asks by HEAD whether there is something at the path. */
+/* Asks by HEAD whether there is something at the path. An answer of 404 is no error: *exists is false. */
 bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) must_check;
-/* Fetches a path into a local file, which appears whole or not at all. `part` is where it grows; what an
- * interrupted run left there is continued, so its name must stand for this very object. */
-bool client_download(struct client *client, const char *path, const char *part, const char *file, client_moved *moved,
-                     void *context, struct error *err) must_check;
+/* The ETag of what is at the path, by HEAD, without its quotes. Caller frees. NULL with api.not_found when there is
+ * nothing. */
+char *client_etag(struct client *client, const char *path, struct error *err) must_check;
+
+/* What to fetch, and where to. All strings are borrowed. */
+struct client_download {
+    const char *path;   /* of the API */
+    const char *file;   /* appears whole or not at all */
+    const char *part;   /* where the file grows, on the same file system. What an interrupted run left there is
+                         * continued, so its name must stand for this very object */
+    const char *sha256; /* 64 hex digits that the bytes must have; NULL: not known */
+    client_moved *moved;
+    void *context; /* of `moved` */
+};
+/* store.hash_mismatch when the bytes are others; then the part is removed too. */
+bool client_download(struct client *client, const struct client_download *download, struct error *err) must_check;
 
 struct client_listener {
     /* One event; false ends the stream. `data` is borrowed. */

@@ -11,6 +11,7 @@ struct given {
 
 struct cli {
     const struct program *program;
+    const char *name; /* of the program, as the user typed it */
     const struct command *command;
     struct argp_option *options; /* what argp knows: the command's, then the common ones */
     struct given *given;
@@ -32,6 +33,7 @@ static const struct cli_option universal[] = {{"json", NULL, "results and errors
 /* ---- what commands ask ---- */
 
 const struct program *cli_program(const struct cli *cli) { return cli->program; }
+const struct command *cli_command(const struct cli *cli) { return cli->command; }
 bool cli_json(const struct cli *cli) { return cli->json; }
 int cli_argument_count(const struct cli *cli) { return cli->argument_count; }
 void cli_set_status(struct cli *cli, int status) { cli->status = status; }
@@ -98,9 +100,6 @@ const struct config *cli_config(struct cli *cli, struct error *err) {
         if (cli->given[i].value && !config_set_flag(cli->config, name, cli->given[i].value, &no_setting))
             continue;
     }
-    /* The store reads it from the environment, as the workers do that we start. No thread runs yet. */
-    if (config_get(cli->config, "s3_endpoint"))
-        setenv("MELA_S3_ENDPOINT", config_get(cli->config, "s3_endpoint"), 1);
     return cli->config;
 }
 
@@ -148,11 +147,11 @@ int exit_status_of(enum error_code code) {
 static error_t usage_error(struct cli *cli, const char *format, const char *what) {
     _cleanup_free_ char *message = NULL;
     if (cli->err->code == ERR_NONE && asprintf(&message, format, what) >= 0)
-        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->program->name, cli->command->name);
+        error_set(cli->err, ERR_USAGE, "%s; see %s %s --help", message, cli->name, cli->command->name);
     return EINVAL;
 }
 
-static error_t take(int key, char *value, struct argp_state *state) {
+static error_t argp_take(int key, char *value, struct argp_state *state) {
     struct cli *cli = state->input;
     for (const struct argp_option *option = cli->options; option->name; option++) {
         if (option->key != key)
@@ -187,8 +186,8 @@ static size_t option_count(const struct cli_option *options) {
 }
 
 /* Appends the options in argp's form; `group` keeps the common ones apart and last. */
-static size_t add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
-                          int group) {
+static size_t argp_add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
+                               int group) {
     for (size_t i = 0; i < count; i++, at++) {
         int key = options[i].letter ? options[i].letter : FIRST_KEY + (int)at;
         out[at] = (struct argp_option){options[i].name, key, options[i].value, 0, options[i].help, group};
@@ -204,16 +203,16 @@ static bool is_given(int argc, char **argv, const char *word) {
 }
 
 /* argp's own help does not go together with errors that are reported in our way. */
-static bool parse(struct cli *cli, int argc, char **argv, struct error *err) {
+static bool cli_parse(struct cli *cli, int argc, char **argv, struct error *err) {
     size_t own = option_count(cli->command->options), common = option_count(cli->program->common);
     cli->options = xnew_array(struct argp_option, own + common + ARRAY_LENGTH(universal) + 1);
-    size_t at = add_options(cli->options, 0, cli->command->options, own, 1);
-    at = add_options(cli->options, at, cli->program->common, common, 2);
-    add_options(cli->options, at, universal, ARRAY_LENGTH(universal), 2);
+    size_t at = argp_add_options(cli->options, 0, cli->command->options, own, 1);
+    at = argp_add_options(cli->options, at, cli->program->common, common, 2);
+    argp_add_options(cli->options, at, universal, ARRAY_LENGTH(universal), 2);
     cli->given = xnew_array(struct given, argc + 1);
     cli->arguments = xnew_array(char *, argc + 1);
     _cleanup_free_ char *doc = xasprintf("%s\v%s", cli->command->summary, cli->command->help);
-    struct argp argp = {cli->options, take, cli->command->arguments, doc, NULL, NULL, NULL};
+    struct argp argp = {cli->options, argp_take, cli->command->arguments, doc, NULL, NULL, NULL};
     cli->err = err;
     cli->helped = is_given(argc, argv, "--help");
     if (cli->helped)
@@ -232,23 +231,23 @@ static bool starts_with_word(const char *name, const char *word) {
 }
 
 /* All commands, or those whose first word is `word`; false when there is none. */
-static bool print_overview(const struct program *program, const char *word) {
+static bool print_overview(const struct cli *cli, const char *word) {
     bool any = false;
-    for (const struct command *const *command = program->commands; *command; command++) {
+    for (const struct command *const *command = cli->program->commands; *command; command++) {
         if (word && !starts_with_word((*command)->name, word))
             continue;
+        if (!any && !word)
+            printf("%s: %s\n\n", cli->name, cli->program->summary);
         if (!any)
-            printf("%s: %s\n\nUsage: %s COMMAND [OPTION...]\n\nCommands:\n", program->name, program->summary,
-                   program->name);
+            printf("Usage: %s COMMAND [OPTION...]\n\nCommands:\n", cli->name);
         any = true;
         printf("  %-14s %s\n", (*command)->name, (*command)->summary);
     }
     if (any)
-        printf("\n%s COMMAND --help tells more about each. Exit status: 0 done, 1 failed, 2 wrong usage or "
-               "spec,\n"
-               "3 farm does not answer, 4 not found, 5 not allowed, 6 campaign failed or partial, 7 campaign "
-               "cancelled.\n",
-               program->name);
+        printf(
+            "\n%s COMMAND --help tells more about each. Exit status: 0 done, 1 failed, 2 wrong usage or spec,\n"
+            "3 farm does not answer, 4 not found, 5 not allowed, 6 campaign failed or partial, 7 campaign cancelled.\n",
+            cli->name);
     return any;
 }
 
@@ -275,31 +274,31 @@ static bool check_utf8(int argc, char **argv, struct error *err) {
     return true;
 }
 
-static bool run(struct cli *cli, int argc, char **argv, struct error *err) {
+static bool cli_run(struct cli *cli, int argc, char **argv, struct error *err) {
     int words = 1;
     if (!check_utf8(argc, argv, err))
         return false;
     cli->command = find_command(cli->program, argc, argv, &words);
-    if (!cli->command && is_given(argc, argv, "--help") && print_overview(cli->program, argv[1]))
+    if (!cli->command && is_given(argc, argv, "--help") && print_overview(cli, argv[1]))
         return true;
     bool two = argc > 2 && argv[2][0] != '-';
     if (!cli->command)
         return error_set(err, ERR_USAGE, "there is no command \"%s%s%s\"; see %s --help", argv[1], two ? " " : "",
-                         two ? argv[2] : "", cli->program->name);
+                         two ? argv[2] : "", cli->name);
     argv += words;
     argc -= words;
-    if (cli->command->raw) {
+    if (cli->command->handed_to) {
         cli->arguments = xnew_array(char *, argc + 1);
         for (cli->argument_count = 0; cli->argument_count < argc - 1; cli->argument_count++)
             cli->arguments[cli->argument_count] = argv[cli->argument_count + 1];
         return cli->command->run(cli, err);
     }
-    _cleanup_free_ char *name = xasprintf("%s %s", cli->program->name, cli->command->name);
+    _cleanup_free_ char *name = xasprintf("%s %s", cli->name, cli->command->name);
     argv[0] = name;
-    return parse(cli, argc, argv, err) && (cli->helped || cli->command->run(cli, err));
+    return cli_parse(cli, argc, argv, err) && (cli->helped || cli->command->run(cli, err));
 }
 
-static void print_error(const struct cli *cli, const struct error *err) {
+static void cli_print_error(const struct cli *cli, const struct error *err) {
     const char *code = error_name(err->code);
     if (cli->json) {
         json_t *message = json_string(err->message);
@@ -310,10 +309,10 @@ static void print_error(const struct cli *cli, const struct error *err) {
         fprintf(stderr, "%s\n", line);
         return;
     }
-    fprintf(stderr, "%s: %s [%s]\n", cli->program->name, err->message, code);
+    fprintf(stderr, "%s: %s [%s]\n", cli->name, err->message, code);
     size_t i;
     json_t *detail;
-    json_array_foreach(cli->details, i, detail)
+    json_array_foreach (cli->details, i, detail)
         fprintf(stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
 }
 
@@ -331,19 +330,20 @@ static bool is_any(const char *text, const char *a, const char *b) {
 }
 
 int cli_main(const struct program *program, int argc, char **argv) {
-    _cleanup_(cli_free) struct cli cli = {.program = program};
+    bool handed_over = argc > 0 && strcmp(argv[0], "mela") == 0;
+    _cleanup_(cli_free) struct cli cli = {.program = program, .name = handed_over ? "mela" : program->name};
     cli.json = is_given(argc, argv, "--json");
     if (argc < 2 || is_any(argv[1], "--help", "help")) {
-        print_overview(program, NULL);
+        print_overview(&cli, NULL);
         return argc < 2 ? STATUS_USAGE : STATUS_OK;
     }
     char word[] = "version", *version[] = {argv[0], word, NULL};
     bool ask_version = strcmp(argv[1], "--version") == 0;
     struct error err = {0};
-    bool done = ask_version ? run(&cli, 2, version, &err) : run(&cli, argc, argv, &err);
+    bool done = ask_version ? cli_run(&cli, 2, version, &err) : cli_run(&cli, argc, argv, &err);
     if (done && fflush(stdout) != 0)
         done = error_set_errno(&err, ERR_IO, errno, "cannot write the result");
     if (!done)
-        print_error(&cli, &err);
+        cli_print_error(&cli, &err);
     return done ? cli.status : exit_status_of(err.code);
 }

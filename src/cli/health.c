@@ -4,7 +4,7 @@
 
 enum { ANSWER_MS = 4000 };
 
-static bool run(struct cli *cli, struct error *err) {
+static bool health_run(struct cli *cli, struct error *err) {
     const char *url = cli_argument(cli, 0);
     _cleanup_http_ struct http *http = http_new(&http_policy_default);
     _cleanup_http_response_ struct http_response response = {0};
@@ -27,5 +27,5 @@ const struct command command_health = {
     .summary = "ask a server whether it is well; for containers without curl",
     .help = "Exit status 0 when it answers with 200 within four seconds, 3 otherwise.\n\n"
             "Example:\n  mela health http://127.0.0.1:7420/readyz\n",
-    .run = run,
+    .run = health_run,
 };

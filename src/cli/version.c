@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool version_run(struct cli *cli, struct error *err) {
     const char *name = cli_program(cli)->name;
     if (cli_json(cli)) {
         _cleanup_json_ json_t *version = json_pack("{s:s,s:s}", "program", name, "version", MELA_VERSION);
@@ -16,5 +16,5 @@ const struct command command_version = {
     .name = "version",
     .summary = "print the version",
     .help = "Example:\n  mela version --json\n",
-    .run = run,
+    .run = version_run,
 };

@@ -74,7 +74,9 @@ static bool read_file(struct config *config, bool required, struct error *err) {
         return error_wrap(err, "settings file %s", config->file_name);
     const char *key;
     json_t *value;
-    json_object_foreach(config->file, key, value) if (!read_file_member(config, key, value, err)) return false;
+    json_object_foreach (config->file, key, value)
+        if (!read_file_member(config, key, value, err))
+            return false;
     return true;
 }
 
@@ -173,14 +175,25 @@ static void describe_failure(const struct config *config, json_t *list) {
     }
 }
 
+/* A value as it may be shown: "redis://user:(set)@host". A password ends at the last @, since it may hold one itself; a
+ * colon behind a slash belongs to a path. Caller frees. */
+static char *describe_value(const char *name, const char *text) {
+    if (!text || strcmp(name, "key") == 0)
+        return text ? xstrdup("(set)") : NULL;
+    const char *scheme = strstr(text, "://"), *user = scheme ? scheme + 3 : "", *at = strrchr(user, '@');
+    const char *colon = user + strcspn(user, ":/");
+    if (!at || *colon != ':' || colon > at)
+        return xstrdup(text);
+    return xasprintf("%.*s:(set)%s", (int)(colon - text), text, at);
+}
+
 json_t *config_describe(const struct config *config) {
     json_t *list = json_array();
     for (int i = 0; i < SETTING_COUNT; i++) {
         const struct value *value = &config->values[i];
-        bool secret = strcmp(settings[i].name, "key") == 0 && value->text;
-        json_array_append_new(list, json_pack("{s:s,s:s?,s:s?,s:s}", "name", settings[i].name, "value",
-                                              secret ? "(set)" : value->text, "source", value->source, "help",
-                                              settings[i].help));
+        _cleanup_free_ char *shown = describe_value(settings[i].name, value->text);
+        json_array_append_new(list, json_pack("{s:s,s:s?,s:s?,s:s}", "name", settings[i].name, "value", shown, "source",
+                                              value->source, "help", settings[i].help));
     }
     describe_failure(config, list);
     return list;

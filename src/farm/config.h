@@ -33,5 +33,6 @@ bool config_get_integer(const struct config *config, const char *name, int64_t l
 const json_t *config_get_json(const struct config *config, const char *name);
 /* "failure" of farm.json, or the defaults. Borrowed. */
 const struct failure_policies *config_failure(const struct config *config);
-/* [{"name","value","source"}...] for `mela config`; secrets are shown as "(set)". New reference. */
+/* [{"name","value","source","help"}...] for `mela config`. "(set)" stands for the API key and for a password in a URL.
+ * New reference. */
 json_t *config_describe(const struct config *config);

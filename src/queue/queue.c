@@ -327,7 +327,8 @@ static void report_add_totals(struct command *arguments, enum job_kind kind, con
     report_add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
     json_t *ms;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) report_add_total(&totals, "step_ms:", step, ms);
+    json_object_foreach (json_object_get(report, "steps_ms"), step, ms)
+        report_add_total(&totals, "step_ms:", step, ms);
     command_add(arguments, totals.data);
 }
 

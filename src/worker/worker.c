@@ -223,7 +223,7 @@ static bool open_worker(struct worker *worker, struct error *err) {
     pthread_mutex_init(&worker->claiming, NULL);
     atomic_store(&worker->last_busy_ms, now_ms());
     return (worker->scratch = make_scratch(options->work_directory, err)) &&
-           (worker->store = store_open(options->store_url, NULL, err)) &&
+           (worker->store = store_open(options->store_url, options->store, err)) &&
            (worker->cache = cache_open(cache, options->cache_bytes, err)) && open_slots(worker, err) &&
            open_exporter(worker, err) &&
            (worker->models = models_load(&options->models, options->pools, options->pool_count, err));

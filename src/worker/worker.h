@@ -12,6 +12,7 @@ struct worker_options {
     const char *id; /* NULL: host-pid-random */
     struct queue_options queue;
     const char *store_url;
+    const struct store_options *store; /* may be NULL. Borrowed */
     const enum pool *pools;
     size_t pool_count;
     const enum campaign_class *only; /* jobs of this class alone; NULL: of both */

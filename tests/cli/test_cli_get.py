@@ -1,4 +1,5 @@
 """Fetching over lines that break: a small HTTP server plays the farm, since a real one cannot be made to fail on cue."""
+import hashlib
 import http.server
 import json
 import threading
@@ -23,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         farm = self.server
         if self.path == "/v1/jobs/c/hi/join":
-            body = json.dumps({"state": "done", "artifact": "campaigns/c/hi/final.3.mp4"}).encode()
+            body = json.dumps({"state": "done", "artifact": "campaigns/c/hi/final.3.mp4", "report": farm.report}).encode()
             self.answer(200, body).write(body)
         elif self.path == "/v1/campaigns/c/files/hi/final.mp4":
             farm.ranges.append(self.headers["Range"])
@@ -51,6 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.ranges, server.gives_ranges, server.breaks_after = [], True, None
+    server.report = {"sha256": hashlib.sha256(VIDEO).hexdigest()}
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -98,3 +100,44 @@ def test_a_part_of_full_length_is_fetched_anew(mela, server, get):
 def test_an_answer_that_is_not_the_farms_is_told_by_its_status(mela, server):
     error = mela.error(3, "api.unreachable", "list", "--address", f"http://127.0.0.1:{server.server_port}")
     assert "502" in error["message"]
+
+
+def test_bytes_that_were_not_published_are_thrown_away(mela, server, get):
+    server.report = {"sha256": hashlib.sha256(b"another video").hexdigest()}
+    done = get()
+    assert done.returncode == 1 and "[store.hash_mismatch]" in done.stderr, done.stderr
+    assert list((mela.folder / "out").iterdir()) == []
+    server.report = {}
+    check_fetched(mela, get())
+
+
+def forget(farm, campaign, *languages):
+    """A campaign as the store keeps it, which Redis has forgotten: of hi and ta, those that have a video."""
+    folder = farm.data / "store/campaigns" / campaign
+    for language in languages:
+        artifact = f"{language}/final.2-0123456789.mp4"
+        (folder / language).mkdir(parents=True)
+        (folder / artifact).write_bytes(VIDEO)
+        receipt = folder / "receipts" / language / "join.json"
+        receipt.parent.mkdir(parents=True)
+        receipt.write_text(json.dumps({"artifact": f"campaigns/{campaign}/{artifact}"}))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spec.json").write_text(json.dumps({"dubs": [{"language": "hi"}, {"language": "ta"}]}))
+
+
+def test_a_campaign_that_redis_has_forgotten_is_fetched(farm):
+    forget(farm, "old-0123456789", "hi")
+    for language in ([], ["--language", "hi"]):
+        done = farm("get", "old-0123456789", "-o", "out", *language)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "out/old-0123456789-hi.mp4\n"
+        assert [f.name for f in (farm.folder / "out").iterdir()] == ["old-0123456789-hi.mp4"]
+        assert (farm.folder / "out/old-0123456789-hi.mp4").read_bytes() == VIDEO
+        (farm.folder / "out/old-0123456789-hi.mp4").unlink()
+    farm.error(4, "api.not_found", "get", "old-0123456789", "--language", "ta")
+
+
+def test_a_forgotten_campaign_without_a_video_is_told_from_one_that_never_was(farm):
+    forget(farm, "old-0123456789")
+    farm.error(4, "api.not_found", "get", "old-0123456789")
+    farm.error(4, "queue.not_found", "get", "never-0123456789")

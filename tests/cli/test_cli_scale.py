@@ -57,6 +57,14 @@ def test_work_starts_workers_and_no_more_than_the_rule_asks_for(make_farm):
 
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="counts cards where there are some")
+def test_workers_are_given_the_s3_endpoint_by_their_arguments(make_farm):
+    farm = make_farm("--workers", "1", "--s3-endpoint", "http://127.0.0.1:1",
+                     worker='printf "%s\\n" "$*" "inherited: $MELA_S3_ENDPOINT" > told.part; mv told.part told; exec sleep 600\n')
+    farm.submit()
+    told = wait_for(lambda: (farm.folder / "told").exists() and (farm.folder / "told").read_text(), "a worker")
+    assert "--s3-endpoint http://127.0.0.1:1" in told and "inherited: \n" in told
+
+
 def test_without_a_card_there_is_a_worker_for_every_two_cores(make_farm):
     farm = make_farm("--json")
     up = json.loads(next(line for line in farm.log.read_text().splitlines() if '"address"' in line))

@@ -135,6 +135,39 @@ COMP_WORDS=(mela %s); COMP_CWORD=%d; _mela; printf '%%s\\n' "${COMPREPLY[@]}"
     assert set(complete("sc", 1)) == {"scale"}
     assert complete("scale h", 2) == ["hold"]
     assert complete("scale hold --un", 3) == ["--until"]
+    assert complete("queue ch", 2) == ["check"]
+    assert complete("simulate --h", 2) == ["--html", "--help"]
+
+
+def test_completion_of_the_worker_completes_models_for_mela_too(mela):
+    mela.environment["PATH"] = f"{BUILD}:{mela.environment['PATH']}"
+
+    def complete(function, words, at):
+        ask = f"""source <({function.lstrip("_").replace("_", "-")} completion bash)
+COMP_WORDS=({words}); COMP_CWORD={at}; {function}; printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+        return subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True, env=mela.environment).stdout.split()
+
+    assert complete("_mela_worker", "mela-worker ru", 1) == ["run"]
+    assert complete("_mela_worker", "mela-worker run --idle", 2) == ["--idle-exit-ms"]
+    assert complete("_mela_worker", "mela-worker check --cordon-", 2) == ["--cordon-most"]
+    assert complete("_mela_worker", "mela-worker check sync --orig", 3) == ["--original"]
+    for program in ("mela", "mela-worker"):
+        function = "_" + program.replace("-", "_")
+        assert complete(function, f"{program} models pul", 2) == ["pull"]
+        assert complete(function, f"{program} models add --na", 3) == ["--name"]
+        assert complete(function, f"{program} mod", 1)[0] == "models"
+
+
+def test_what_another_program_does_is_told_as_mela(mela):
+    help = mela("simulate", "--help")
+    assert help.returncode == 0 and help.stdout.startswith("Usage: mela simulate [OPTION...] SCENARIO.json\n"), help.stdout
+    assert mela("simulate").stdout == help.stdout
+    assert "mela-worker" not in mela("models").stdout and "mela COMMAND" in mela("models").stdout
+    assert mela("simulate", "nothing.json").stderr.startswith("mela: ")
+    assert "see mela models check --help" in mela("models", "check", "--frob").stderr
+    direct = subprocess.run([BUILD / "mela-simulate", "simulate", "--help"], capture_output=True, text=True, timeout=60)
+    assert direct.stdout.startswith("Usage: mela-simulate simulate "), direct.stdout
 
 
 def test_mela_links_no_media_and_no_inference():
@@ -176,3 +209,14 @@ def test_the_s3_endpoint_of_the_settings_reaches_the_store(mela):
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     found = {f["check"]: f for f in json.loads(mela("doctor", "--json", **keys).stdout)}
     assert found["store"]["result"] == "fail" and "127.0.0.1" in found["store"]["message"]
+
+
+def test_the_s3_endpoint_reaches_the_api_and_a_worker(mela):
+    endpoint = ("--store", "s3://bucket", "--s3-endpoint", "ftp://oops")
+    mela("keys", "add", "a", "--keys", "keys.json")
+    done = mela("serve", "--redis", "redis://127.0.0.1:1", "--keys", "keys.json", "--listen", "127.0.0.1:0", *endpoint)
+    assert done.returncode != 0 and "ftp://oops" in done.stderr, done.stderr
+    for arguments in (["run", "--models", mela.folder, "--work", mela.folder], ["models", "push", "face-mesh", "--manifests", ROOT / "models"]):
+        done = subprocess.run([BUILD / "mela-worker", *arguments, *endpoint], cwd=mela.folder, env=mela.environment,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0 and "ftp://oops" in done.stderr, (arguments, done.stderr)

@@ -30,8 +30,9 @@ static char *write_file(const char *text) {
 static const char *source_of(const json_t *list, const char *name) {
     size_t i;
     json_t *item;
-    json_array_foreach(list, i, item) if (strcmp(json_get_string(item, "name", ""), name) ==
-                                          0) return json_get_string(item, "source", NULL);
+    json_array_foreach (list, i, item)
+        if (strcmp(json_get_string(item, "name", ""), name) == 0)
+            return json_get_string(item, "source", NULL);
     return NULL;
 }
 
@@ -59,6 +60,38 @@ static void test_flags_beat_environment_beats_file_beats_default(void **state) {
     assert_string_equal(source_of(list, "listen"), "default");
     _cleanup_free_ char *line = json_line(list);
     assert_null(strstr(line, "very secret"));
+}
+
+static const char *value_of(const json_t *list, const char *name) {
+    size_t i;
+    json_t *item;
+    json_array_foreach (list, i, item)
+        if (strcmp(json_get_string(item, "name", ""), name) == 0)
+            return json_get_string(item, "value", NULL);
+    return NULL;
+}
+
+static void test_passwords_in_urls_are_not_described(void **state) {
+    static const struct {
+        const char *url, *shown;
+    } cases[] = {
+        {"redis://asha:hidden@redis:6379/1", "redis://asha:(set)@redis:6379/1"},
+        {"rediss://:hid:d@n@redis?ca=/etc/ca.pem", "rediss://:(set)@redis?ca=/etc/ca.pem"},
+        {"redis://:a/b@redis", "redis://:(set)@redis"},
+        {"redis://redis:6379", "redis://redis:6379"},
+        {"redis://asha@redis:6379", "redis://asha@redis:6379"},
+        {"unix:///run/a:b@c", "unix:///run/a:b@c"},
+    };
+    struct error err;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_free_ char *path = write_file("{}");
+        _cleanup_config_ struct config *config = config_load(path, &err);
+        assert_non_null(config);
+        assert_true(config_set_flag(config, "redis", cases[i].url, &err));
+        _cleanup_json_ json_t *list = config_describe(config);
+        assert_string_equal(value_of(list, "redis"), cases[i].shown);
+        assert_string_equal(config_get(config, "redis"), cases[i].url);
+    }
 }
 
 static void test_bad_files_are_refused(void **state) {
@@ -111,6 +144,7 @@ static void test_wrong_failure_limits_are_named(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flags_beat_environment_beats_file_beats_default),
+        cmocka_unit_test(test_passwords_in_urls_are_not_described),
         cmocka_unit_test(test_bad_files_are_refused),
         cmocka_unit_test(test_failure_limits_are_read),
         cmocka_unit_test(test_wrong_failure_limits_are_named),

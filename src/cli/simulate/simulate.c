@@ -48,7 +48,7 @@ static void print_json(const struct scenario *scenario, const struct simulation 
     cli_print_json(all);
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool simulate_run(struct cli *cli, struct error *err) {
     _cleanup_scenario_ struct scenario *scenario = read_scenario(cli, cli_argument(cli, 0), err);
     if (!scenario)
         return false;
@@ -80,5 +80,5 @@ const struct command command_simulate = {
             "Examples:\n  mela simulate bench/scenarios/festival-month.json --compare --html report.html\n"
             "  mela simulate month.json --json\n",
     .options = simulate_options,
-    .run = run,
+    .run = simulate_run,
 };

@@ -15,8 +15,9 @@ enum { CORDONED_MAX = 2 };
 static const char *reason_of(const json_t *report) {
     size_t i;
     json_t *check;
-    json_array_foreach(json_object_get(report, "checks"), i,
-                       check) if (!json_get_bool(check, "ok", true)) return json_get_string(check, "message", "");
+    json_array_foreach (json_object_get(report, "checks"), i, check)
+        if (!json_get_bool(check, "ok", true))
+            return json_get_string(check, "message", "");
     return "";
 }
 
@@ -30,7 +31,7 @@ static bool leave_node(struct kubernetes *kubernetes) {
 }
 
 /* What became of it goes into the report; a cluster that refuses is no reason to call a sick node healthy. */
-static bool cordon(struct cli *cli, json_t *report, struct error *err) {
+static bool check_cordon(struct cli *cli, json_t *report, struct error *err) {
     int64_t most;
     if (!cli_integer(cli, "cordon-most", CORDONED_MAX, 1, 10000, &most, err))
         return false;
@@ -49,18 +50,18 @@ static bool cordon(struct cli *cli, json_t *report, struct error *err) {
     return true;
 }
 
-static void print_text(const json_t *report) {
+static void check_print_text(const json_t *report) {
     size_t i;
     json_t *check;
     printf("%s %s%s%s\n", json_get_string(report, "device", ""), json_get_string(report, "name", ""),
            json_object_get(report, "driver") ? ", driver " : "", json_get_string(report, "driver", ""));
-    json_array_foreach(json_object_get(report, "checks"), i, check)
+    json_array_foreach (json_object_get(report, "checks"), i, check)
         printf("%-10s %-6s %s\n", json_get_string(check, "name", ""),
                json_get_bool(check, "ok", false) ? "ok" : "FAILED", json_get_string(check, "message", ""));
 }
 
 /* The verdict for CloudWatch. */
-static json_t *verdict(const struct config *config, const json_t *report) {
+static json_t *check_verdict(const struct config *config, const json_t *report) {
     json_t *record = emf_record(config_get(config, "emf"), clock_wall_ms(clock_system()));
     emf_add_dimension(record, "Farm", config_get(config, "farm"));
     emf_add_metric(record, "GpuCheckFailed", "Count", json_integer(!json_get_bool(report, "healthy", false)));
@@ -69,9 +70,9 @@ static json_t *verdict(const struct config *config, const json_t *report) {
 
 /* CloudWatch wants its record alone on a line. With --json the report is the record, which may have any further
  * members: so stdout stays one document. */
-static void print(const struct cli *cli, const struct config *config, json_t *report) {
+static void check_print(const struct cli *cli, const struct config *config, json_t *report) {
     bool told = config_get(config, "emf");
-    _cleanup_json_ json_t *record = told ? verdict(config, report) : NULL;
+    _cleanup_json_ json_t *record = told ? check_verdict(config, report) : NULL;
     if (cli_json(cli) && !told) {
         cli_print_json(report);
         return;
@@ -79,13 +80,13 @@ static void print(const struct cli *cli, const struct config *config, json_t *re
     if (cli_json(cli))
         json_object_update(record, report);
     else
-        print_text(report);
+        check_print_text(report);
     _cleanup_free_ char *line = told ? json_line(record) : NULL;
     if (line)
         printf("%s\n", line);
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool check_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     struct check_options options;
     if (!config || (config_get(config, "emf") && !emf_check_namespace(config_get(config, "emf"), err)) ||
@@ -100,11 +101,11 @@ static bool run(struct cli *cli, struct error *err) {
     if (!report)
         return false;
     bool healthy = json_get_bool(report, "healthy", false);
-    if (!healthy && cli_flag(cli, "cordon") && !cordon(cli, report, err))
+    if (!healthy && cli_flag(cli, "cordon") && !check_cordon(cli, report, err))
         return false;
     if (!healthy)
         cli_set_status(cli, STATUS_FAILED);
-    print(cli, config, report);
+    check_print(cli, config, report);
     return true;
 }
 
@@ -125,5 +126,5 @@ const struct command command_check = {
             "card (/dev/nvidia0, NVIDIA_VISIBLE_DEVICES) must have one that works.\n\nExamples:\n"
             "  mela-worker check --json\n  mela-worker check --device cuda:0 --memory-mb 6000 --cordon",
     .options = options,
-    .run = run,
+    .run = check_run,
 };

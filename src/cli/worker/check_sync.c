@@ -23,7 +23,7 @@ static void measures_free(struct measures *measures) {
     free(measures->shown);
 }
 
-static void add(struct measures *m, double opening, struct span shown) {
+static void measures_add(struct measures *m, double opening, struct span shown) {
     if (m->count == m->capacity) {
         m->capacity = MAX(m->capacity * 2, 1024);
         m->opening = xreallocarray(m->opening, m->capacity, sizeof *m->opening);
@@ -143,13 +143,14 @@ static bool measure_video(struct networks *n, const char *path, struct measures 
         if (!measure_frame(n, frame, &face, &following, &opening, err))
             return false;
         double tick = (double)info->time_base_num / info->time_base_den;
-        add(out, opening, (struct span){(double)frame->pts * tick, (double)(frame->pts + frame->duration) * tick});
+        measures_add(out, opening,
+                     (struct span){(double)frame->pts * tick, (double)(frame->pts + frame->duration) * tick});
     }
 }
 
 static json_t *number_or_null(double value) { return isnan(value) ? json_null() : json_real(value); }
 
-static json_t *report(const struct measures *m, const struct measures *original) {
+static json_t *sync_report(const struct measures *m, const struct measures *original) {
     double best = NAN;
     int best_lag = 0;
     for (int lag = -LAG_MAX; lag <= LAG_MAX; lag++) {
@@ -168,7 +169,7 @@ static json_t *report(const struct measures *m, const struct measures *original)
     return json;
 }
 
-static void print_text(const json_t *json) {
+static void sync_print(const json_t *json) {
     printf("%s: mouth and speech correlate with r = %.2f, the mouth %+d frames behind; a face in %lld of "
            "%lld frames\n",
            json_get_bool(json, "follows", false) ? "the lips follow" : "the lips do NOT follow",
@@ -179,7 +180,7 @@ static void print_text(const json_t *json) {
                json_get_number(json, "r_original", 0));
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool check_sync_run(struct cli *cli, struct error *err) {
     const char *path = cli_argument(cli, 0), *audio_path = cli_value(cli, "audio");
     _cleanup_audio_ struct audio audio = {0};
     _cleanup_(networks_close) struct networks networks = {0};
@@ -191,11 +192,11 @@ static bool run(struct cli *cli, struct error *err) {
         measures.energy[i] = energy_at(&audio, measures.shown[i].start, measures.shown[i].end);
     if (cli_value(cli, "original") && !measure_video(&networks, cli_value(cli, "original"), &original, err))
         return false;
-    _cleanup_json_ json_t *json = report(&measures, &original);
+    _cleanup_json_ json_t *json = sync_report(&measures, &original);
     if (cli_json(cli))
         cli_print_json(json);
     else
-        print_text(json);
+        sync_print(json);
     cli_set_status(cli, json_get_bool(json, "follows", false) ? STATUS_OK : STATUS_FAILED);
     return true;
 }
@@ -221,5 +222,5 @@ const struct command command_check_sync = {
             "  mela-worker check sync hi/final.mp4 --original master.mp4\n"
             "  mela-worker check sync final.mp4 --json",
     .options = options,
-    .run = run,
+    .run = check_sync_run,
 };

@@ -9,21 +9,21 @@
 #include "model/zoo.h"
 #include "store/store.h"
 
-static struct zoo *open_zoo(struct cli *cli, struct error *err) {
+static struct zoo *models_open_zoo(struct cli *cli, struct error *err) {
     _cleanup_free_ char *models = cli_models_directory(cli, err);
     _cleanup_free_ char *manifests = models ? cli_manifests_directory(cli, err) : NULL;
     return manifests ? zoo_open(manifests, models, err) : NULL;
 }
 
-static bool run_list(struct cli *cli, struct error *err) {
-    _cleanup_zoo_ struct zoo *zoo = open_zoo(cli, err);
+static bool models_list_run(struct cli *cli, struct error *err) {
+    _cleanup_zoo_ struct zoo *zoo = models_open_zoo(cli, err);
     _cleanup_json_ json_t *models = zoo ? zoo_list(zoo) : NULL;
     size_t i;
     json_t *model;
     if (models && cli_json(cli))
         cli_print_json(models);
     else
-        json_array_foreach(models, i, model)
+        json_array_foreach (models, i, model)
             printf("%-22s %-8s %-8s %8.1f MB  %-12s %s\n", json_get_string(model, "name", ""),
                    json_get_string(model, "role", ""), json_get_bool(model, "present", false) ? "present" : "missing",
                    (double)json_get_integer(model, "bytes", 0) / 1e6, json_get_string(model, "licence", ""),
@@ -35,11 +35,11 @@ const struct command command_models_list = {
     .name = "models list",
     .summary = "list the models: name, role, here or missing, size, licence, source",
     .help = "Example:\n  mela models list\n",
-    .run = run_list,
+    .run = models_list_run,
 };
 
 /* Hashes one model; its line is printed, and an error kept in *err while others are checked still. */
-static bool check_one(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results, struct error *err) {
+static bool model_check(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results, struct error *err) {
     struct error why = {0};
     bool good = zoo_check(zoo, name, &why);
     json_array_append_new(results,
@@ -52,8 +52,8 @@ static bool check_one(struct cli *cli, const struct zoo *zoo, const char *name, 
 }
 
 /* Without names: all that are present. */
-static bool run_check(struct cli *cli, struct error *err) {
-    _cleanup_zoo_ struct zoo *zoo = open_zoo(cli, err);
+static bool models_check_run(struct cli *cli, struct error *err) {
+    _cleanup_zoo_ struct zoo *zoo = models_open_zoo(cli, err);
     if (!zoo)
         return false;
     _cleanup_json_ json_t *models = zoo_list(zoo), *results = json_array();
@@ -61,9 +61,10 @@ static bool run_check(struct cli *cli, struct error *err) {
     size_t i;
     json_t *model;
     for (int n = 0; cli_argument(cli, n); n++)
-        good &= check_one(cli, zoo, cli_argument(cli, n), results, err);
-    json_array_foreach(models, i, model) if (!cli_argument_count(cli) && json_get_bool(model, "present", false)) good &=
-        check_one(cli, zoo, json_get_string(model, "name", ""), results, err);
+        good &= model_check(cli, zoo, cli_argument(cli, n), results, err);
+    json_array_foreach (models, i, model)
+        if (!cli_argument_count(cli) && json_get_bool(model, "present", false))
+            good &= model_check(cli, zoo, json_get_string(model, "name", ""), results, err);
     if (cli_json(cli))
         cli_print_json(results);
     return good;
@@ -75,18 +76,18 @@ const struct command command_models_check = {
     .max_arguments = 1000,
     .summary = "compare models with the hashes in their manifests",
     .help = "Without names: every model that is here.\n\nExample:\n  mela models check lips-basic\n",
-    .run = run_check,
+    .run = models_check_run,
 };
 
 /* wav2lip.onnx is called "wav2lip" unless --name says otherwise. */
-static bool run_add(struct cli *cli, struct error *err) {
+static bool models_add_run(struct cli *cli, struct error *err) {
     const char *role = cli_argument(cli, 0), *path = cli_argument(cli, 1);
     _cleanup_free_ char *copy = xstrdup(path);
     char *base = basename(copy), *dot = strrchr(base, '.');
     if (dot && dot > base)
         *dot = '\0';
     const char *name = cli_value(cli, "name") ? cli_value(cli, "name") : base;
-    _cleanup_zoo_ struct zoo *zoo = open_zoo(cli, err);
+    _cleanup_zoo_ struct zoo *zoo = models_open_zoo(cli, err);
     if (!zoo || !zoo_add(zoo, role, path, name, err))
         return false;
     const json_t *manifest = zoo_manifest(zoo, name, err);
@@ -107,30 +108,36 @@ const struct command command_models_add = {
             "folder.\n\n"
             "Example:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n",
     .options = (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
-    .run = run_add,
+    .run = models_add_run,
 };
 
 /* ---- weights in the farm's store ---- */
 
-static struct store *open_store(struct cli *cli, struct error *err) {
+static struct store *models_open_store(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     const char *url = config ? config_get(config, "store") : NULL;
-    if (config && !url)
+    if (!config)
+        return NULL;
+    if (!url) {
         error_set(err, ERR_USAGE, "say which store keeps the models with --store URL");
-    return url ? store_open(url, NULL, err) : NULL;
+        return NULL;
+    }
+    struct store_options options = {.endpoint = config_get(config, "s3_endpoint")};
+    return store_open(url, &options, err);
 }
 
-static char *store_key(const json_t *manifest) {
+static char *model_store_key(const json_t *manifest) {
     return layout_model(json_get_string(manifest, "name", ""), json_get_string(manifest, "sha256", ""),
                         json_get_string(manifest, "file", ""));
 }
 
 /* Fetched under another name, and renamed only when the hash is the manifest's. */
-static bool pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name, struct error *err) {
+static bool model_pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name,
+                       struct error *err) {
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (!manifest)
         return false;
-    _cleanup_free_ char *key = store_key(manifest),
+    _cleanup_free_ char *key = model_store_key(manifest),
                         *file = xasprintf("%s/%s", folder, json_get_string(manifest, "file", ""));
     _cleanup_free_ char *part = xasprintf("%s.part", file);
     char hex[SHA256_HEX + 1];
@@ -142,22 +149,23 @@ static bool pull(struct store *store, const struct zoo *zoo, const char *folder,
     return error_set(err, ERR_MODEL_HASH_MISMATCH, "%s in the store is not the file that its manifest names", key);
 }
 
-static bool push(struct store *store, const struct zoo *zoo, const char *name, struct error *err) {
+static bool model_push(struct store *store, const struct zoo *zoo, const char *name, struct error *err) {
     const json_t *manifest = zoo_check(zoo, name, err) ? zoo_manifest(zoo, name, err) : NULL;
-    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL, *key = file ? store_key(manifest) : NULL;
+    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL,
+                        *key = file ? model_store_key(manifest) : NULL;
     return key && store_put_file(store, key, file, 0, err);
 }
 
-static bool run_transfer(struct cli *cli, bool pulling, struct error *err) {
+static bool models_transfer(struct cli *cli, bool pulling, struct error *err) {
     _cleanup_free_ char *folder = cli_models_directory(cli, err);
-    _cleanup_zoo_ struct zoo *zoo = folder && directory_make(folder, err) ? open_zoo(cli, err) : NULL;
-    _cleanup_store_ struct store *store = zoo ? open_store(cli, err) : NULL;
+    _cleanup_zoo_ struct zoo *zoo = folder && directory_make(folder, err) ? models_open_zoo(cli, err) : NULL;
+    _cleanup_store_ struct store *store = zoo ? models_open_store(cli, err) : NULL;
     _cleanup_json_ json_t *names = json_array();
     if (!store)
         return false;
     for (int i = 0; cli_argument(cli, i); i++) {
         const char *name = cli_argument(cli, i);
-        if (!(pulling ? pull(store, zoo, folder, name, err) : push(store, zoo, name, err)))
+        if (!(pulling ? model_pull(store, zoo, folder, name, err) : model_push(store, zoo, name, err)))
             return false;
         json_array_append_new(names, json_string(name));
         if (!cli_json(cli))
@@ -168,8 +176,8 @@ static bool run_transfer(struct cli *cli, bool pulling, struct error *err) {
     return true;
 }
 
-static bool run_pull(struct cli *cli, struct error *err) { return run_transfer(cli, true, err); }
-static bool run_push(struct cli *cli, struct error *err) { return run_transfer(cli, false, err); }
+static bool models_pull_run(struct cli *cli, struct error *err) { return models_transfer(cli, true, err); }
+static bool models_push_run(struct cli *cli, struct error *err) { return models_transfer(cli, false, err); }
 
 const struct command command_models_pull = {
     .name = "models pull",
@@ -178,7 +186,7 @@ const struct command command_models_pull = {
     .max_arguments = 1000,
     .summary = "fetch weights from the farm's store, hash checked",
     .help = "Example:\n  mela models pull lips-basic --store s3://studio/mela\n",
-    .run = run_pull,
+    .run = models_pull_run,
 };
 
 const struct command command_models_push = {
@@ -188,5 +196,5 @@ const struct command command_models_push = {
     .max_arguments = 1000,
     .summary = "put weights that are here into the farm's store, for models pull elsewhere",
     .help = "Example:\n  mela models push lips-basic --store s3://studio/mela\n",
-    .run = run_push,
+    .run = models_push_run,
 };

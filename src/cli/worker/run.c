@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "cli/worker/commands.h"
 #include "model/zoo.h"
+#include "store/store.h"
 #include "worker/worker.h"
 
 /* "cpu,lipsync" into pools; the caller's array holds POOL_COUNT. */
@@ -42,7 +43,7 @@ static char *work_directory(struct cli *cli, struct error *err) {
     return data ? xasprintf("%s/work", data) : NULL;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool run_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
@@ -51,9 +52,11 @@ static bool run(struct cli *cli, struct error *err) {
     if (!work)
         return false;
     enum pool pools[POOL_COUNT];
+    struct store_options store = {.endpoint = config_get(config, "s3_endpoint")};
     struct worker_options options = {.id = cli_value(cli, "id"),
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
+                                     .store = &store,
                                      .pools = pools,
                                      .metrics_address = cli_value(cli, "metrics-listen"),
                                      .work_directory = work};
@@ -97,5 +100,5 @@ const struct command command_run = {
             "  mela-worker run --pools lipsync --redis redis://redis:6379 --store s3://farm\n"
             "  mela-worker run --device cpu --threads 2 --idle-exit-ms 30000",
     .options = options,
-    .run = run,
+    .run = run_run,
 };

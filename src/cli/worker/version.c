@@ -3,7 +3,7 @@
 #include "media/video.h"
 #include "model/session.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool worker_version_run(struct cli *cli, struct error *err) {
     const char *ffmpeg = media_version(), *runtime = session_runtime_version();
     if (cli_json(cli)) {
         _cleanup_json_ json_t *version = json_pack("{s:s,s:s,s:s,s:s}", "program", "mela-worker", "version",
@@ -19,5 +19,5 @@ const struct command command_worker_version = {
     .name = "version",
     .summary = "print the version, FFmpeg's and ONNX Runtime's",
     .help = "Example:\n  mela-worker version --json\n",
-    .run = run,
+    .run = worker_version_run,
 };

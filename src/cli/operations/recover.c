@@ -4,9 +4,9 @@
 
 #include "base/json.h"
 #include "cli/commands.h"
-#include "cli/farm.h"
+#include "cli/operations/backend.h"
 
-static void print_campaign(const json_t *campaign, bool dry_run) {
+static void recover_print_campaign(const json_t *campaign, bool dry_run) {
     const char *state = json_get_string(campaign, "state", ""), *error = json_get_string(campaign, "error", NULL);
     printf("%-10s %s", error ? "error" : state, json_get_string(campaign, "id", ""));
     if (error)
@@ -31,23 +31,23 @@ static json_t *recover_one(struct cli *cli, struct queue *queue, struct store *s
     return json_pack("{s:s, s:s, s:s}", "id", id, "error", err->message, "code", error_name(err->code));
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool recover_run(struct cli *cli, struct error *err) {
     const char *one = cli_value(cli, "campaign");
-    _cleanup_store_ struct store *store = farm_open_store(cli, err);
-    _cleanup_queue_ struct queue *queue = store ? farm_open_queue(cli, err) : NULL;
+    _cleanup_store_ struct store *store = backend_open_store(cli, err);
+    _cleanup_queue_ struct queue *queue = store ? backend_open_queue(cli, err) : NULL;
     _cleanup_json_ json_t *ids = !queue ? NULL : one ? json_pack("[s]", one) : recover_list(store, err);
     _cleanup_json_ json_t *campaigns = json_array();
     size_t i;
     json_t *id;
     if (!ids)
         return false;
-    json_array_foreach(ids, i, id) {
+    json_array_foreach (ids, i, id) {
         json_t *campaign = recover_one(cli, queue, store, json_string_value(id), one != NULL, err);
         if (!campaign)
             return false;
         json_array_append_new(campaigns, campaign);
         if (!cli_json(cli))
-            print_campaign(campaign, cli_flag(cli, "dry-run"));
+            recover_print_campaign(campaign, cli_flag(cli, "dry-run"));
     }
     if (cli_json(cli))
         cli_print_json(campaigns);
@@ -67,8 +67,8 @@ const struct command command_recover = {
         (const struct cli_option[]){
             {"campaign", "ID", "only this one, however old"},
             {"dry-run", NULL, "say what would be done, and do nothing"},
-            FARM_OPTIONS,
+            BACKEND_OPTIONS,
             {0},
         },
-    .run = run,
+    .run = recover_run,
 };

@@ -2,7 +2,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool retry_run(struct cli *cli, struct error *err) {
     _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), true), *path = xasprintf("/v1/jobs/%s/retry", id);
     _cleanup_client_ struct client *client = client_open(cli, err);
     _cleanup_json_ json_t *answer = client ? client_request(client, "POST", path, NULL, NULL, err) : NULL;
@@ -21,5 +21,5 @@ const struct command command_retry = {
     .summary = "try a dead job again",
     .help = "What its death ended is revived with it. mela dead lists dead jobs and why they died.\n\n"
             "Example:\n  mela retry diwali-2026-3f9a1c0b2d/hi/dub/0003\n",
-    .run = run,
+    .run = retry_run,
 };

@@ -1,4 +1,4 @@
-#include "cli/service.h"
+#include "cli/operations/service.h"
 
 #include <errno.h>
 #include <signal.h>

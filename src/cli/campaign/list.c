@@ -15,11 +15,12 @@ static int64_t jobs_in_all(const json_t *campaign) {
     int64_t sum = 0;
     const char *state;
     json_t *count;
-    json_object_foreach(json_object_get(campaign, "jobs"), state, count) sum += json_integer_value(count);
+    json_object_foreach (json_object_get(campaign, "jobs"), state, count)
+        sum += json_integer_value(count);
     return sum;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool list_run(struct cli *cli, struct error *err) {
     int64_t limit;
     _cleanup_client_ struct client *client =
         cli_integer(cli, "limit", LIST_DEFAULT, 1, 100000, &limit, err) ? client_open(cli, err) : NULL;
@@ -34,7 +35,7 @@ static bool run(struct cli *cli, struct error *err) {
     json_t *campaign;
     if (json_array_size(campaigns) == 0)
         printf("no campaigns yet; mela submit --help shows how to make one\n");
-    json_array_foreach(campaigns, i, campaign) {
+    json_array_foreach (campaigns, i, campaign) {
         char submitted[32];
         clock_format_iso(json_get_integer(campaign, "submitted_ms", 0), submitted);
         _cleanup_buffer_ struct buffer held = {0};
@@ -57,5 +58,5 @@ const struct command command_list = {
         "they are.\n\n"
         "Example:\n  mela list --limit 10\n",
     .options = (const struct cli_option[]){{"limit", "N", "at most so many, default 50"}, {0}},
-    .run = run,
+    .run = list_run,
 };

@@ -2,7 +2,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool cancel_run(struct cli *cli, struct error *err) {
     _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), false), *path = xasprintf("/v1/campaigns/%s", id);
     _cleanup_client_ struct client *client = client_open(cli, err);
     _cleanup_json_ json_t *answer = client ? client_request(client, "DELETE", path, NULL, NULL, err) : NULL;
@@ -21,5 +21,5 @@ const struct command command_cancel = {
     .summary = "end a campaign before it is done",
     .help = "Running jobs stop within one batch of frames. Languages that are done stay.\n\n"
             "Example:\n  mela cancel diwali-2026-3f9a1c0b2d\n",
-    .run = run,
+    .run = cancel_run,
 };

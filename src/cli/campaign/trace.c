@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cli/campaign/timeline.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "cli/timeline.h"
 
 /* The steps in the order in which a frame passes them, each with its own block and colour (ANSI 256). */
 static const struct step {
@@ -52,7 +52,8 @@ static int64_t sum_of(const json_t *steps_ms) {
     double sum = 0;
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) sum += json_number_value(ms);
+    json_object_foreach ((json_t *)(uintptr_t)steps_ms, name, ms)
+        sum += json_number_value(ms);
     return (int64_t)sum;
 }
 
@@ -60,8 +61,9 @@ static double ms_of_rank(const json_t *steps_ms, size_t rank) {
     double sum = 0;
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) if (rank_of(name) == rank) sum +=
-        json_number_value(ms);
+    json_object_foreach ((json_t *)(uintptr_t)steps_ms, name, ms)
+        if (rank_of(name) == rank)
+            sum += json_number_value(ms);
     return sum;
 }
 
@@ -81,7 +83,7 @@ static void put_steps(struct buffer *out, const struct trace *trace, const json_
     }
 }
 
-static void print_job(const struct trace *trace, const json_t *job) {
+static void trace_print_job(const struct trace *trace, const json_t *job) {
     const struct timeline *axis = &trace->axis;
     const char *id = json_get_string(job, "id", ""), *slash = strchr(id, '/'), *name = slash ? slash + 1 : id;
     int64_t ready = json_get_integer(job, "ready_ms", axis->end_ms), claimed = json_get_integer(job, "claimed_ms", 0);
@@ -106,20 +108,20 @@ static void print_job(const struct trace *trace, const json_t *job) {
     printf("%s\n", out.data);
 }
 
-static void add_totals(json_t *totals, const json_t *steps_ms) {
+static void trace_add_totals(json_t *totals, const json_t *steps_ms) {
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms)
+    json_object_foreach ((json_t *)(uintptr_t)steps_ms, name, ms)
         json_object_set_new(totals, name, json_real(json_get_number(totals, name, 0) + json_number_value(ms)));
 }
 
 /* The legend and the sums in one: a line a step that took time. */
-static void print_totals(const struct trace *trace) {
+static void trace_print_totals(const struct trace *trace) {
     _cleanup_json_ json_t *totals = json_object();
     size_t i;
     json_t *job;
-    json_array_foreach(json_object_get(trace->json, "jobs"), i, job)
-        add_totals(totals, json_object_get(job, "steps_ms"));
+    json_array_foreach (json_object_get(trace->json, "jobs"), i, job)
+        trace_add_totals(totals, json_object_get(job, "steps_ms"));
     double all = (double)sum_of(totals);
     printf("\nTime by step, all jobs together (the steps of one job overlap; · is waiting for a worker):\n");
     for (size_t rank = 0; rank <= STEP_COUNT; rank++) {
@@ -139,7 +141,7 @@ static int label_of(const json_t *items, int least) {
     int label = least;
     size_t i;
     const json_t *item;
-    json_array_foreach(items, i, item) {
+    json_array_foreach (items, i, item) {
         const char *id = json_get_string(item, "id", ""), *slash = strchr(id, '/');
         label = MAX(label, (int)MIN(strlen(slash ? slash + 1 : id), LABEL_MAX));
     }
@@ -160,12 +162,13 @@ static void print_trace(struct trace *trace) {
     printf("%s: %s, %zu jobs\n", json_get_string(trace->json, "campaign", ""),
            json_get_string(trace->json, "state", ""), json_array_size(jobs));
     timeline_axis(axis, "0", span.data);
-    json_array_foreach(jobs, i, job) print_job(trace, job);
+    json_array_foreach (jobs, i, job)
+        trace_print_job(trace, job);
     if (json_array_size(workers)) {
         printf("\nWorkers that had its jobs (─ there, █ at one of them):\n");
         timeline_workers(axis, workers, jobs);
     }
-    print_totals(trace);
+    trace_print_totals(trace);
 }
 
 static bool trace_campaign(struct cli *cli, struct client *client, struct error *err) {
@@ -187,8 +190,9 @@ static bool trace_campaign(struct cli *cli, struct client *client, struct error 
 static json_t *campaigns_since(const json_t *all, int64_t since_ms) {
     json_t *late = json_array(), *campaign;
     size_t i;
-    json_array_foreach(all, i, campaign) if (json_get_integer(campaign, "finished_ms", INT64_MAX) > since_ms)
-        json_array_insert(late, 0, campaign); /* they came newest first */
+    json_array_foreach (all, i, campaign)
+        if (json_get_integer(campaign, "finished_ms", INT64_MAX) > since_ms)
+            json_array_insert(late, 0, campaign); /* they came newest first */
     return late;
 }
 
@@ -197,12 +201,14 @@ static int64_t first_ms(const json_t *campaigns, const json_t *workers, int64_t 
     int64_t first = now_ms;
     size_t i;
     const json_t *item;
-    json_array_foreach(campaigns, i, item) first = MIN(first, json_get_integer(item, "submitted_ms", now_ms));
-    json_array_foreach(workers, i, item) first = MIN(first, json_get_integer(item, "came_ms", now_ms));
+    json_array_foreach (campaigns, i, item)
+        first = MIN(first, json_get_integer(item, "submitted_ms", now_ms));
+    json_array_foreach (workers, i, item)
+        first = MIN(first, json_get_integer(item, "came_ms", now_ms));
     return MAX(first, since_ms);
 }
 
-static void print_campaign(const struct timeline *axis, const json_t *campaign) {
+static void trace_print_campaign(const struct timeline *axis, const json_t *campaign) {
     int64_t start = json_get_integer(campaign, "submitted_ms", 0),
             end = json_get_integer(campaign, "finished_ms", axis->end_ms);
     int from = MIN(timeline_column(axis, start), axis->width - 1), to = MAX(timeline_column(axis, end), from + 1);
@@ -216,7 +222,7 @@ static void print_campaign(const struct timeline *axis, const json_t *campaign) 
            json_get_string(campaign, "state", ""));
 }
 
-static void print_farm(int64_t start_ms, int64_t end_ms, const json_t *campaigns, const json_t *workers) {
+static void trace_print_farm(int64_t start_ms, int64_t end_ms, const json_t *campaigns, const json_t *workers) {
     struct timeline axis = {start_ms, end_ms, label_of(workers, label_of(campaigns, (int)strlen("workers"))), 0};
     size_t i;
     const json_t *campaign;
@@ -226,7 +232,8 @@ static void print_farm(int64_t start_ms, int64_t end_ms, const json_t *campaigns
     timeline_fit(&axis);
     printf("%zu campaigns, %zu workers\n", json_array_size(campaigns), json_array_size(workers));
     timeline_axis(&axis, from, "now");
-    json_array_foreach(campaigns, i, campaign) print_campaign(&axis, campaign);
+    json_array_foreach (campaigns, i, campaign)
+        trace_print_campaign(&axis, campaign);
     timeline_workers(&axis, workers, NULL);
 }
 
@@ -248,12 +255,12 @@ static bool trace_farm(struct cli *cli, struct client *client, struct error *err
                                                 (json_int_t)now_ms, "campaigns", campaigns, "workers", workers);
         cli_print_json(json);
     } else {
-        print_farm(start_ms, now_ms, campaigns, workers);
+        trace_print_farm(start_ms, now_ms, campaigns, workers);
     }
     return true;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool trace_run(struct cli *cli, struct error *err) {
     _cleanup_client_ struct client *client = client_open(cli, err);
     return client && (cli_argument(cli, 0) ? trace_campaign(cli, client, err) : trace_farm(cli, client, err));
 }
@@ -269,5 +276,5 @@ const struct command command_trace = {
         "last hour. --json gives the times themselves.\n\n"
         "Examples:\n  mela trace diwali-2026-3f9a1c0b2d\n  mela trace --last 600\n",
     .options = (const struct cli_option[]){{"last", "MINUTES", "without an ID: how far back, default 60"}, {0}},
-    .run = run,
+    .run = trace_run,
 };

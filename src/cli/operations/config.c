@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool config_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
@@ -12,7 +12,7 @@ static bool run(struct cli *cli, struct error *err) {
     }
     size_t i;
     json_t *setting;
-    json_array_foreach(settings, i, setting)
+    json_array_foreach (settings, i, setting)
         printf("%-12s %-28s %-14s %s\n", json_get_string(setting, "name", ""), json_get_string(setting, "value", "-"),
                json_get_string(setting, "source", ""), json_get_string(setting, "help", ""));
     return true;
@@ -23,5 +23,5 @@ const struct command command_config = {
     .summary = "print every setting and where its value comes from",
     .help = "A flag of the same name wins over the environment (MELA_<NAME>), that over farm.json, that over the "
             "default. Secrets are not shown.\n\nExample:\n  MELA_WORKERS=4 mela config\n",
-    .run = run,
+    .run = config_run,
 };

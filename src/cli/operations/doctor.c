@@ -28,11 +28,11 @@ struct doctor {
 };
 
 /* `advice`: what to do about it; "" when there is nothing to do. */
-static void find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice, const char *format,
-                 ...) printf_like(5, 6);
+static void doctor_find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice,
+                        const char *format, ...) printf_like(5, 6);
 
-static void find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice, const char *format,
-                 ...) {
+static void doctor_find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice,
+                        const char *format, ...) {
     char text[1200];
     va_list arguments;
     va_start(arguments, format);
@@ -50,7 +50,7 @@ static void find(struct doctor *doctor, const char *what, enum verdict verdict, 
 }
 
 /* Runs a program and gives what it printed, NULL when it cannot be started or fails. */
-static char *output_of(struct doctor *doctor, const char *const *argv, struct error *err) {
+static char *doctor_output_of(struct doctor *doctor, const char *const *argv, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/output", doctor->scratch);
     _cleanup_buffer_ struct buffer text = {0};
     int status = 0;
@@ -70,46 +70,48 @@ static char *output_of(struct doctor *doctor, const char *const *argv, struct er
     return NULL;
 }
 
-static void check_redis(struct doctor *doctor) {
+static void doctor_check_redis(struct doctor *doctor) {
     struct error err;
-    _cleanup_free_ char *version = output_of(doctor, (const char *const[]){"redis-server", "--version", NULL}, &err);
+    _cleanup_free_ char *version =
+        doctor_output_of(doctor, (const char *const[]){"redis-server", "--version", NULL}, &err);
     int major = 0, minor = 0;
     const char *number = version ? strstr(version, "v=") : NULL;
     if (!version)
-        find(doctor, "redis-server", VERDICT_FAIL, "install it (apt install redis-server); mela up needs it", "%s",
-             err.message);
+        doctor_find(doctor, "redis-server", VERDICT_FAIL, "install it (apt install redis-server); mela up needs it",
+                    "%s", err.message);
     else if (!number || sscanf(number, "v=%d.%d", &major, &minor) != 2 || major * 100 + minor < 602)
-        find(doctor, "redis-server", VERDICT_FAIL, "install Redis 6.2 or newer", "%.*s", (int)strcspn(version, "\n"),
-             version);
+        doctor_find(doctor, "redis-server", VERDICT_FAIL, "install Redis 6.2 or newer", "%.*s",
+                    (int)strcspn(version, "\n"), version);
     else
-        find(doctor, "redis-server", VERDICT_OK, "", "version %.*s", (int)strcspn(number + 2, " "), number + 2);
+        doctor_find(doctor, "redis-server", VERDICT_OK, "", "version %.*s", (int)strcspn(number + 2, " "), number + 2);
 }
 
-static void check_worker(struct doctor *doctor) {
+static void doctor_check_worker(struct doctor *doctor) {
     struct error err;
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
-    _cleanup_free_ char *text = output_of(doctor, (const char *const[]){program, "version", "--json", NULL}, &err);
+    _cleanup_free_ char *text =
+        doctor_output_of(doctor, (const char *const[]){program, "version", "--json", NULL}, &err);
     _cleanup_json_ json_t *version = text ? json_parse(text, strlen(text), &err) : NULL;
     if (version)
-        find(doctor, "mela-worker", VERDICT_OK, "", "version %s, FFmpeg %s, ONNX Runtime %s",
-             json_get_string(version, "version", "?"), json_get_string(version, "ffmpeg", "?"),
-             json_get_string(version, "onnxruntime", "?"));
+        doctor_find(doctor, "mela-worker", VERDICT_OK, "", "version %s, FFmpeg %s, ONNX Runtime %s",
+                    json_get_string(version, "version", "?"), json_get_string(version, "ffmpeg", "?"),
+                    json_get_string(version, "onnxruntime", "?"));
     else
-        find(doctor, "mela-worker", VERDICT_FAIL, "build or install it next to mela, or set MELA_WORKER to its path",
-             "%s", err.message);
+        doctor_find(doctor, "mela-worker", VERDICT_FAIL,
+                    "build or install it next to mela, or set MELA_WORKER to its path", "%s", err.message);
 }
 
 /* What a dub needs at least. */
-static void check_models(struct doctor *doctor) {
+static void doctor_check_models(struct doctor *doctor) {
     static const char *const needed[] = {"detect", "mesh", "lips"};
     struct error err;
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *directory = cli_models_directory(doctor->cli, &err);
     const char *const argv[] = {program, "models", "list", "--json", "--models", directory, NULL};
-    _cleanup_free_ char *text = directory ? output_of(doctor, argv, &err) : NULL;
+    _cleanup_free_ char *text = directory ? doctor_output_of(doctor, argv, &err) : NULL;
     _cleanup_json_ json_t *models = text ? json_parse(text, strlen(text), &err) : NULL;
     if (!models) {
-        find(doctor, "models", VERDICT_FAIL, "see mela models list", "%s", err.message);
+        doctor_find(doctor, "models", VERDICT_FAIL, "see mela models list", "%s", err.message);
         return;
     }
     _cleanup_buffer_ struct buffer missing = {0};
@@ -117,31 +119,32 @@ static void check_models(struct doctor *doctor) {
         bool present = false;
         size_t i;
         json_t *model;
-        json_array_foreach(models, i, model) present |=
-            json_get_bool(model, "present", false) && strcmp(json_get_string(model, "role", ""), needed[n]) == 0;
+        json_array_foreach (models, i, model)
+            present |=
+                json_get_bool(model, "present", false) && strcmp(json_get_string(model, "role", ""), needed[n]) == 0;
         if (!present)
             buffer_appendf(&missing, " %s", needed[n]);
     }
     if (missing.length)
-        find(doctor, "models", VERDICT_FAIL, "script/setup makes the free ones; mela models add takes your own",
-             "no model in %s for:%s", directory, missing.data);
+        doctor_find(doctor, "models", VERDICT_FAIL, "script/setup makes the free ones; mela models add takes your own",
+                    "no model in %s for:%s", directory, missing.data);
     else
-        find(doctor, "models", VERDICT_OK, "", "models to detect, mesh and lips are in %s", directory);
+        doctor_find(doctor, "models", VERDICT_OK, "", "models to detect, mesh and lips are in %s", directory);
 }
 
-static void check_data(struct doctor *doctor) {
+static void doctor_check_data(struct doctor *doctor) {
     struct statvfs disk;
     if (statvfs(doctor->data, &disk) != 0)
         return;
     double free_gb = (double)disk.f_bavail * (double)disk.f_frsize / 1e9;
-    find(doctor, "data", free_gb < DISK_WARN ? VERDICT_WARN : VERDICT_OK,
-         free_gb < DISK_WARN ? "free some space: videos are copied here while they are dubbed" : "",
-         "%s can be written, %.1f GB are free", doctor->data, free_gb);
+    doctor_find(doctor, "data", free_gb < DISK_WARN ? VERDICT_WARN : VERDICT_OK,
+                free_gb < DISK_WARN ? "free some space: videos are copied here while they are dubbed" : "",
+                "%s can be written, %.1f GB are free", doctor->data, free_gb);
 }
 
 /* Writes, reads, and tries to create what is there: without a conditional create two workers could both win.
  */
-static bool try_store(struct store *store, struct error *err) {
+static bool doctor_try_store(struct store *store, struct error *err) {
     char name[13], key[64];
     _cleanup_buffer_ struct buffer text = {0};
     struct error again = {0};
@@ -156,37 +159,38 @@ static bool try_store(struct store *store, struct error *err) {
     return store_delete(store, key, done ? err : &ignored) && done;
 }
 
-static void check_store(struct doctor *doctor) {
+static void doctor_check_store(struct doctor *doctor) {
     struct error err;
     const char *named = config_get(doctor->config, "store");
     _cleanup_free_ char *url = named ? xstrdup(named) : xasprintf("file://%s/store", doctor->data);
-    _cleanup_store_ struct store *store = store_open(url, NULL, &err);
-    if (store && try_store(store, &err))
-        find(doctor, "store", VERDICT_OK, "", "%s writes, reads and creates conditionally", url);
+    struct store_options options = {.endpoint = config_get(doctor->config, "s3_endpoint")};
+    _cleanup_store_ struct store *store = store_open(url, &options, &err);
+    if (store && doctor_try_store(store, &err))
+        doctor_find(doctor, "store", VERDICT_OK, "", "%s writes, reads and creates conditionally", url);
     else
-        find(doctor, "store", VERDICT_FAIL, "check --store, the credentials and the bucket's policy", "%s: %s", url,
-             err.message);
+        doctor_find(doctor, "store", VERDICT_FAIL, "check --store, the credentials and the bucket's policy", "%s: %s",
+                    url, err.message);
 }
 
-static void check_farm(struct doctor *doctor) {
+static void doctor_check_farm(struct doctor *doctor) {
     struct error err;
     _cleanup_client_ struct client *client = client_open(doctor->cli, &err);
     _cleanup_json_ json_t *pools = client ? client_get(client, "/v1/pools", &err) : NULL;
     if (pools)
-        find(doctor, "farm", VERDICT_OK, "", "the API at %s answers and knows the key", client_address(client));
+        doctor_find(doctor, "farm", VERDICT_OK, "", "the API at %s answers and knows the key", client_address(client));
     else if (err.code == ERR_API_UNREACHABLE)
-        find(doctor, "farm", VERDICT_WARN, "mela up starts one on this machine", "%s", err.message);
+        doctor_find(doctor, "farm", VERDICT_WARN, "mela up starts one on this machine", "%s", err.message);
     else
-        find(doctor, "farm", VERDICT_FAIL, "check --address and --key-file", "%s", err.message);
+        doctor_find(doctor, "farm", VERDICT_FAIL, "check --address and --key-file", "%s", err.message);
 }
 
-static void check_gpu(struct doctor *doctor) {
+static void doctor_check_gpu(struct doctor *doctor) {
     glob_t cards;
     if (glob("/dev/nvidia[0-9]*", 0, NULL, &cards) != 0) {
-        find(doctor, "gpu", VERDICT_WARN, "", "no NVIDIA card is here; the CPU works too, many times slower");
+        doctor_find(doctor, "gpu", VERDICT_WARN, "", "no NVIDIA card is here; the CPU works too, many times slower");
         return;
     }
-    find(doctor, "gpu", VERDICT_OK, "", "%zu NVIDIA card%s", cards.gl_pathc, cards.gl_pathc > 1 ? "s" : "");
+    doctor_find(doctor, "gpu", VERDICT_OK, "", "%zu NVIDIA card%s", cards.gl_pathc, cards.gl_pathc > 1 ? "s" : "");
     globfree(&cards);
 }
 
@@ -198,19 +202,19 @@ static void doctor_free(struct doctor *doctor) {
     json_decref(doctor->findings);
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool doctor_run(struct cli *cli, struct error *err) {
     _cleanup_(doctor_free) struct doctor doctor = {.cli = cli, .config = cli_config(cli, err)};
     if (!doctor.config || !(doctor.data = cli_data_directory(cli, err)) ||
         !(doctor.scratch = directory_make_temporary(doctor.data, "doctor", err)))
         return false;
     doctor.findings = json_array();
-    check_data(&doctor);
-    check_redis(&doctor);
-    check_worker(&doctor);
-    check_models(&doctor);
-    check_store(&doctor);
-    check_gpu(&doctor);
-    check_farm(&doctor);
+    doctor_check_data(&doctor);
+    doctor_check_redis(&doctor);
+    doctor_check_worker(&doctor);
+    doctor_check_models(&doctor);
+    doctor_check_store(&doctor);
+    doctor_check_gpu(&doctor);
+    doctor_check_farm(&doctor);
     if (cli_json(cli))
         cli_print_json(doctor.findings);
     cli_set_status(cli, doctor.failed ? STATUS_FAILED : STATUS_OK);
@@ -225,5 +229,5 @@ const struct command command_doctor = {
                                            {"s3-endpoint", "URL", "S3 server other than AWS"},
                                            {"models", "DIR", "folder with model weights"},
                                            {0}},
-    .run = run,
+    .run = doctor_run,
 };

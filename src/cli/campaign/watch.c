@@ -1,4 +1,4 @@
-#include "cli/watch.h"
+#include "cli/campaign/watch.h"
 
 #include <string.h>
 
@@ -55,15 +55,17 @@ static void watch_free(struct watch *watch) {
     json_decref(watch->campaign);
 }
 
-static const char *state_of(const struct watch *watch) { return json_get_string(watch->campaign, "state", "running"); }
+static const char *watch_state(const struct watch *watch) {
+    return json_get_string(watch->campaign, "state", "running");
+}
 
-static void set_state(struct row *row, const char *state) {
+static void row_set_state(struct row *row, const char *state) {
     char *copy = xstrdup(state);
     free(row->state);
     row->state = copy;
 }
 
-static struct row *find_row(struct watch *watch, const char *language) {
+static struct row *watch_find_row(struct watch *watch, const char *language) {
     for (size_t i = 0; i < watch->row_count; i++)
         if (strcmp(watch->rows[i].name, language) == 0)
             return &watch->rows[i];
@@ -73,7 +75,7 @@ static struct row *find_row(struct watch *watch, const char *language) {
 /* ---- what is known of the jobs ---- */
 
 /* Frames of a whole job, 0 when the plan does not say. */
-static int64_t frames_of(const struct watch *watch, const struct job_id *job) {
+static int64_t watch_job_frames(const struct watch *watch, const struct job_id *job) {
     if (!watch->plan || job->index < 0)
         return 0;
     if (job->kind == KIND_TRACK)
@@ -84,8 +86,8 @@ static int64_t frames_of(const struct watch *watch, const struct job_id *job) {
 }
 
 /* Counts a job's frames in its row; a job that starts again takes its frames back. */
-static void count_frames(struct watch *watch, const struct job_id *job, const char *id, int64_t frames) {
-    struct row *row = job->kind == KIND_TRACK ? &watch->rows[0] : find_row(watch, job->language);
+static void watch_count_frames(struct watch *watch, const struct job_id *job, const char *id, int64_t frames) {
+    struct row *row = job->kind == KIND_TRACK ? &watch->rows[0] : watch_find_row(watch, job->language);
     if (!row || (job->kind != KIND_TRACK && job->kind != KIND_DUB))
         return;
     row->frames += frames - json_get_integer(watch->jobs, id, 0);
@@ -93,23 +95,23 @@ static void count_frames(struct watch *watch, const struct job_id *job, const ch
 }
 
 /* From a snapshot or an event: both have "id", and either "state" or "progress". */
-static void take_job(struct watch *watch, const json_t *data) {
+static void watch_apply_job(struct watch *watch, const json_t *data) {
     const char *id = json_get_string(data, "id", ""), *state = json_get_string(data, "state", "leased");
     const json_t *progress = json_object_get(data, "progress");
     struct job_id job;
     if (!job_id_parse(id, &job))
         return;
     if (strcmp(state, "done") == 0)
-        count_frames(watch, &job, id, frames_of(watch, &job));
+        watch_count_frames(watch, &job, id, watch_job_frames(watch, &job));
     else if (json_is_object(progress))
-        count_frames(watch, &job, id, json_get_integer(progress, "frames", 0));
+        watch_count_frames(watch, &job, id, json_get_integer(progress, "frames", 0));
     else if (strcmp(state, "leased") != 0)
-        count_frames(watch, &job, id, 0);
+        watch_count_frames(watch, &job, id, 0);
     if (job.kind == KIND_PLAN && strcmp(state, "done") == 0 && !watch->plan)
         watch->current = false; /* the snapshot brings the plan */
 }
 
-static void take_languages(struct watch *watch) {
+static void watch_read_languages(struct watch *watch) {
     const json_t *languages = json_object_get(watch->campaign, "languages");
     rows_free(watch);
     watch->row_count = json_array_size(languages) + 1;
@@ -123,20 +125,30 @@ static void take_languages(struct watch *watch) {
     }
 }
 
-/* Every segment that some language shows is tracked once. */
-static void take_plan(struct watch *watch) {
-    for (size_t s = 0; s < watch->plan->segment_count; s++)
-        watch->rows[0].of += watch->plan->segments[s].frames;
+/* A segment is tracked once, and only when some language shows it. */
+static int64_t plan_tracked_frames(const struct plan *plan) {
+    _cleanup_free_ bool *shown = xnew_array(bool, plan->segment_count);
+    int64_t frames = 0;
+    for (size_t i = 0; i < plan->language_count; i++)
+        for (size_t o = 0; o < plan->languages[i].output_count; o++)
+            shown[plan->languages[i].outputs[o].segment] = true; /* within: plan_from_json has checked it */
+    for (size_t s = 0; s < plan->segment_count; s++)
+        frames += shown[s] ? plan->segments[s].frames : 0;
+    return frames;
+}
+
+static void watch_read_plan(struct watch *watch) {
+    watch->rows[0].of = plan_tracked_frames(watch->plan);
     for (size_t i = 0; i < watch->plan->language_count; i++) {
         const struct plan_language *language = &watch->plan->languages[i];
-        struct row *row = find_row(watch, language->language);
+        struct row *row = watch_find_row(watch, language->language);
         for (size_t o = 0; row && o < language->output_count; o++)
             row->of += language->outputs[o].frames;
     }
 }
 
 /* Reads everything anew: at first, after a broken connection, and when the plan has come. */
-static bool take_snapshot(struct watch *watch, struct error *err) {
+static bool watch_load_snapshot(struct watch *watch, struct error *err) {
     struct error none;
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id), *jobs_path = xasprintf("%s/jobs", path);
     _cleanup_free_ char *plan_path = xasprintf("%s/files/plan.json", path);
@@ -151,36 +163,37 @@ static bool take_snapshot(struct watch *watch, struct error *err) {
     _cleanup_json_ json_t *plan = watch->plan ? NULL : client_get(watch->client, plan_path, &none);
     if (plan)
         watch->plan = plan_from_json(plan, &none);
-    take_languages(watch);
+    watch_read_languages(watch);
     if (watch->plan)
-        take_plan(watch);
+        watch_read_plan(watch);
     json_object_clear(watch->jobs);
     watch->current = true; /* before the jobs, which may find that the plan is missing */
     size_t i;
     json_t *job;
-    json_array_foreach(jobs, i, job) take_job(watch, job);
+    json_array_foreach (jobs, i, job)
+        watch_apply_job(watch, job);
     watch->current = true;
     return true;
 }
 
 /* ---- drawing ---- */
 
-static double rate_of(const struct row *row) {
+static double row_rate(const struct row *row) {
     int64_t moved = row->seconds ? row->frames - row->history[(row->seconds - 1)] : 0;
     return row->seconds && moved > 0 ? (double)moved / row->seconds : 0;
 }
 
-static void take_second(struct row *row) {
+static void row_add_second(struct row *row) {
     memmove(row->history + 1, row->history, sizeof row->history - sizeof row->history[0]);
     row->history[0] = row->frames;
     row->seconds = MIN(row->seconds + 1, RATE_SECONDS);
 }
 
-static bool is_open(const struct row *row) { return strcmp(row->state, "running") == 0 || row->state[0] == '\0'; }
+static bool row_is_open(const struct row *row) { return strcmp(row->state, "running") == 0 || row->state[0] == '\0'; }
 
-static void describe(struct buffer *out, const struct row *row) {
-    double rate = rate_of(row);
-    if (!is_open(row)) {
+static void row_describe(struct buffer *out, const struct row *row) {
+    double rate = row_rate(row);
+    if (!row_is_open(row)) {
         buffer_append_text(out, row->state);
         return;
     }
@@ -197,12 +210,12 @@ static void describe(struct buffer *out, const struct row *row) {
     }
 }
 
-static void describe_held(struct buffer *out, const struct watch *watch, int64_t until_ms) {
+static void watch_describe_held(struct buffer *out, const struct watch *watch, int64_t until_ms) {
     buffer_appendf(out, "%s is ", json_get_string(watch->campaign, "class", ""));
     terminal_held(out, until_ms);
 }
 
-static void draw_bars(struct watch *watch) {
+static void watch_draw_bars(struct watch *watch) {
     _cleanup_buffer_ struct buffer out = {0};
     if (watch->drawn_lines)
         buffer_appendf(&out, "\033[%dA", watch->drawn_lines);
@@ -213,7 +226,7 @@ static void draw_bars(struct watch *watch) {
         buffer_appendf(&out, "\033[K%-7s ", row->name);
         terminal_bar(&out, done ? 1 : row->of ? (double)row->frames / (double)row->of : 0, width);
         buffer_append_text(&out, "  ");
-        describe(&out, row);
+        row_describe(&out, row);
         buffer_append_text(&out, "\n");
     }
     int64_t held_until_ms = json_get_integer(watch->campaign, "held_until_ms", 0);
@@ -221,32 +234,32 @@ static void draw_bars(struct watch *watch) {
     if (!watch->connected)
         buffer_append_text(&out, "the farm does not answer; trying again\r");
     else if (held_until_ms)
-        describe_held(&out, watch, held_until_ms), buffer_append_text(&out, "\r");
+        watch_describe_held(&out, watch, held_until_ms), buffer_append_text(&out, "\r");
     watch->drawn_lines = (int)watch->row_count;
     fwrite(out.data, 1, out.length, stdout);
 }
 
-static void print_held(struct watch *watch) {
+static void watch_print_held(struct watch *watch) {
     int64_t until_ms = json_get_integer(watch->campaign, "held_until_ms", 0);
     _cleanup_buffer_ struct buffer text = {0};
     if (until_ms == watch->shown_held_ms)
         return;
     if (until_ms)
-        describe_held(&text, watch, until_ms);
+        watch_describe_held(&text, watch, until_ms);
     printf("%s\n", until_ms ? text.data : "held no more");
     watch->shown_held_ms = until_ms;
 }
 
 /* A line for every row whose state changed, or all that move, every few seconds. */
-static void print_lines(struct watch *watch, bool all) {
-    print_held(watch);
+static void watch_print_lines(struct watch *watch, bool all) {
+    watch_print_held(watch);
     for (size_t i = 0; i < watch->row_count; i++) {
         struct row *row = &watch->rows[i];
         bool changed = row->shown_state && strcmp(row->state, row->shown_state) != 0;
-        bool moves = all && is_open(row) && row->frames > 0 && row->frames < row->of;
+        bool moves = all && row_is_open(row) && row->frames > 0 && row->frames < row->of;
         if (changed || moves) {
             _cleanup_buffer_ struct buffer text = {0};
-            describe(&text, row);
+            row_describe(&text, row);
             printf("%s: %s\n", row->name, text.data);
         }
         free(row->shown_state);
@@ -254,16 +267,16 @@ static void print_lines(struct watch *watch, bool all) {
     }
 }
 
-static void draw(struct watch *watch, bool now) {
+static void watch_draw(struct watch *watch, bool now) {
     int64_t time = clock_monotonic_ns(clock_system());
     int64_t pause = watch->terminal ? REDRAW_NS : PLAIN_NS;
     bool due = time - watch->drawn_ns >= pause;
     if (cli_json(watch->cli) || (watch->terminal && !due && !now))
         return;
     if (watch->terminal)
-        draw_bars(watch);
+        watch_draw_bars(watch);
     else
-        print_lines(watch, due);
+        watch_print_lines(watch, due);
     if (due || watch->terminal)
         watch->drawn_ns = time;
     fflush(stdout);
@@ -271,22 +284,22 @@ static void draw(struct watch *watch, bool now) {
 
 /* ---- listening ---- */
 
-static void take_campaign_event(struct watch *watch, const json_t *data) {
+static void watch_apply_campaign(struct watch *watch, const json_t *data) {
     const char *language = json_get_string(data, "language", NULL);
-    struct row *row = language ? find_row(watch, language) : NULL;
+    struct row *row = language ? watch_find_row(watch, language) : NULL;
     if (row)
-        set_state(row, json_get_string(data, "language_state", row->state));
+        row_set_state(row, json_get_string(data, "language_state", row->state));
     else if (strcmp(json_get_string(data, "state", "running"), "running") != 0)
         watch->current = false; /* ended; the snapshot tells how, for every language */
 }
 
 /* Brings the rows up to date. True while the campaign runs; *error is set when that cannot be known any more.
  */
-static bool refresh(struct watch *watch) {
+static bool watch_refresh(struct watch *watch) {
     struct error err = {0};
-    if (watch->current || take_snapshot(watch, &err)) {
+    if (watch->current || watch_load_snapshot(watch, &err)) {
         watch->failed_snapshots = 0;
-        return strcmp(state_of(watch), "running") == 0;
+        return strcmp(watch_state(watch), "running") == 0;
     }
     bool lasting = exit_status_of(err.code) != STATUS_UNREACHABLE || ++watch->failed_snapshots >= SNAPSHOT_TRIES;
     if (lasting)
@@ -294,7 +307,7 @@ static bool refresh(struct watch *watch) {
     return !lasting;
 }
 
-static bool on_event(const char *type, const json_t *data, void *context) {
+static bool watch_event(const char *type, const json_t *data, void *context) {
     struct watch *watch = context;
     watch->connected = true;
     watch->quiet_s = 0;
@@ -305,18 +318,18 @@ static bool on_event(const char *type, const json_t *data, void *context) {
         fflush(stdout);
     }
     if (!watch->current)
-        return refresh(watch);
+        return watch_refresh(watch);
     if (strcmp(type, "campaign") == 0)
-        take_campaign_event(watch, data);
+        watch_apply_campaign(watch, data);
     else
-        take_job(watch, data);
-    bool going = refresh(watch);
-    draw(watch, !going);
+        watch_apply_job(watch, data);
+    bool going = watch_refresh(watch);
+    watch_draw(watch, !going);
     return going;
 }
 
 /* No event tells of a hold that begins or ends: when nothing happens it may be why. */
-static void look_for_hold(struct watch *watch) {
+static void watch_ask_hold(struct watch *watch) {
     struct error ignored;
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id);
     _cleanup_json_ json_t *campaign = client_get(watch->client, path, &ignored);
@@ -325,38 +338,38 @@ static void look_for_hold(struct watch *watch) {
     watch->quiet_s = 0;
 }
 
-static bool on_tick(bool connected, void *context) {
+static bool watch_tick(bool connected, void *context) {
     struct watch *watch = context;
     if (connected != watch->connected)
         watch->current = false; /* events may have been missed */
     watch->connected = connected;
-    if (connected && !refresh(watch))
+    if (connected && !watch_refresh(watch))
         return false;
     for (size_t i = 0; i < watch->row_count; i++)
-        take_second(&watch->rows[i]);
+        row_add_second(&watch->rows[i]);
     if (connected && ++watch->quiet_s >= QUIET_SECONDS)
-        look_for_hold(watch);
-    draw(watch, false);
+        watch_ask_hold(watch);
+    watch_draw(watch, false);
     return true;
 }
 
 /* ---- the end ---- */
 
-static int status_of(const char *state) {
+static int watch_exit_status(const char *state) {
     if (strcmp(state, "done") == 0)
         return STATUS_OK;
     return strcmp(state, "cancelled") == 0 ? STATUS_CANCELLED : STATUS_CAMPAIGN;
 }
 
-static void print_end(const struct watch *watch) {
+static void watch_print_end(const struct watch *watch) {
     int64_t start = json_get_integer(watch->campaign, "submitted_ms", 0);
     int64_t end = json_get_integer(watch->campaign, "finished_ms", start);
     _cleanup_buffer_ struct buffer text = {0};
     terminal_duration(&text, (double)(end - start) / 1000);
-    printf("%s: %s after %s\n", watch->id, state_of(watch), text.data);
+    printf("%s: %s after %s\n", watch->id, watch_state(watch), text.data);
     size_t i;
     json_t *language;
-    json_array_foreach(json_object_get(watch->campaign, "languages"), i, language) {
+    json_array_foreach (json_object_get(watch->campaign, "languages"), i, language) {
         const json_t *error = json_object_get(language, "error");
         if (json_is_object(error))
             printf("  %s: %s [%s]\n", json_get_string(language, "language", ""), json_get_string(error, "message", ""),
@@ -364,9 +377,9 @@ static void print_end(const struct watch *watch) {
     }
 }
 
-static bool listen(struct watch *watch, struct client *events, struct error *err) {
+static bool watch_listen(struct watch *watch, struct client *events, struct error *err) {
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s/events", watch->id);
-    const struct client_listener listener = {on_event, on_tick, watch};
+    const struct client_listener listener = {watch_event, watch_tick, watch};
     if (!client_listen(events, path, &listener, err))
         return false;
     if (watch->error.code == ERR_NONE)
@@ -383,26 +396,26 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     watch.client = requests;
     watch.jobs = json_object();
     watch.terminal = isatty(STDOUT_FILENO);
-    if (!take_snapshot(&watch, err))
+    if (!watch_load_snapshot(&watch, err))
         return false;
-    bool running = strcmp(state_of(&watch), "running") == 0;
+    bool running = strcmp(watch_state(&watch), "running") == 0;
     if (running && !watch.terminal && !cli_json(cli))
         printf("%s: running, %zu language%s\n", id, watch.row_count - 1, watch.row_count == 2 ? "" : "s");
     watch.current = false; /* events before the stream opens are missed: look again at its first sign of life */
-    if (running && !listen(&watch, events, err))
+    if (running && !watch_listen(&watch, events, err))
         return false;
-    cli_set_status(cli, status_of(state_of(&watch)));
+    cli_set_status(cli, watch_exit_status(watch_state(&watch)));
     if (cli_json(cli)) {
         _cleanup_free_ char *line = json_line(watch.campaign);
         printf("%s\n", line);
     } else {
-        draw(&watch, true);
-        print_end(&watch);
+        watch_draw(&watch, true);
+        watch_print_end(&watch);
     }
     return true;
 }
 
-static bool run(struct cli *cli, struct error *err) { return watch_campaign(cli, cli_argument(cli, 0), err); }
+static bool watch_run(struct cli *cli, struct error *err) { return watch_campaign(cli, cli_argument(cli, 0), err); }
 
 const struct command command_watch = {
     .name = "watch",
@@ -415,5 +428,5 @@ const struct command command_watch = {
             "the campaign). A farm that is restarted is waited for, up to two minutes. Exit status: 0 done, "
             "6 failed or "
             "partial, 7 cancelled.\n\nExample:\n  mela watch diwali-2026-3f9a1c0b2d\n",
-    .run = run,
+    .run = watch_run,
 };

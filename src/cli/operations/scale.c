@@ -1,4 +1,4 @@
-#include "cli/scale.h"
+#include "cli/operations/scale.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@ struct scale_policies *cli_policies(struct cli *cli, bool quiet_by_default, stru
     return policies;
 }
 
-static bool read_pool(struct cli *cli, enum pool *pool, struct error *err) {
+static bool option_read_pool(struct cli *cli, enum pool *pool, struct error *err) {
     const char *name = cli_value(cli, "pool");
     *pool = POOL_LIPSYNC;
     return !name || pool_parse(name, pool) ||
@@ -28,7 +28,7 @@ static bool read_pool(struct cli *cli, enum pool *pool, struct error *err) {
 
 /* ---- desired ---- */
 
-static bool read_count(const char *option, const char *text, int64_t *out, struct error *err) {
+static bool option_read_count(const char *option, const char *text, int64_t *out, struct error *err) {
     char *end;
     errno = 0;
     *out = strtoll(text, &end, 10);
@@ -37,7 +37,7 @@ static bool read_count(const char *option, const char *text, int64_t *out, struc
 }
 
 /* "urgent=5": that many more jobs of the class are ready. */
-static bool read_classes(struct cli *cli, struct scale_demand *demand, struct error *err) {
+static bool demand_read_classes(struct cli *cli, struct scale_demand *demand, struct error *err) {
     const char *text;
     for (int i = 0; (text = cli_nth_value(cli, "class", i)); i++) {
         const char *equals = strchr(text, '=');
@@ -46,23 +46,24 @@ static bool read_classes(struct cli *cli, struct scale_demand *demand, struct er
         int64_t count;
         if (!equals || !campaign_class_parse(name, &class))
             return error_set(err, ERR_USAGE, "--class %s: write urgent=K or batch=K", text);
-        if (!read_count("class", equals + 1, &count, err))
+        if (!option_read_count("class", equals + 1, &count, err))
             return false;
         demand->load[class].ready += count;
     }
     return true;
 }
 
-static bool read_demand(struct cli *cli, struct scale_demand *demand, struct error *err) {
+static bool demand_read(struct cli *cli, struct scale_demand *demand, struct error *err) {
     struct scale_load *batch = &demand->load[CLASS_BATCH];
     const char *ready = cli_value(cli, "ready"), *leased = cli_value(cli, "leased");
-    return (!ready || read_count("ready", ready, &batch->ready, err)) &&
-           (!leased || read_count("leased", leased, &batch->leased, err)) && read_classes(cli, demand, err);
+    return (!ready || option_read_count("ready", ready, &batch->ready, err)) &&
+           (!leased || option_read_count("leased", leased, &batch->leased, err)) &&
+           demand_read_classes(cli, demand, err);
 }
 
 /* What the calendar says at --at. */
-static bool ask_calendar(struct cli *cli, const struct scale_policy *policy, struct scale_demand *demand,
-                         struct error *err) {
+static bool demand_read_calendar(struct cli *cli, const struct scale_policy *policy, struct scale_demand *demand,
+                                 struct error *err) {
     const char *at = cli_value(cli, "at");
     int64_t at_ms;
     if (at && !clock_parse_iso(at, &at_ms))
@@ -72,7 +73,7 @@ static bool ask_calendar(struct cli *cli, const struct scale_policy *policy, str
     return true;
 }
 
-static json_t *describe(const struct scale_policy *policy, const struct scale_demand *demand, enum pool pool) {
+static json_t *desired_describe(const struct scale_policy *policy, const struct scale_demand *demand, enum pool pool) {
     struct scale_answer answer = scale_desired(&policy->rule, demand);
     json_t *classes = json_object();
     for (int class = 0; class < CLASS_COUNT; class ++) {
@@ -85,15 +86,15 @@ static json_t *describe(const struct scale_policy *policy, const struct scale_de
                      "classes", classes);
 }
 
-static bool run_desired(struct cli *cli, struct error *err) {
+static bool scale_desired_run(struct cli *cli, struct error *err) {
     enum pool pool;
     struct scale_demand demand = {0};
-    if (!read_pool(cli, &pool, err) || !read_demand(cli, &demand, err))
+    if (!option_read_pool(cli, &pool, err) || !demand_read(cli, &demand, err))
         return false;
     _cleanup_policies_ struct scale_policies *policies = cli_policies(cli, true, err);
-    if (!policies || !ask_calendar(cli, &policies->pools[pool], &demand, err))
+    if (!policies || !demand_read_calendar(cli, &policies->pools[pool], &demand, err))
         return false;
-    _cleanup_json_ json_t *answer = describe(&policies->pools[pool], &demand, pool);
+    _cleanup_json_ json_t *answer = desired_describe(&policies->pools[pool], &demand, pool);
     if (cli_json(cli)) {
         cli_print_json(answer);
         return true;
@@ -101,7 +102,7 @@ static bool run_desired(struct cli *cli, struct error *err) {
     printf("%lld workers for pool %s\n", json_integer_value(json_object_get(answer, "desired")), pool_name(pool));
     const char *class;
     json_t *part;
-    json_object_foreach(json_object_get(answer, "classes"), class, part)
+    json_object_foreach (json_object_get(answer, "classes"), class, part)
         printf("  %-7s %4lld  %s\n", class, json_integer_value(json_object_get(part, "desired")),
                json_get_string(part, "why", ""));
     return true;
@@ -123,7 +124,7 @@ const struct command command_scale_desired = {
             {"at", "TIME", "ask the calendar about this time too, such as 2026-11-08T23:30:00+05:30"},
             {0},
         },
-    .run = run_desired,
+    .run = scale_desired_run,
 };
 
 /* ---- hold, resume ---- */
@@ -136,10 +137,10 @@ static json_t *hold_body(struct cli *cli) {
     return body;
 }
 
-static void print_held(const json_t *pool) {
+static void hold_print(const json_t *pool) {
     const char *class;
     json_t *until;
-    json_object_foreach(json_object_get(pool, "held_until_ms"), class, until) {
+    json_object_foreach (json_object_get(pool, "held_until_ms"), class, until) {
         _cleanup_buffer_ struct buffer text = {0};
         if (json_integer_value(until))
             terminal_held(&text, json_integer_value(until));
@@ -148,11 +149,11 @@ static void print_held(const json_t *pool) {
 }
 
 /* Of one pool, or of all. */
-static bool hold_or_resume(struct cli *cli, const char *what, struct error *err) {
+static bool hold_request(struct cli *cli, const char *what, struct error *err) {
     _cleanup_client_ struct client *client = client_open(cli, err);
     _cleanup_json_ json_t *body = hold_body(cli), *answers = json_array();
     enum pool only;
-    if (!client || !read_pool(cli, &only, err))
+    if (!client || !option_read_pool(cli, &only, err))
         return false;
     for (int pool = 0; pool < POOL_COUNT; pool++) {
         if (cli_value(cli, "pool") && pool != (int)only)
@@ -168,12 +169,13 @@ static bool hold_or_resume(struct cli *cli, const char *what, struct error *err)
     if (cli_json(cli))
         cli_print_json(answers);
     else
-        json_array_foreach(answers, i, answer) print_held(answer);
+        json_array_foreach (answers, i, answer)
+            hold_print(answer);
     return true;
 }
 
-static bool run_hold(struct cli *cli, struct error *err) { return hold_or_resume(cli, "hold", err); }
-static bool run_resume(struct cli *cli, struct error *err) { return hold_or_resume(cli, "resume", err); }
+static bool scale_hold_run(struct cli *cli, struct error *err) { return hold_request(cli, "hold", err); }
+static bool scale_resume_run(struct cli *cli, struct error *err) { return hold_request(cli, "resume", err); }
 
 const struct command command_scale_hold = {
     .name = "scale hold",
@@ -188,7 +190,7 @@ const struct command command_scale_hold = {
             {"until", "TIME", "when it ends by itself, such as 2026-11-08T07:00:00+05:30"},
             {0},
         },
-    .run = run_hold,
+    .run = scale_hold_run,
 };
 
 const struct command command_scale_resume = {
@@ -203,5 +205,5 @@ const struct command command_scale_resume = {
             {"class", "CLASS", "urgent or batch, default batch"},
             {0},
         },
-    .run = run_resume,
+    .run = scale_resume_run,
 };

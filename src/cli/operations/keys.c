@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 #include "server/auth.h"
 
-static bool run(struct cli *cli, struct error *err) {
+static bool keys_add_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     const char *file = config ? config_get(config, "keys") : NULL, *role_text = cli_value(cli, "role");
     enum role role = ROLE_PRODUCER;
@@ -41,5 +41,5 @@ const struct command command_keys_add = {
     .options = (const struct cli_option[]){{"keys", "FILE", "JSON file with the hashes of the API keys"},
                                            {"role", "ROLE", "viewer, producer (default) or admin"},
                                            {0}},
-    .run = run,
+    .run = keys_add_run,
 };

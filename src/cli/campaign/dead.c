@@ -4,7 +4,7 @@
 
 enum { LIST_DEFAULT = 50 };
 
-static void print_job(const json_t *job) {
+static void dead_print_job(const json_t *job) {
     const json_t *error = json_object_get(job, "error");
     char time[32];
     clock_format_iso(json_get_integer(job, "finished_ms", 0), time);
@@ -14,7 +14,7 @@ static void print_job(const json_t *job) {
            json_get_string(error, "message", "no reason is known"), json_get_string(error, "code", "internal"));
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool dead_run(struct cli *cli, struct error *err) {
     int64_t limit;
     _cleanup_client_ struct client *client =
         cli_integer(cli, "limit", LIST_DEFAULT, 1, 100000, &limit, err) ? client_open(cli, err) : NULL;
@@ -25,7 +25,8 @@ static bool run(struct cli *cli, struct error *err) {
         cli_print_json(jobs);
         return true;
     }
-    json_array_foreach(jobs, i, job) print_job(job);
+    json_array_foreach (jobs, i, job)
+        dead_print_job(job);
     return jobs != NULL;
 }
 
@@ -34,5 +35,5 @@ const struct command command_dead = {
     .summary = "list jobs that were given up, and why",
     .help = "Mend the cause, then mela retry JOB.\n\nExample:\n  mela dead\n",
     .options = (const struct cli_option[]){{"limit", "N", "at most so many, default 50"}, {0}},
-    .run = run,
+    .run = dead_run,
 };

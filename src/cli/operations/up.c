@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/commands.h"
-#include "cli/scale.h"
-#include "cli/service.h"
+#include "cli/operations/scale.h"
+#include "cli/operations/service.h"
 #include "redis/local.h"
 #include "scale/local.h"
 #include "server/auth.h"
@@ -58,7 +58,7 @@ static int count_cores(void) {
 }
 
 /* Without a card a worker keeps two cores busy; with one, a second worker would only share it. */
-static bool read_workers(struct up *up, struct error *err) {
+static bool up_read_workers(struct up *up, struct error *err) {
     up->gpus = count_gpus(config_get(up->config, "device"));
     up->cores = count_cores();
     up->workers = up->gpus ? up->gpus : MAX(1, up->cores / 2);
@@ -66,10 +66,10 @@ static bool read_workers(struct up *up, struct error *err) {
            config_get_integer(up->config, "workers", 0, WORKERS_MAX, &up->workers, err);
 }
 
-static bool read_options(struct up *up, struct error *err) {
+static bool up_read_options(struct up *up, struct error *err) {
     if (!(up->config = cli_config(up->cli, err)) || !(up->policies = cli_policies(up->cli, false, err)) ||
         !(up->data = cli_data_directory(up->cli, err)) || !(up->models = cli_models_directory(up->cli, err)) ||
-        !(up->manifests = cli_manifests_directory(up->cli, err)) || !read_workers(up, err) ||
+        !(up->manifests = cli_manifests_directory(up->cli, err)) || !up_read_workers(up, err) ||
         !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
@@ -82,7 +82,7 @@ static bool read_options(struct up *up, struct error *err) {
 }
 
 /* One farm a data directory; the lock goes with the process, however it ends. */
-static bool take_lock(struct up *up, struct error *err) {
+static bool up_lock(struct up *up, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/lock", up->data);
     if (!directory_make(up->data, err))
         return false;
@@ -101,7 +101,7 @@ static bool take_lock(struct up *up, struct error *err) {
                      known ? address.data : "");
 }
 
-static bool key_is_good(const struct up *up) {
+static bool up_key_is_good(const struct up *up) {
     struct error none;
     _cleanup_buffer_ struct buffer text = {0};
     enum role role;
@@ -114,15 +114,15 @@ static bool key_is_good(const struct up *up) {
 }
 
 /* The first start makes an administrator's key, readable by this user only; later ones find it. */
-static bool make_key(const struct up *up, struct error *err) {
-    if (key_is_good(up))
+static bool up_make_key(const struct up *up, struct error *err) {
+    if (up_key_is_good(up))
         return true;
     _cleanup_free_ char *key = keys_create(up->keys_file, "mela-up", ROLE_ADMIN, err);
     _cleanup_free_ char *line = key ? xasprintf("%s\n", key) : NULL;
     return line && file_write_atomic(up->key_file, line, strlen(line), 0600, err);
 }
 
-static bool announce(const struct up *up, const struct server *server, struct error *err) {
+static bool up_announce(const struct up *up, const struct server *server, struct error *err) {
     _cleanup_free_ char *address = xasprintf("http://127.0.0.1:%d", server_port(server));
     _cleanup_free_ char *line = xasprintf("%s\n", address);
     if (!file_write_atomic(up->address_file, line, strlen(line), 0644, err))
@@ -141,7 +141,7 @@ static bool announce(const struct up *up, const struct server *server, struct er
 }
 
 /* The workers and the API wait for Redis; only the farm itself can bring its own one back. */
-static void keep_redis(void *context) {
+static void up_keep_redis(void *context) {
     struct error err;
     bool restarted;
     if (!local_redis_tend(context, &restarted, &err)) {
@@ -152,19 +152,20 @@ static void keep_redis(void *context) {
     }
 }
 
-static bool scale(const struct up *up, struct local_redis *redis, const struct queue_options *queue,
-                  struct error *err) {
+static bool up_scale(const struct up *up, struct local_redis *redis, const struct queue_options *queue,
+                     struct error *err) {
     _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
     _cleanup_free_ char *work = xasprintf("%s/work", up->data), *logs = xasprintf("%s/logs", up->data);
     _cleanup_free_ char *threads = xasprintf("%d", MAX(1, up->cores / (int)MAX(1, up->workers)));
     _cleanup_free_ char *idle = xasprintf("%d", (int)up->cooldown * 1000), *grace = xasprintf("%d", GRACE_MS - 5000);
+    const char *endpoint = config_get(up->config, "s3_endpoint");
     /* clang-format off */
     const char *const worker[] = {
         program, "run", "--pools", "cpu,lipsync",
         "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url,
         "--models", up->models, "--manifests", up->manifests, "--work", work,
         "--device", config_get(up->config, "device"), "--threads", threads,
-        "--grace-ms", grace, "--idle-exit-ms", idle, NULL};
+        "--grace-ms", grace, "--idle-exit-ms", idle, endpoint ? "--s3-endpoint" : NULL, endpoint, NULL};
     /* clang-format on */
     struct local_scale_options options = {.queue = *queue,
                                           .worker = worker,
@@ -175,37 +176,39 @@ static bool scale(const struct up *up, struct local_redis *redis, const struct q
                                           .grace_ms = GRACE_MS,
                                           .log_directory = logs,
                                           .signals = up->signals,
-                                          .child_ended = keep_redis,
+                                          .child_ended = up_keep_redis,
                                           .context = redis};
     return local_scale_run(&options, err);
 }
 
 /* Declared in the order of starting, so that the cleanups stop the API before its Redis. */
-static bool serve_and_scale(const struct up *up, struct error *err) {
+static bool up_serve_and_scale(const struct up *up, struct error *err) {
     _cleanup_free_ char *redis_directory = xasprintf("%s/redis", up->data);
     _cleanup_free_ char *listen = xasprintf("127.0.0.1:%d", (int)up->port);
     _cleanup_local_redis_ struct local_redis *redis = local_redis_start(redis_directory, err);
     if (!redis)
         return error_wrap(err, "cannot start the farm's Redis");
     struct queue_options queue = {.url = local_redis_url(redis), .farm = config_get(up->config, "farm")};
+    struct store_options store = {.endpoint = config_get(up->config, "s3_endpoint")};
     struct server_options options = {.address = listen,
                                      .queue = queue,
                                      .store_url = up->store_url,
+                                     .store = &store,
                                      .keys_file = up->keys_file,
                                      .policies = up->policies,
                                      .failure = config_failure(up->config)};
     _cleanup_server_ struct server *server = server_start(&options, err);
     if (!server)
         return error_wrap(err, "cannot start the API at %s (--port 0 takes a free port)", listen);
-    bool done = announce(up, server, err) && scale(up, redis, &queue, err);
+    bool done = up_announce(up, server, err) && up_scale(up, redis, &queue, err);
     unlink(up->address_file);
     return done;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool up_run(struct cli *cli, struct error *err) {
     _cleanup_(up_free) struct up up = {.cli = cli, .lock = -1, .signals = -1};
-    return read_options(&up, err) && take_lock(&up, err) && make_key(&up, err) &&
-           (up.signals = service_signals(err)) >= 0 && serve_and_scale(&up, err);
+    return up_read_options(&up, err) && up_lock(&up, err) && up_make_key(&up, err) &&
+           (up.signals = service_signals(err)) >= 0 && up_serve_and_scale(&up, err);
 }
 
 const struct command command_up = {
@@ -233,5 +236,5 @@ const struct command command_up = {
             {"cooldown", "SECONDS", "how long a worker without work stays, default 30"},
             {0},
         },
-    .run = run,
+    .run = up_run,
 };

@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/scale.h"
-#include "cli/service.h"
+#include "cli/operations/scale.h"
+#include "cli/operations/service.h"
 #include "keda/keda.h"
 #include "server/server.h"
 
@@ -28,7 +28,7 @@ static bool start_scaler(const struct cli *cli, const struct queue_options *queu
     return true;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool serve_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config || !require(config, "redis", err) || !require(config, "store", err) || !require(config, "keys", err))
         return false;
@@ -36,9 +36,11 @@ static bool run(struct cli *cli, struct error *err) {
     if (!policies)
         return false;
     _cleanup_close_ int signals = service_signals(err);
+    struct store_options store = {.endpoint = config_get(config, "s3_endpoint")};
     struct server_options options = {.address = config_get(config, "listen"),
                                      .queue = {.url = config_get(config, "redis"), .farm = config_get(config, "farm")},
                                      .store_url = config_get(config, "store"),
+                                     .store = &store,
                                      .keys_file = config_get(config, "keys"),
                                      .emf = config_get(config, "emf"),
                                      .policies = policies,
@@ -76,5 +78,5 @@ const struct command command_serve = {
             {"emf", "NAMESPACE", "once a minute, the farm's figures on stdout as CloudWatch's embedded metrics"},
             {0},
         },
-    .run = run,
+    .run = serve_run,
 };

@@ -4,17 +4,17 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/campaign/watch.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "cli/watch.h"
 #include "farm/campaign.h"
 
 enum { SPEC_FILE_MAX = 4 << 20 };
 
 /* ---- the spec ---- */
 
-static bool add_dubs(const struct cli *cli, json_t *spec, struct error *err) {
+static bool spec_add_dubs(const struct cli *cli, json_t *spec, struct error *err) {
     json_t *dubs = json_array();
     json_object_set_new(spec, "dubs", dubs);
     const char *dub;
@@ -45,7 +45,7 @@ static bool add_speaker(const struct cli *cli, json_t *options, struct error *er
                      "--speaker is \"%s\", not largest, X,Y or X,Y,WIDTH,HEIGHT (fractions of the picture)", text);
 }
 
-static bool add_options(const struct cli *cli, json_t *spec, struct error *err) {
+static bool spec_add_options(const struct cli *cli, json_t *spec, struct error *err) {
     json_t *options = json_object();
     json_object_set_new(spec, "options", options);
     static const char *const texts[] = {"lips", "sync"};
@@ -88,7 +88,7 @@ static json_t *spec_from_options(const struct cli *cli, struct error *err) {
         json_object_set_new(spec, "class", json_string(class));
     if (deadline)
         json_object_set_new(spec, "deadline", json_string(deadline));
-    return add_dubs(cli, spec, err) && add_options(cli, spec, err) ? steal(spec) : NULL;
+    return spec_add_dubs(cli, spec, err) && spec_add_options(cli, spec, err) ? steal(spec) : NULL;
 }
 
 static json_t *spec_from_file(const struct cli *cli, struct error *err) {
@@ -112,7 +112,7 @@ static json_t *spec_from_file(const struct cli *cli, struct error *err) {
 
 /* ---- local files ---- */
 
-static bool upload(struct client *client, const char *file, char uri[8 + SHA256_HEX], struct error *err) {
+static bool submit_upload(struct client *client, const char *file, char uri[8 + SHA256_HEX], struct error *err) {
     char hex[SHA256_HEX + 1];
     bool exists;
     if (!sha256_file(file, hex, NULL, err))
@@ -130,32 +130,33 @@ static bool upload(struct client *client, const char *file, char uri[8 + SHA256_
 /* Replaces a member that names a local file by the URI of its upload. What has a scheme is the farm's
  * business, and so is what is no text at all: the API reports it together with everything else. `folder`:
  * what a relative path starts at. */
-static bool upload_member(struct client *client, json_t *object, const char *member, const char *folder,
-                          struct error *err) {
+static bool submit_upload_member(struct client *client, json_t *object, const char *member, const char *folder,
+                                 struct error *err) {
     const char *value = json_get_string(object, member, NULL);
     if (!value || !value[0] || strstr(value, "://") || strncmp(value, "sha256:", 7) == 0)
         return true;
     char uri[8 + SHA256_HEX];
     _cleanup_free_ char *path = value[0] == '/' ? xstrdup(value) : xasprintf("%s/%s", folder, value);
-    return upload(client, path, uri, err) && json_object_set_new(object, member, json_string(uri)) == 0;
+    return submit_upload(client, path, uri, err) && json_object_set_new(object, member, json_string(uri)) == 0;
 }
 
-static bool upload_files(struct client *client, json_t *spec, const char *folder, struct error *err) {
-    if (!upload_member(client, spec, "video", folder, err))
+static bool submit_upload_files(struct client *client, json_t *spec, const char *folder, struct error *err) {
+    if (!submit_upload_member(client, spec, "video", folder, err))
         return false;
     size_t i;
     json_t *dub;
-    json_array_foreach(json_object_get(spec, "dubs"), i,
-                       dub) if (!upload_member(client, dub, "audio", folder, err)) return false;
+    json_array_foreach (json_object_get(spec, "dubs"), i, dub)
+        if (!submit_upload_member(client, dub, "audio", folder, err))
+            return false;
     return true;
 }
 
-static bool run(struct cli *cli, struct error *err) {
+static bool submit_run(struct cli *cli, struct error *err) {
     const char *file = cli_argument(cli, 0);
     _cleanup_json_ json_t *spec = file ? spec_from_file(cli, err) : spec_from_options(cli, err);
     _cleanup_client_ struct client *client = spec ? client_open(cli, err) : NULL;
     _cleanup_free_ char *copy = xstrdup(file ? file : "./-");
-    if (!client || !upload_files(client, spec, dirname(copy), err))
+    if (!client || !submit_upload_files(client, spec, dirname(copy), err))
         return false;
     _cleanup_json_ json_t *campaign =
         client_request(client, "POST", "/v1/campaigns", spec, cli_value(cli, "idempotency-key"), err);
@@ -204,5 +205,5 @@ const struct command command_submit = {
             {"watch", NULL, "follow the campaign to its end"},
             {0},
         },
-    .run = run,
+    .run = submit_run,
 };
