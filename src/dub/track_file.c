@@ -1,5 +1,6 @@
 #include "dub/track_file.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -95,13 +96,38 @@ bool track_write(const struct track *track, const char *path, struct error *err)
     return file_write_atomic(path, bytes.data, bytes.length, 0644, err);
 }
 
+/* Within what any picture's faces reach, so that sums stay numbers; false for NaN. */
+static bool points_are_near(const struct point *points, int count) {
+    const float far = 1e6F;
+    for (int i = 0; i < count; i++)
+        if (!(fabsf(points[i].x) <= far && fabsf(points[i].y) <= far))
+            return false;
+    return true;
+}
+
+/* What a dub relies on: frames one after the other, and faces that lie near the picture. */
+static bool frames_are_sound(const struct track *track) {
+    for (int64_t i = 0; i < track->count; i++) {
+        const struct track_frame *frame = &track->frames[i];
+        if (frame->duration < 1 || frame->shot < 0 || (i > 0 && frame->pts <= track->frames[i - 1].pts))
+            return false;
+        if (frame->present &&
+            (!points_are_near(frame->align, TRACK_ALIGN) || !points_are_near(frame->outline, TRACK_OUTLINE)))
+            return false;
+    }
+    return true;
+}
+
 bool track_read(const struct buffer *bytes, struct track *out, struct error *err) {
     size_t size = bytes->length - sizeof magic;
-    if (bytes->length < sizeof magic || memcmp(bytes->data, magic, sizeof magic) != 0 ||
-        size % sizeof *out->frames != 0)
-        return error_set(err, ERR_INTERNAL, "the face track was not written by this version of mela");
-    out->count = (int64_t)(size / sizeof *out->frames);
-    out->frames = xnew_array(struct track_frame, (size_t)out->count);
-    memcpy(out->frames, bytes->data + sizeof magic, size);
-    return true;
+    if (bytes->length > sizeof magic && memcmp(bytes->data, magic, sizeof magic) == 0 &&
+        size % sizeof *out->frames == 0) {
+        out->count = (int64_t)(size / sizeof *out->frames);
+        out->frames = xnew_array(struct track_frame, (size_t)out->count);
+        memcpy(out->frames, bytes->data + sizeof magic, size);
+        if (frames_are_sound(out))
+            return true;
+        track_free(out);
+    }
+    return error_set(err, ERR_INTERNAL, "the face track was not written by this version of mela");
 }

@@ -37,5 +37,6 @@ void track_smooth(struct track *track);
 json_t *track_faceless(const struct track *track, int64_t first_frame);
 
 bool track_write(const struct track *track, const char *path, struct error *err) must_check;
-/* From bytes of the store; internal when they are no track. */
+/* From bytes of the store; internal when they are no track: one frame or more, ascending, landmarks near a picture.
+ */
 bool track_read(const struct buffer *bytes, struct track *out, struct error *err) must_check;

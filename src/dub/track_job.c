@@ -177,6 +177,8 @@ static bool save(const struct job_context *context, struct step_times *times, st
 
 bool track_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
                    struct error *err) {
+    if ((size_t)context->job.index >= context->plan->segment_count)
+        return error_set(err, ERR_INTERNAL, "the plan does not fit the job track/%04d", context->job.index);
     _cleanup_cache_entry_ struct cache_entry *master = NULL;
     _cleanup_video_reader_ struct video_reader *reader = master_open(context, times, &master, err);
     if (!reader)

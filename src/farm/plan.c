@@ -27,16 +27,16 @@ static void add_segment(struct plan *plan, const struct plan_input *in, int64_t 
                               .end_pts = end < in->frame_count ? in->pts[end] : in->end_pts};
 }
 
+/* Boundaries lie at whole multiples of `seconds`, rounded to ticks. Each round looks for the first one behind the next
+ * frame, so the work follows the frames and not the time: a gap in the timestamps costs nothing. */
 static void cut_segments(struct plan *plan, const struct plan_input *in, double seconds) {
     double ticks = seconds * in->time_base_den / in->time_base_num;
-    int64_t first = 0;
-    for (int64_t k = 1; first < in->frame_count; k++) {
-        int64_t boundary = llround((double)k * ticks);
-        bool last = in->end_pts - boundary < llround(ticks / 5);
-        int64_t end = last ? in->frame_count : first_at_or_after(in, first, boundary);
-        if (end > first)
-            add_segment(plan, in, first, end);
-        first = end;
+    for (int64_t first = 0, end; first < in->frame_count; first = end) {
+        double boundary = round(ceil(((double)in->pts[first] + 0.5) / ticks) * ticks);
+        bool last = (double)in->end_pts - boundary < round(ticks / 5);
+        end = last ? in->frame_count : first_at_or_after(in, first, (int64_t)boundary);
+        end = MAX(end, first + 1); /* a boundary beyond 2^53 may be rounded back to the frame itself */
+        add_segment(plan, in, first, end);
     }
 }
 
@@ -160,7 +160,7 @@ static bool segment_from_json(json_t *json, struct plan_segment *out) {
     return true;
 }
 
-static bool output_from_json(json_t *json, size_t segment_count, struct plan_output *out) {
+static bool output_from_json(json_t *json, struct plan_output *out) {
     json_int_t frames, start;
     int reversed;
     if (json_unpack(json, "[i,I,b,I]", &out->segment, &frames, &reversed, &start) != 0)
@@ -168,10 +168,10 @@ static bool output_from_json(json_t *json, size_t segment_count, struct plan_out
     out->frames = frames;
     out->start_pts = start;
     out->reversed = reversed;
-    return out->segment >= 0 && (size_t)out->segment < segment_count;
+    return true;
 }
 
-static bool language_from_json(json_t *json, size_t segment_count, struct plan_language *out) {
+static bool language_from_json(json_t *json, struct plan_language *out) {
     const char *language;
     json_int_t end;
     json_t *outputs;
@@ -183,7 +183,7 @@ static bool language_from_json(json_t *json, size_t segment_count, struct plan_l
     out->output_count = json_array_size(outputs);
     out->outputs = xnew_array(struct plan_output, out->output_count);
     for (size_t i = 0; i < out->output_count; i++)
-        if (!output_from_json(json_array_get(outputs, i), segment_count, &out->outputs[i]))
+        if (!output_from_json(json_array_get(outputs, i), &out->outputs[i]))
             return false;
     return true;
 }
@@ -201,9 +201,58 @@ static bool lists_from_json(json_t *segments, json_t *shots, json_t *languages, 
     plan->language_count = json_array_size(languages);
     plan->languages = xnew_array(struct plan_language, plan->language_count);
     for (size_t i = 0; i < plan->language_count; i++)
-        if (!language_from_json(json_array_get(languages, i), plan->segment_count, &plan->languages[i]))
+        if (!language_from_json(json_array_get(languages, i), &plan->languages[i]))
             return false;
     return true;
+}
+
+/* ---- what a plan promises its users, who index by it without asking again ---- */
+
+/* So far from the ends of int64_t that sums of a few times cannot overflow. */
+static bool is_time(int64_t pts) { return pts >= 0 && pts <= INT64_MAX / 4; }
+
+static bool segments_are_sound(const struct plan *plan) {
+    int64_t frames = 0, pts = 0;
+    for (size_t i = 0; i < plan->segment_count; i++) {
+        const struct plan_segment *segment = &plan->segments[i];
+        if (segment->first_frame != frames || segment->frames < 1 || segment->frames > plan->frame_count - frames ||
+            segment->start_pts != pts || segment->end_pts <= pts)
+            return false;
+        frames += segment->frames;
+        pts = segment->end_pts;
+    }
+    return frames > 0 && frames == plan->frame_count && pts == plan->end_pts && is_time(pts);
+}
+
+static bool shots_are_sound(const struct plan *plan) {
+    for (size_t i = 1; i < plan->shot_count; i++)
+        if (plan->shots[i] <= plan->shots[i - 1])
+            return false;
+    return plan->shot_count > 0 && plan->shots[0] == 0 && plan->shots[plan->shot_count - 1] < plan->frame_count;
+}
+
+static bool language_is_sound(const struct plan *plan, const struct plan_language *language) {
+    int64_t after = -1; /* when the output before begins */
+    for (size_t i = 0; i < language->output_count; i++) {
+        const struct plan_output *output = &language->outputs[i];
+        if (output->segment < 0 || (size_t)output->segment >= plan->segment_count || output->frames < 1 ||
+            output->frames > plan->segments[output->segment].frames || output->start_pts <= after)
+            return false;
+        after = output->start_pts;
+    }
+    const double longest_s = 1e7; /* of a speech; more than any film */
+    return language->output_count > 0 && language->outputs[0].start_pts == 0 && language->end_pts > after &&
+           is_time(language->end_pts) && language_is_valid(language->language) && language->speech_seconds >= 0 &&
+           language->speech_seconds <= longest_s;
+}
+
+static bool plan_is_sound(const struct plan *plan) {
+    bool sound = plan->width > 0 && plan->height > 0 && plan->time_base_num > 0 && plan->time_base_den > 0 &&
+                 segments_are_sound(plan) && shots_are_sound(plan) && plan->language_count <= CAMPAIGN_DUBS_MAX;
+    for (size_t i = 0; i < plan->language_count && sound; i++)
+        sound = language_is_sound(plan, &plan->languages[i]) &&
+                plan_language_find(plan, plan->languages[i].language) == &plan->languages[i];
+    return sound;
 }
 
 struct plan *plan_from_json(const json_t *json, struct error *err) {
@@ -216,14 +265,16 @@ struct plan *plan_from_json(const json_t *json, struct error *err) {
                     &version, "size", &plan->width, &plan->height, "time_base", &plan->time_base_num,
                     &plan->time_base_den, "rate", &plan->rate_num, &plan->rate_den, "frames", &frames, "end_pts", &end,
                     "segments", &segments, "shots", &shots, "languages", &languages, "media", &media) == 0;
-    if (!read || version != 1 || !lists_from_json(segments, shots, languages, plan)) {
-        error_set(err, ERR_INTERNAL, "the plan was not written by this version of mela; cancel and submit again");
-        return NULL;
+    if (read) {
+        plan->frame_count = frames;
+        plan->end_pts = end;
     }
-    plan->frame_count = frames;
-    plan->end_pts = end;
-    plan->media = json_incref(media);
-    return steal(plan);
+    if (read && version == 1 && lists_from_json(segments, shots, languages, plan) && plan_is_sound(plan)) {
+        plan->media = json_incref(media);
+        return steal(plan);
+    }
+    error_set(err, ERR_INTERNAL, "the plan was not written by this version of mela; cancel and submit again");
+    return NULL;
 }
 
 /* ---- the graph ---- */
@@ -235,12 +286,13 @@ const struct plan_language *plan_language_find(const struct plan *plan, const ch
     return NULL;
 }
 
-static bool segment_is_shown(const struct plan *plan, int segment) {
+/* Which segments any language shows; caller frees. */
+static bool *shown_segments(const struct plan *plan) {
+    bool *shown = xnew_array(bool, plan->segment_count);
     for (size_t i = 0; i < plan->language_count; i++)
         for (size_t k = 0; k < plan->languages[i].output_count; k++)
-            if (plan->languages[i].outputs[k].segment == segment)
-                return true;
-    return false;
+            shown[plan->languages[i].outputs[k].segment] = true;
+    return shown;
 }
 
 static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct job_id id, const char *language) {
@@ -255,8 +307,9 @@ static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct jo
 static size_t children_of_plan(const struct plan *plan, const struct job_id *done, struct job_spec **jobs) {
     size_t count = 0;
     struct job_id id = *done;
+    _cleanup_free_ bool *shown = shown_segments(plan);
     for (size_t s = 0; s < plan->segment_count; s++)
-        if (segment_is_shown(plan, (int)s)) {
+        if (shown[s]) {
             id.kind = KIND_TRACK;
             id.index = (int)s;
             add_job(jobs, &count, id, "");

@@ -58,7 +58,8 @@ struct plan_input {
  * dubbed video has at least one frame. Caller frees with plan_free. */
 struct plan *plan_make(const struct campaign *campaign, const struct plan_input *input);
 json_t *plan_to_json(const struct plan *plan);
-/* NULL with internal when the text is not a plan this version wrote. */
+/* NULL with internal when the text is not a plan that this version wrote. What is returned may be indexed by: segments
+ * cover every frame once, shots ascend, every output shows 1 to all frames of a segment that is there. */
 struct plan *plan_from_json(const json_t *json, struct error *err) must_check;
 void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan *, plan_free)

@@ -197,7 +197,9 @@ static void average_row(const struct plane *plane, const struct blocks *columns,
 
 struct plane plane_shrink(const struct plane *plane, const struct box *box, double shrink_x, double shrink_y,
                           float **samples) {
-    int each_x = MAX(1, (int)(shrink_x * plane->scale_x)), each_y = MAX(1, (int)(shrink_y * plane->scale_y));
+    /* A face's points can lie anywhere: a map may shrink by more than an int holds, or by NaN. */
+    int each_x = (int)CLAMP(shrink_x * plane->scale_x, 1, plane->width);
+    int each_y = (int)CLAMP(shrink_y * plane->scale_y, 1, plane->height);
     *samples = NULL;
     if (each_x == 1 && each_y == 1)
         return *plane;

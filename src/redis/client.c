@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "redis/tls.h"
+#include "redis/url.h"
 
 struct redis {
     redisContext *context; /* NULL: not connected */
@@ -341,13 +342,22 @@ redisReply *redis_run_script(struct redis *redis, const struct script *script, c
     return steal(reply);
 }
 
-struct redis *redis_open(const char *url, int timeout_ms, struct error *err) {
+struct redis *redis_prepare(const char *url, int timeout_ms, struct error *err) {
     _cleanup_redis_ struct redis *redis = xnew(struct redis);
     redis->timeout_ms = timeout_ms;
-    redis_begin_call(redis, 0);
-    if (!parse_url(redis, url, err) || !redis_connect(redis, err))
+    return parse_url(redis, url, err) ? steal(redis) : NULL;
+}
+
+struct redis_place redis_place(const struct redis *redis) {
+    return (struct redis_place){redis->host, redis->path, redis->port};
+}
+
+struct redis *redis_open(const char *url, int timeout_ms, struct error *err) {
+    _cleanup_redis_ struct redis *redis = redis_prepare(url, timeout_ms, err);
+    if (!redis)
         return NULL;
-    return steal(redis);
+    redis_begin_call(redis, 0);
+    return redis_connect(redis, err) ? steal(redis) : NULL;
 }
 
 void redis_close(struct redis *redis) {

@@ -136,8 +136,8 @@ static int rule_offset(const struct rule *rule, int64_t unix_s) {
     int year = tm.tm_year + 1900;
     int64_t start = change_local(&rule->start, year) - rule->standard;
     int64_t end = change_local(&rule->end, year) - rule->daylight;
-    bool daylight = start < end ? unix_s >= start && unix_s < end : unix_s >= start || unix_s < end;
-    return daylight ? rule->daylight : rule->standard;
+    bool summer = start < end ? unix_s >= start && unix_s < end : unix_s >= start || unix_s < end;
+    return summer ? rule->daylight : rule->standard;
 }
 
 /* ---- TZif ---- */

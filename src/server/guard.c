@@ -68,9 +68,8 @@ bool guard_headers(const struct guard_header *headers, size_t count, int64_t *co
             return refuse(err, "Transfer-Encoding is not accepted: send the body with a Content-Length");
         if (header_is(header, "Content-Length") && (lengths++ || !length_parse(header, content_length)))
             return refuse(err, "the request needs exactly one Content-Length, a decimal number");
-        hosts += header_is(header, "Host") && header->value_length > 0;
         authorizations += header_is(header, "Authorization");
-        if (header_is(header, "Host") && (hosts != 1 || strpbrk(header->value, " \t,/@")))
+        if (header_is(header, "Host") && (hosts++ > 0 || header->value_length == 0 || strpbrk(header->value, " \t,/@")))
             return refuse(err, "the request needs exactly one valid Host header");
     }
     if (bytes > GUARD_HEADER_BYTES_MAX)

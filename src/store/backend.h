@@ -60,6 +60,10 @@ struct store *store_sibling(struct store *store, const char *bucket, struct erro
 /* What `store` was opened with, for its siblings; fields are borrowed. All NULL for file://. */
 struct store_options s3_store_options(const struct store *store);
 
+/* The store that a spec's URI points into (borrowed from `farm`) and the key there, which the caller frees; false with
+ * store.invalid_url, and a NULL key, for anything else. */
+bool input_locate(struct store *farm, const char *uri, struct store **store, char **key, struct error *err) must_check;
+
 /* 1 to 1024 bytes, components without "", ".", ".." and control characters, not below ".tmp", which is the
  * file store's own; store.invalid_key otherwise. */
 bool key_check(const char *key, struct error *err) must_check;

@@ -90,6 +90,17 @@ static bool is_complete(const struct credentials *found, const char *from, struc
            error_set(err, ERR_STORE_CREDENTIALS, "the answer of %s holds no credentials", from);
 }
 
+bool credentials_from_xml(const struct buffer *answer, const char *url, struct credentials *out, struct error *err) {
+    const char *xml = answer->data;
+    size_t length = answer->length;
+    _cleanup_free_ char *expires = xml_text(xml, length, "Expiration");
+    *out = (struct credentials){xml_text(xml, length, "AccessKeyId"), xml_text(xml, length, "SecretAccessKey"),
+                                xml_text(xml, length, "SessionToken"), 0};
+    if (expires)
+        (void)clock_parse_iso(expires, &out->expires_ms);
+    return is_complete(out, url, err);
+}
+
 static bool assume_role(struct credential_source *source, const char *role, const char *token, struct credentials *out,
                         struct error *err) {
     const char *given = variable("AWS_ENDPOINT_URL_STS"), *name = variable("AWS_ROLE_SESSION_NAME");
@@ -114,14 +125,7 @@ static bool assume_role(struct credential_source *source, const char *role, cons
                                     .length = body.length},
              &response, err))
         return false;
-    const char *xml = response.body.data;
-    size_t length = response.body.length;
-    _cleanup_free_ char *expires = xml_text(xml, length, "Expiration");
-    *out = (struct credentials){xml_text(xml, length, "AccessKeyId"), xml_text(xml, length, "SecretAccessKey"),
-                                xml_text(xml, length, "SessionToken"), 0};
-    if (expires)
-        (void)clock_parse_iso(expires, &out->expires_ms);
-    return is_complete(out, url, err);
+    return credentials_from_xml(&response.body, url, out, err);
 }
 
 static enum outcome from_web_identity(struct credential_source *source, struct credentials *out, struct error *err) {
@@ -134,10 +138,8 @@ static enum outcome from_web_identity(struct credential_source *source, struct c
                : FAILED;
 }
 
-/* Reads {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"}. */
-static bool parse_answer(const struct http_response *response, const char *url, struct credentials *out,
-                         struct error *err) {
-    _cleanup_json_ json_t *json = json_parse(response->body.data, response->body.length, err);
+bool credentials_from_json(const struct buffer *answer, const char *url, struct credentials *out, struct error *err) {
+    _cleanup_json_ json_t *json = json_parse(answer->data, answer->length, err);
     if (!json)
         return error_wrap(err, "the answer of %s", url);
     *out = (struct credentials){xstrdup(json_get_string(json, "AccessKeyId", NULL)),
@@ -188,7 +190,8 @@ static enum outcome from_container(struct credential_source *source, struct cred
     _cleanup_http_response_ struct http_response response = {0};
     const struct http_request request = {
         .method = "GET", .url = url, .headers = &authorization, .header_count = token.length > 0, .direct = true};
-    return ask(source, &request, &response, err) && parse_answer(&response, url, out, err) ? FOUND : FAILED;
+    return ask(source, &request, &response, err) && credentials_from_json(&response.body, url, out, err) ? FOUND
+                                                                                                         : FAILED;
 }
 
 /* One request to the instance's metadata; quick to give up, since most machines have none. */
@@ -220,7 +223,7 @@ static enum outcome from_instance(struct credential_source *source, struct crede
         error_set(err, ERR_STORE_CREDENTIALS, "the instance metadata gives no credentials at %s", path);
         return FAILED;
     }
-    return parse_answer(&answer, path, out, err) ? FOUND : FAILED;
+    return credentials_from_json(&answer.body, path, out, err) ? FOUND : FAILED;
 }
 
 static bool load(struct credential_source *source, struct credentials *out, struct error *err) {

@@ -16,6 +16,13 @@ bool credentials_get(struct credential_source *source, struct credentials *out, 
 /* The server called these expired: the next credentials_get fetches new ones. */
 void credentials_forget(struct credential_source *source, const struct credentials *expired);
 
+/* What a provider answered: the container endpoint's and the instance's {"AccessKeyId", "SecretAccessKey", "Token",
+ * "Expiration"}, and STS' XML. The caller clears *out, also after a failure. `url` is named in errors. */
+bool credentials_from_json(const struct buffer *answer, const char *url, struct credentials *out,
+                           struct error *err) must_check;
+bool credentials_from_xml(const struct buffer *answer, const char *url, struct credentials *out,
+                          struct error *err) must_check;
+
 /* A setting of the profile AWS_PROFILE (or "default") from ~/.aws/config or, for keys, ~/.aws/credentials
  * first; NULL when it is not there. Caller frees. */
 char *profile_get(const char *setting);

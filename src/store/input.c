@@ -6,9 +6,7 @@
 #include "base/memory.h"
 #include "store/backend.h"
 
-/* The store that a URI points into (borrowed from `farm`) and the key there, which the caller frees; false
- * with store.invalid_url for anything else. */
-static bool locate(struct store *farm, const char *uri, struct store **store, char **key, struct error *err) {
+bool input_locate(struct store *farm, const char *uri, struct store **store, char **key, struct error *err) {
     if (strncmp(uri, "sha256:", 7) == 0 && is_sha256_hex(uri + 7)) {
         *store = farm;
         *key = xasprintf("files/%s", uri + 7);
@@ -27,13 +25,14 @@ static bool locate(struct store *farm, const char *uri, struct store **store, ch
 bool input_check(struct store *farm, const char *uri, struct store_stat *stat, struct error *err) {
     struct store *store;
     _cleanup_free_ char *key = NULL;
-    return (locate(farm, uri, &store, &key, err) && store_head(store, key, stat, err)) || error_wrap(err, "%s", uri);
+    return (input_locate(farm, uri, &store, &key, err) && store_head(store, key, stat, err)) ||
+           error_wrap(err, "%s", uri);
 }
 
 struct cache_entry *input_fetch(struct cache *cache, struct store *farm, const char *uri, struct error *err) {
     struct store *store;
     _cleanup_free_ char *key = NULL;
-    struct cache_entry *entry = locate(farm, uri, &store, &key, err) ? cache_fetch(cache, store, key, err) : NULL;
+    struct cache_entry *entry = input_locate(farm, uri, &store, &key, err) ? cache_fetch(cache, store, key, err) : NULL;
     if (!entry)
         error_wrap(err, "%s", uri);
     return entry;

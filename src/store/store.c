@@ -15,7 +15,7 @@ static struct store *open_s3(const char *location, const struct store_options *o
     _cleanup_free_ char *bucket = xstrndup(location, length);
     _cleanup_free_ char *prefix = xstrdup(location[length] ? location + length + 1 : "");
     size_t end = strlen(prefix);
-    if (end > 0 && prefix[end - 1] == '/')
+    if (end > 1 && prefix[end - 1] == '/') /* "/" alone is no prefix, and is refused below */
         prefix[end - 1] = '\0';
     if (strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789.-") != length || length < 3 || length > 63) {
         error_set(err, ERR_STORE_INVALID_URL, "\"%s\" is not the name of an S3 bucket", bucket);

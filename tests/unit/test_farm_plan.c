@@ -12,7 +12,9 @@ static struct plan *plan_of(int64_t frames, double speech, enum sync_mode sync) 
         pts[i] = i * 4;
     struct dub dub = {.language = (char *)"hi"};
     struct campaign campaign = {.dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 2, .sync = sync}};
-    struct plan_input input = {.time_base_num = 1,
+    struct plan_input input = {.width = 64,
+                               .height = 48,
+                               .time_base_num = 1,
                                .time_base_den = 100,
                                .pts = pts,
                                .frame_count = frames,
@@ -96,6 +98,70 @@ static void test_json_round_trip(void **state) {
     assert_int_equal(err.code, ERR_INTERNAL);
 }
 
+/* Damages one place of a sound plan; the reader must refuse it. */
+static void refuses(const char *path, json_t *value) {
+    _cleanup_plan_ struct plan *plan = plan_of(250, 17.3, SYNC_BOUNCE);
+    _cleanup_json_ json_t *json = plan_to_json(plan);
+    json_t *at = json;
+    _cleanup_free_ char *parts = xstrdup(path);
+    char *rest = NULL, *part = strtok_r(parts, ".", &rest);
+    for (char *next; (next = strtok_r(NULL, ".", &rest)); part = next)
+        at = json_is_array(at) ? json_array_get(at, strtoul(part, NULL, 10)) : json_object_get(at, part);
+    int set = json_is_array(at) ? json_array_set_new(at, strtoul(part, NULL, 10), value)
+                                : json_object_set_new(at, part, value);
+    assert_int_equal(set, 0);
+    struct error err = {.code = ERR_NONE};
+    struct plan *read = plan_from_json(json, &err);
+    if (read)
+        fail_msg("accepted with %s changed", path);
+    assert_int_equal(err.code, ERR_INTERNAL);
+}
+
+static void test_a_plan_that_points_outside_itself_is_refused(void **state) {
+    refuses("size.0", json_integer(0));
+    refuses("time_base.0", json_integer(0));
+    refuses("frames", json_integer(249));
+    refuses("segments", json_array());
+    refuses("segments.1.0", json_integer(7));      /* first frame */
+    refuses("segments.4.1", json_integer(100000)); /* frames */
+    refuses("segments.0.1", json_integer(-1));
+    refuses("segments.0.3", json_integer(0)); /* ends before it begins */
+    refuses("shots.0", json_integer(1));
+    refuses("shots", json_array());
+    refuses("languages.0.language", json_string(""));
+    refuses("languages.0.outputs", json_array());
+    refuses("languages.0.outputs.1.0", json_integer(5)); /* segment */
+    refuses("languages.0.outputs.1.0", json_integer(-1));
+    refuses("languages.0.outputs.1.1", json_integer(51)); /* frames of 50 */
+    refuses("languages.0.outputs.1.1", json_integer(0));
+    refuses("languages.0.outputs.1.3", json_integer(0)); /* begins with the one before */
+    refuses("languages.0.speech_seconds", json_real(-1));
+    refuses("languages.0.end_pts", json_integer(INT64_MAX));
+}
+
+/* Two frames in a file of a few bytes can be 2^55 ticks apart. */
+static void test_a_gap_in_time_costs_nothing(void **state) {
+    const int64_t far = INT64_C(1) << 55;
+    double speech = 1;
+    struct dub dub = {.language = (char *)"hi"};
+    struct campaign campaign = {.dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 1}};
+    struct plan_input input = {.width = 64,
+                               .height = 48,
+                               .time_base_num = 1,
+                               .time_base_den = 1000,
+                               .pts = (int64_t[]){0, 40, far, far + 20},
+                               .frame_count = 4,
+                               .end_pts = far + 5000,
+                               .shots = (int64_t[]){0},
+                               .shot_count = 1,
+                               .speech_seconds = &speech};
+    _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input);
+    assert_int_equal(plan->segment_count, 2);
+    assert_int_equal(plan->segments[0].frames, 2);
+    assert_int_equal(plan->segments[1].first_frame, 2);
+    assert_int_equal(plan->segments[1].start_pts, far);
+}
+
 static void test_children(void **state) {
     _cleanup_plan_ struct plan *plan = plan_of(250, 17.3, SYNC_LOOP); /* 5 segments of 2 s, 9 outputs */
     struct job_id done = {.campaign = "c", .kind = KIND_PLAN};
@@ -126,6 +192,8 @@ int main(void) {
         cmocka_unit_test(test_silence_keeps_the_video),
         cmocka_unit_test(test_loop_and_bounce_last_as_long_as_the_speech),
         cmocka_unit_test(test_json_round_trip),
+        cmocka_unit_test(test_a_plan_that_points_outside_itself_is_refused),
+        cmocka_unit_test(test_a_gap_in_time_costs_nothing),
         cmocka_unit_test(test_children),
         cmocka_unit_test(test_segments_nobody_sees_are_not_tracked),
     };

@@ -51,6 +51,7 @@ static void a_host_is_needed_exactly_once(void **state) {
     assert_false(headers_pass(NULL, 0, &length));
     assert_false(headers_pass((struct guard_header[]){header("Host", "")}, 1, &length));
     assert_false(header_passes("Host", "other"));
+    assert_false(header_passes("Host", ""));
     assert_false(headers_pass((struct guard_header[]){header("Host", "a, b")}, 1, &length));
     assert_false(headers_pass((struct guard_header[]){header("Host", "user@a")}, 1, &length));
 }
