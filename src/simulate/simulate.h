@@ -59,6 +59,7 @@ double simulation_cost(const struct simulation *simulation);
 
 /* {"policy","cost_usd":{...},"worker_seconds":{...},"wait_s":{...},"makespan_s":{...},...}; docs/scaling.md. */
 json_t *simulation_to_json(const struct simulation *simulation);
-/* A page that needs nothing else, and no JavaScript: totals, cost and time by policy, workers and queue over time.
- * Caller frees. */
+/* An HTML page that loads nothing: totals, cost and time by policy, workers and queue over time, drawn by a script in
+ * it from the numbers in it. The first simulation is the one whose totals come first; `count` is at least 1. Caller
+ * frees. */
 char *simulation_to_html(const struct scenario *scenario, const struct simulation *simulations, size_t count);
