@@ -43,4 +43,4 @@ def test_a_worker_that_cannot_stop_computing_gives_its_job_back_and_leaves(node,
     assert worker.wait(60) == 0
     given_back = node.job(held["id"])
     assert (given_back["state"], given_back["errors"], given_back["crashes"]) == ("ready", 0, 0), given_back
-    assert "given back while it still computes" in node.log() and not farm.workers()
+    assert "released while it still computes" in node.log() and not farm.workers()
