@@ -263,7 +263,7 @@ static void generate_jobs(struct scenario *out, double per_hour, uint64_t *state
     }
 }
 
-static void generate(struct scenario *out, const struct arrivals *arrivals) {
+static void scenario_generate(struct scenario *out, const struct arrivals *arrivals) {
     uint64_t state = out->seed;
     if (arrivals->jobs_per_hour > 0) {
         generate_jobs(out, arrivals->jobs_per_hour, &state);
@@ -325,7 +325,7 @@ struct scenario *scenario_read(const json_t *json, json_t *problems) {
     read_nodes(&spec, json_object_get(json, "nodes"), scenario);
     read_arrivals(&spec, json_object_get(json, "arrivals"), &arrivals);
     if (json_array_size(problems) == before && !json_object_get(json, "campaigns"))
-        generate(scenario, &arrivals);
+        scenario_generate(scenario, &arrivals);
     else if (json_object_get(json, "campaigns"))
         read_campaigns(&spec, json_object_get(json, "campaigns"), scenario);
     if (scenario->campaigns)
