@@ -18,7 +18,7 @@ static bool protobuf_malformed(struct error *err) {
     return error_set(err, ERR_API_BAD_REQUEST, "the request is not a message of KEDA's external scaler");
 }
 
-/* At most ten bytes of seven bits each, least significant first. */
+/* At most ten bytes of seven bits each, least significant first; the tenth holds the 64th bit alone. */
 static bool read_varint(struct reader *reader, uint64_t *value) {
     *value = 0;
     for (int shift = 0; shift < 70 && reader->at < reader->end; shift += 7) {

@@ -172,10 +172,11 @@ bool calendar_holds(const struct calendar *calendar, enum campaign_class class, 
 int64_t calendar_next_change(const struct calendar *calendar, enum campaign_class class, int64_t unix_ms) {
     int64_t now = calendar_seconds(unix_ms), today = calendar_day_at(calendar, now);
     bool state = calendar_holds_at(calendar, now);
-    int low = MIN(calendar->from_s, calendar->to_s), high = MAX(calendar->from_s, calendar->to_s);
+    /* Nothing changes but at midnight and where quiet hours begin or end; in the order of the day. */
+    const int times[] = {0, MIN(calendar->from_s, calendar->to_s), MAX(calendar->from_s, calendar->to_s)};
     for (int64_t day = today; calendar->classes[class] && day <= today + DAYS_AHEAD; day++)
-        for (int i = 0; i < 3; i++) {
-            int64_t at = calendar_instant(calendar, day, i == 0 ? 0 : i == 1 ? low : high);
+        for (size_t i = 0; i < ARRAY_LENGTH(times); i++) {
+            int64_t at = calendar_instant(calendar, day, times[i]);
             if (at > now && calendar_holds_at(calendar, at) != state)
                 return at * 1000;
         }

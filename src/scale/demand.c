@@ -86,8 +86,9 @@ static void *demand_watch(void *context) {
     char last[EVENT_ID_MAX + 1] = "0";
     for (bool answering = true; !atomic_load(&demand->stop);) {
         struct error err;
-        bool ok =
-            (queue || (queue = queue_open(&demand->options, &err))) && demand_look_and_wait(demand, queue, last, &err);
+        if (!queue)
+            queue = queue_open(&demand->options, &err);
+        bool ok = queue && demand_look_and_wait(demand, queue, last, &err);
         if (ok != answering)
             log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "scaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;

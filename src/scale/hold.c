@@ -26,8 +26,9 @@ struct hold_keeper {
 static int64_t hold_write(struct hold_keeper *keeper, struct queue **queue, bool *answering) {
     struct error err;
     int64_t now = clock_wall_ms(keeper->clock), next = INT64_MAX;
-    bool ok = (*queue || (*queue = queue_open(&keeper->options, &err))) &&
-              scale_write_holds(keeper->policies, *queue, now, &next, &err);
+    if (!*queue)
+        *queue = queue_open(&keeper->options, &err);
+    bool ok = *queue && scale_write_holds(keeper->policies, *queue, now, &next, &err);
     if (!ok && *answering)
         log_write(NULL, LOG_WARN, "the quiet hours were not written to the queue: %s", err.message);
     *answering = ok;

@@ -77,8 +77,9 @@ static void *watcher_run(void *context) {
     char last[EVENT_ID_MAX + 1] = "0";
     for (bool answering = true; !atomic_load(&watcher->stop);) {
         struct error err;
-        bool ok =
-            (queue || (queue = queue_open(&watcher->options->queue, &err))) && watcher_look(watcher, queue, last, &err);
+        if (!queue)
+            queue = queue_open(&watcher->options->queue, &err);
+        bool ok = queue && watcher_look(watcher, queue, last, &err);
         if (ok != answering)
             log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;

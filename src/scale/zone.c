@@ -69,17 +69,37 @@ static bool posix_read_name(const char **text) {
     return *(*text)++ == '>';
 }
 
+static bool posix_read_mark(const char **text, char mark) {
+    if (**text != mark)
+        return false;
+    ++*text;
+    return true;
+}
+
+/* "10.5.0": a month from 1, a week from 1 (5: the last), a weekday from 0. */
+static bool posix_read_month_day(const char **text, struct change *out) {
+    if (!posix_read_number(text, 12, &out->month) || out->month < 1 || !posix_read_mark(text, '.'))
+        return false;
+    if (!posix_read_number(text, 5, &out->week) || out->week < 1 || !posix_read_mark(text, '.'))
+        return false;
+    return posix_read_number(text, 6, &out->day);
+}
+
+/* ",M10.5.0/3", ",J60", ",59". */
 static bool posix_read_change(const char **text, struct change *out) {
     *out = (struct change){.form = 'N', .time_s = 7200};
-    if (*(*text)++ != ',')
+    bool good;
+    if (!posix_read_mark(text, ','))
         return false;
-    if (**text == 'M' || **text == 'J')
-        out->form = *(*text)++;
-    bool good = out->form == 'M' ? posix_read_number(text, 12, &out->month) && out->month >= 1 && *(*text)++ == '.' &&
-                                       posix_read_number(text, 5, &out->week) && out->week >= 1 && *(*text)++ == '.' &&
-                                       posix_read_number(text, 6, &out->day)
-                                 : posix_read_number(text, 365, &out->day) && out->day >= (out->form == 'J');
-    if (good && **text == '/' && ++*text)
+    if (posix_read_mark(text, 'M')) {
+        out->form = 'M';
+        good = posix_read_month_day(text, out);
+    } else {
+        if (posix_read_mark(text, 'J'))
+            out->form = 'J';
+        good = posix_read_number(text, 365, &out->day) && out->day >= (out->form == 'J');
+    }
+    if (good && posix_read_mark(text, '/'))
         good = posix_read_time(text, 167, &out->time_s);
     return good;
 }
@@ -188,7 +208,7 @@ static bool tzif_read_times(struct zone *zone, const uint8_t *data, const struct
     return good;
 }
 
-/* What stands between two newlines behind the data; it may be empty. */
+/* The POSIX text between two newlines after the data, which applies after the last time; it may be empty. */
 static bool tzif_read_footer(struct zone *zone, const uint8_t *bytes, size_t length) {
     const uint8_t *end = length > 1 && bytes[0] == '\n' ? memchr(bytes + 1, '\n', length - 1) : NULL;
     if (!end)

@@ -109,9 +109,9 @@ static enum job_kind kind_of(const struct scenario_campaign *campaign, int job) 
         return KIND_DUB;
     if (job == 0)
         return KIND_PLAN;
-    return job <= campaign->segments                         ? KIND_TRACK
-           : job <= campaign->segments + campaign->languages ? KIND_JOIN
-                                                             : KIND_DUB;
+    if (job <= campaign->segments)
+        return KIND_TRACK;
+    return job <= campaign->segments + campaign->languages ? KIND_JOIN : KIND_DUB;
 }
 
 static int count_jobs(const struct scenario_campaign *campaign) {
