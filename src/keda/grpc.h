@@ -50,12 +50,14 @@ struct grpc_options {
 };
 
 struct grpc_server;
-/* config.invalid names what is wrong with the address or the files; io. */
+/* Listens and starts the thread. config.invalid names what is wrong with the address or the files; internal. */
 struct grpc_server *grpc_start(const struct grpc_options *options, struct error *err) must_check;
+/* The port it listens on. */
 int grpc_port(const struct grpc_server *server);
 /* An eventfd of the server's own: writing to it has every stream ask again. */
 int grpc_wake(const struct grpc_server *server);
-/* Says GOAWAY, ends streams with "unavailable" (clients connect anew), lets answers out, and frees the server. */
+/* Sends GOAWAY, ends streams with "unavailable" (clients connect anew), waits up to two seconds for answers to be sent,
+ * and frees the server. */
 void grpc_stop(struct grpc_server *server);
 DEFINE_CLEANUP(struct grpc_server *, grpc_stop)
 #define _cleanup_grpc_server_ _cleanup_(grpc_stop_cleanup)

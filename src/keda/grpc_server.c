@@ -1,4 +1,7 @@
-/* The sockets of the gRPC server: TLS, time limits, and one loop for all. */
+/* The sockets of the gRPC server: TLS, time limits, and one loop for all connections.
+ *
+ * Everything but `stop` and `wake` is of the loop's thread from start to join, so there is no lock. Another thread
+ * writes to `wake`, which the loop reads. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -18,7 +21,7 @@
 #include "keda/grpc_session.h"
 
 enum {
-    READ_BYTES = 16384, /* one TLS record; one read for each connection a turn, so that they take turns */
+    READ_BYTES = 16384, /* one TLS record; each connection is read once a turn, so that none holds up the others */
     EVENTS = 64,
     TICK_MS = 1000,
     WARN_MS = 200,   /* between the two GOAWAYs, for requests that are on their way */
@@ -46,10 +49,10 @@ struct grpc_server {
     int listener, poll, wake, all_streams, connection_count;
     struct connection *connections;
     pthread_t thread;
-    atomic_bool stop;
+    atomic_bool stop; /* set before `wake` is written to, so the loop that it wakes sees it */
 };
 
-static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
+static int64_t grpc_now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
 
 /* ---- bytes ---- */
 
@@ -69,13 +72,13 @@ static ssize_t plain_result(ssize_t result) {
     return result < 0 && (errno == EAGAIN || errno == EINTR) ? AGAIN : BROKEN;
 }
 
-static ssize_t receive(struct connection *connection, void *bytes, size_t length) {
+static ssize_t connection_receive(struct connection *connection, void *bytes, size_t length) {
     ERR_clear_error();
     return connection->tls ? tls_result(connection, SSL_read(connection->tls, bytes, (int)length))
                            : plain_result(recv(connection->descriptor, bytes, length, 0));
 }
 
-static ssize_t transmit(struct connection *connection, const void *bytes, size_t length) {
+static ssize_t connection_transmit(struct connection *connection, const void *bytes, size_t length) {
     ERR_clear_error();
     return connection->tls ? tls_result(connection, SSL_write(connection->tls, bytes, (int)MIN(length, READ_BYTES)))
                            : plain_result(send(connection->descriptor, bytes, length, MSG_NOSIGNAL));
@@ -91,7 +94,7 @@ static void connection_free(struct connection *connection) {
 }
 
 /* False when it failed. gRPC over TLS is HTTP/2 that ALPN agreed on, nothing else. */
-static bool secure(struct connection *connection) {
+static bool connection_secure(struct connection *connection) {
     if (connection->is_secured)
         return true;
     ERR_clear_error();
@@ -105,14 +108,14 @@ static bool secure(struct connection *connection) {
     return length == 2 && memcmp(protocol, "h2", 2) == 0;
 }
 
-/* Sends what there is to send, as far as the peer takes it. */
-static bool flush(struct connection *connection) {
+/* Sends what there is to send, as far as the peer reads it. */
+static bool connection_flush(struct connection *connection) {
     for (;;) {
         if (connection->out_length == 0)
             connection->out_length = grpc_session_take(connection->session, &connection->out);
         if (connection->out_length == 0)
             return true;
-        ssize_t count = transmit(connection, connection->out, connection->out_length);
+        ssize_t count = connection_transmit(connection, connection->out, connection->out_length);
         if (count < 0) {
             connection->wants_write |= count == AGAIN && !connection->tls;
             return count == AGAIN;
@@ -122,33 +125,33 @@ static bool flush(struct connection *connection) {
     }
 }
 
-static bool take_in(struct connection *connection) {
+static bool connection_read(struct connection *connection) {
     char bytes[READ_BYTES];
-    ssize_t count = receive(connection, bytes, sizeof bytes);
+    ssize_t count = connection_receive(connection, bytes, sizeof bytes);
     if (count < 0)
         return count == AGAIN;
-    connection->heard_ms = now_ms();
+    connection->heard_ms = grpc_now_ms();
     connection->pinged_ms = 0;
     connection->is_ending = !grpc_session_feed(connection->session, bytes, (size_t)count, connection->heard_ms);
     return true;
 }
 
-/* One turn; false when the connection is over. Nothing is read while the peer does not take what it was sent. */
-static bool serve(struct connection *connection, bool readable) {
+/* One turn; false when the connection is over. Nothing is read while the peer does not read what it was sent. */
+static bool connection_serve(struct connection *connection, bool readable) {
     connection->wants_write = false;
-    if (!secure(connection))
+    if (!connection_secure(connection))
         return false;
     if (!connection->is_secured)
         return true;
-    if (!flush(connection))
+    if (!connection_flush(connection))
         return false;
-    bool takes = readable && connection->out_length == 0 && !connection->is_ending;
-    if (takes && (!take_in(connection) || !flush(connection)))
+    bool reads = readable && connection->out_length == 0 && !connection->is_ending;
+    if (reads && (!connection_read(connection) || !connection_flush(connection)))
         return false;
     return connection->out_length > 0 || (!connection->is_ending && !grpc_session_ended(connection->session));
 }
 
-static void watch(struct grpc_server *server, struct connection *connection) {
+static void connection_watch(struct grpc_server *server, struct connection *connection) {
     bool blocked = connection->out_length > 0 && connection->wants_write; /* TLS may have to read before it can write */
     uint32_t wanted = (blocked ? 0 : EPOLLIN) | (connection->wants_write ? EPOLLOUT : 0);
     struct epoll_event event = {.events = wanted, .data.ptr = connection};
@@ -157,8 +160,8 @@ static void watch(struct grpc_server *server, struct connection *connection) {
     connection->watched = wanted;
 }
 
-/* What time alone decides; false when the connection is over. */
-static bool tick(struct connection *connection, int64_t now) {
+/* Pings a silent peer and gives up a dead one; false when the connection is over. */
+static bool connection_tick(struct connection *connection, int64_t now) {
     if (!grpc_session_greeted(connection->session))
         return now - connection->opened_ms < GRPC_REQUEST_MS;
     if (now - grpc_session_used_ms(connection->session, now) > GRPC_UNUSED_MS)
@@ -217,7 +220,7 @@ static bool tls_load(SSL_CTX *tls, const struct grpc_options *files, struct erro
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
 
-/* Reads the files; connections that stand keep what they have. */
+/* Reads the files, for new connections; open ones keep what they have. */
 static bool tls_open(struct grpc_server *server, struct error *err) {
     const struct grpc_options *files = &server->files;
     if (!files->certificate && !files->key && !files->ca)
@@ -250,14 +253,14 @@ static void tls_renew(struct grpc_server *server) {
 
 /* ---- the loop ---- */
 
-static void turn(struct grpc_server *server, struct connection *connection, bool readable) {
-    if (connection->is_over || !serve(connection, readable))
+static void connection_turn(struct grpc_server *server, struct connection *connection, bool readable) {
+    if (connection->is_over || !connection_serve(connection, readable))
         connection->is_over = true; /* freed by sweep: an event of this turn may still name it */
     else
-        watch(server, connection);
+        connection_watch(server, connection);
 }
 
-static void sweep(struct grpc_server *server) {
+static void grpc_sweep(struct grpc_server *server) {
     for (struct connection **link = &server->connections; *link;) {
         struct connection *connection = *link;
         if (connection->is_over) {
@@ -270,11 +273,11 @@ static void sweep(struct grpc_server *server) {
     }
 }
 
-static void add_connection(struct grpc_server *server, int descriptor) {
+static void connection_add(struct grpc_server *server, int descriptor) {
     struct connection *connection = xnew(struct connection);
     *connection = (struct connection){.next = server->connections,
                                       .descriptor = descriptor,
-                                      .opened_ms = now_ms(),
+                                      .opened_ms = grpc_now_ms(),
                                       .is_secured = !server->tls,
                                       .watched = EPOLLIN};
     connection->heard_ms = connection->opened_ms;
@@ -293,12 +296,12 @@ static void add_connection(struct grpc_server *server, int descriptor) {
 }
 
 /* A connection too many is closed at once: its client goes to another replica or comes again. */
-static void accept_one(struct grpc_server *server) {
+static void connection_accept(struct grpc_server *server) {
     int descriptor = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    bool taken = descriptor >= 0 && server->connection_count < GRPC_CONNECTIONS_MAX;
-    if (taken) {
+    bool has_room = descriptor >= 0 && server->connection_count < GRPC_CONNECTIONS_MAX;
+    if (has_room) {
         tls_renew(server);
-        add_connection(server, descriptor);
+        connection_add(server, descriptor);
     } else if (descriptor >= 0) {
         close(descriptor);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -306,69 +309,69 @@ static void accept_one(struct grpc_server *server) {
     }
 }
 
-static void every_connection(struct grpc_server *server, void (*act)(struct grpc_session *session)) {
+static void connection_each(struct grpc_server *server, void (*act)(struct grpc_session *session)) {
     for (struct connection *connection = server->connections; connection; connection = connection->next) {
         act(connection->session);
-        turn(server, connection, false);
+        connection_turn(server, connection, false);
     }
 }
 
-static void tick_all(struct grpc_server *server) {
-    int64_t now = now_ms();
+static void connection_tick_all(struct grpc_server *server) {
+    int64_t now = grpc_now_ms();
     for (struct connection *connection = server->connections; connection; connection = connection->next) {
-        connection->is_over = !tick(connection, now);
-        turn(server, connection, false);
+        connection->is_over = !connection_tick(connection, now);
+        connection_turn(server, connection, false);
     }
 }
 
-static void work(struct grpc_server *server, int timeout_ms) {
+static void grpc_work(struct grpc_server *server, int timeout_ms) {
     struct epoll_event events[EVENTS];
     int count = epoll_wait(server->poll, events, EVENTS, timeout_ms);
     for (int i = 0; i < count; i++) {
         uint64_t woken;
         if (events[i].data.ptr == &server->listener)
-            accept_one(server);
+            connection_accept(server);
         else if (events[i].data.ptr != &server->wake)
-            turn(server, events[i].data.ptr, events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR));
+            connection_turn(server, events[i].data.ptr, events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR));
         else if (read(server->wake, &woken, sizeof woken) == (ssize_t)sizeof woken)
-            every_connection(server, grpc_session_refresh);
+            connection_each(server, grpc_session_refresh);
     }
-    sweep(server);
+    grpc_sweep(server);
 }
 
-static void work_until(struct grpc_server *server, int64_t end) {
-    for (int64_t left; server->connections && (left = end - now_ms()) > 0;)
-        work(server, (int)left);
+static void grpc_work_until(struct grpc_server *server, int64_t end) {
+    for (int64_t left; server->connections && (left = end - grpc_now_ms()) > 0;)
+        grpc_work(server, (int)left);
 }
 
-static void *loop(void *context) {
+static void *grpc_loop(void *context) {
     struct grpc_server *server = context;
-    for (int64_t ticked = now_ms(); !atomic_load(&server->stop);) {
-        work(server, server->connections ? TICK_MS : -1);
-        if (now_ms() - ticked < TICK_MS)
+    for (int64_t ticked = grpc_now_ms(); !atomic_load(&server->stop);) {
+        grpc_work(server, server->connections ? TICK_MS : -1);
+        if (grpc_now_ms() - ticked < TICK_MS)
             continue;
-        ticked = now_ms();
-        tick_all(server);
-        sweep(server);
+        ticked = grpc_now_ms();
+        connection_tick_all(server);
+        grpc_sweep(server);
     }
     close(server->listener);
     server->listener = -1;
-    every_connection(server, grpc_session_warn);
-    work_until(server, now_ms() + WARN_MS);
-    every_connection(server, grpc_session_leave);
-    sweep(server);
-    work_until(server, now_ms() + LEAVE_MS);
+    connection_each(server, grpc_session_warn);
+    grpc_work_until(server, grpc_now_ms() + WARN_MS);
+    connection_each(server, grpc_session_leave);
+    grpc_sweep(server);
+    grpc_work_until(server, grpc_now_ms() + LEAVE_MS);
     return NULL;
 }
 
 /* ---- start and stop ---- */
 
-static bool watch_own(struct grpc_server *server, int *descriptor) {
+static bool grpc_watch_own(struct grpc_server *server, int *descriptor) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = descriptor};
     return *descriptor >= 0 && epoll_ctl(server->poll, EPOLL_CTL_ADD, *descriptor, &event) == 0;
 }
 
-static bool listen_on(struct grpc_server *server, const char *address, struct error *err) {
+static bool grpc_listen(struct grpc_server *server, const char *address, struct error *err) {
     _cleanup_address_ struct addrinfo *where = address_resolve(address, err);
     if (!where)
         return false;
@@ -381,7 +384,7 @@ static bool listen_on(struct grpc_server *server, const char *address, struct er
            error_set_errno(err, ERR_CONFIG_INVALID, errno, "the scaler cannot listen on %s", address);
 }
 
-static void server_free(struct grpc_server *server) {
+static void grpc_free(struct grpc_server *server) {
     for (struct connection *connection; (connection = server->connections);) {
         server->connections = connection->next;
         connection_free(connection);
@@ -396,13 +399,13 @@ static void server_free(struct grpc_server *server) {
     free(server);
 }
 
-static bool start(struct grpc_server *server, const struct grpc_options *options, struct error *err) {
+static bool grpc_open(struct grpc_server *server, const struct grpc_options *options, struct error *err) {
     server->poll = epoll_create1(EPOLL_CLOEXEC);
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!tls_open(server, err) || !listen_on(server, options->address, err))
+    if (!tls_open(server, err) || !grpc_listen(server, options->address, err))
         return false;
-    bool watched = watch_own(server, &server->listener) && watch_own(server, &server->wake);
-    int failed = watched ? pthread_create(&server->thread, NULL, loop, server) : errno;
+    bool watched = grpc_watch_own(server, &server->listener) && grpc_watch_own(server, &server->wake);
+    int failed = watched ? pthread_create(&server->thread, NULL, grpc_loop, server) : errno;
     return !failed || error_set_errno(err, ERR_INTERNAL, failed, "cannot start the scaler");
 }
 
@@ -412,9 +415,9 @@ struct grpc_server *grpc_start(const struct grpc_options *options, struct error 
         .methods = options->methods, .context = options->context, .listener = -1, .poll = -1, .wake = -1};
     server->files = (struct grpc_options){
         .certificate = xstrdup(options->certificate), .key = xstrdup(options->key), .ca = xstrdup(options->ca)};
-    if (start(server, options, err))
+    if (grpc_open(server, options, err))
         return server;
-    server_free(server);
+    grpc_free(server);
     return NULL;
 }
 
@@ -434,5 +437,5 @@ void grpc_stop(struct grpc_server *server) {
     if (write(server->wake, &one, sizeof one) < 0)
         log_write(NULL, LOG_ERROR, "scaler: %s", strerror(errno));
     pthread_join(server->thread, NULL);
-    server_free(server);
+    grpc_free(server);
 }

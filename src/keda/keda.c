@@ -14,19 +14,20 @@ struct keda {
     struct grpc_server *server;
 };
 
-/* What a ScaledObject asks about. */
+/* The workers that a ScaledObject scales. */
 struct target {
     enum pool pool;
     int class; /* or DEMAND_ALL */
 };
 
-static enum grpc_status read_target(const struct keda *keda, const struct scaled_object *object, struct target *target,
-                                    struct error *err) {
+static enum grpc_status keda_read_target(const struct keda *keda, const struct scaled_object *object,
+                                         struct target *target, struct error *err) {
     enum campaign_class class;
     target->class = DEMAND_ALL;
     if (object->farm[0] && strcmp(object->farm, keda->farm) != 0) {
-        error_set(err, ERR_API_NOT_FOUND, "this scaler watches the farm \"%s\", not \"%s\": correct \"namespace\"",
-                  keda->farm, object->farm);
+        error_set(err, ERR_API_NOT_FOUND,
+                  "this scaler watches the farm \"%s\", not \"%s\": correct \"namespace\" in the metadata", keda->farm,
+                  object->farm);
         return GRPC_NOT_FOUND;
     }
     if (!pool_parse(object->pool, &target->pool)) {
@@ -44,8 +45,8 @@ static enum grpc_status read_target(const struct keda *keda, const struct scaled
     return GRPC_OK;
 }
 
-static enum grpc_status read_desired(const struct keda *keda, const struct target *target, int *desired,
-                                     struct error *err) {
+static enum grpc_status keda_read_desired(const struct keda *keda, const struct target *target, int *desired,
+                                          struct error *err) {
     struct pool_counts counts;
     if (!demand_get(keda->demand, target->pool, &counts)) {
         error_set(err, ERR_QUEUE_UNAVAILABLE, "Redis has not answered yet");
@@ -56,65 +57,65 @@ static enum grpc_status read_desired(const struct keda *keda, const struct targe
     return GRPC_OK;
 }
 
-static char *metric_name(const struct target *target) {
+static char *keda_metric_name(const struct target *target) {
     bool all = target->class == DEMAND_ALL;
     return xasprintf("mela-%s%s%s", pool_name(target->pool), all ? "" : "-",
                      all ? "" : campaign_class_name((enum campaign_class)target->class));
 }
 
-static enum grpc_status is_active(void *context, const void *request, size_t length, struct buffer *reply,
-                                  struct error *err) {
+static enum grpc_status keda_is_active(void *context, const void *request, size_t length, struct buffer *reply,
+                                       struct error *err) {
     struct scaled_object object;
     struct target target;
     int desired;
     if (!protobuf_read_object(request, length, &object, err))
         return GRPC_INVALID_ARGUMENT;
-    enum grpc_status status = read_target(context, &object, &target, err);
+    enum grpc_status status = keda_read_target(context, &object, &target, err);
     if (status == GRPC_OK)
-        status = read_desired(context, &target, &desired, err);
+        status = keda_read_desired(context, &target, &desired, err);
     if (status == GRPC_OK)
         protobuf_write_active(reply, desired > 0);
     return status;
 }
 
 /* Needs no Redis: KEDA's fallback works only while this answers (kedacore/keda#8056). */
-static enum grpc_status get_metric_spec(void *context, const void *request, size_t length, struct buffer *reply,
-                                        struct error *err) {
+static enum grpc_status keda_get_metric_spec(void *context, const void *request, size_t length, struct buffer *reply,
+                                             struct error *err) {
     struct scaled_object object;
     struct target target;
     if (!protobuf_read_object(request, length, &object, err))
         return GRPC_INVALID_ARGUMENT;
-    enum grpc_status status = read_target(context, &object, &target, err);
+    enum grpc_status status = keda_read_target(context, &object, &target, err);
     if (status != GRPC_OK)
         return status;
-    _cleanup_free_ char *metric = metric_name(&target);
+    _cleanup_free_ char *metric = keda_metric_name(&target);
     protobuf_write_spec(reply, metric, 1);
     return GRPC_OK;
 }
 
-static enum grpc_status get_metrics(void *context, const void *request, size_t length, struct buffer *reply,
-                                    struct error *err) {
+static enum grpc_status keda_get_metrics(void *context, const void *request, size_t length, struct buffer *reply,
+                                         struct error *err) {
     struct scaled_object object;
     struct target target;
     char metric[PROTOBUF_TEXT_MAX + 1];
     int desired;
     if (!protobuf_read_metrics_request(request, length, &object, metric, err))
         return GRPC_INVALID_ARGUMENT;
-    enum grpc_status status = read_target(context, &object, &target, err);
+    enum grpc_status status = keda_read_target(context, &object, &target, err);
     if (status == GRPC_OK)
-        status = read_desired(context, &target, &desired, err);
+        status = keda_read_desired(context, &target, &desired, err);
     if (status != GRPC_OK)
         return status;
-    _cleanup_free_ char *usual = metric_name(&target);
+    _cleanup_free_ char *usual = keda_metric_name(&target);
     protobuf_write_value(reply, metric[0] ? metric : usual, desired);
     return GRPC_OK;
 }
 
 #define METHOD(name) "/externalscaler.ExternalScaler/" name
-static const struct grpc_method methods[] = {{METHOD("IsActive"), false, is_active},
-                                             {METHOD("StreamIsActive"), true, is_active},
-                                             {METHOD("GetMetricSpec"), false, get_metric_spec},
-                                             {METHOD("GetMetrics"), false, get_metrics},
+static const struct grpc_method methods[] = {{METHOD("IsActive"), false, keda_is_active},
+                                             {METHOD("StreamIsActive"), true, keda_is_active},
+                                             {METHOD("GetMetricSpec"), false, keda_get_metric_spec},
+                                             {METHOD("GetMetrics"), false, keda_get_metrics},
                                              {0}};
 
 static void keda_free(struct keda *keda) {
@@ -136,17 +137,20 @@ struct keda *keda_start(const struct keda_options *options, struct error *err) {
                                         .context = keda};
     keda->policies = options->policies;
     keda->farm = xstrdup(options->queue.farm ? options->queue.farm : "mela");
-    if ((keda->demand = demand_start(&options->queue, err)) && (keda->server = grpc_start(&server, err))) {
-        demand_notify(keda->demand, grpc_wake(keda->server));
-        return keda;
+    keda->demand = demand_start(&options->queue, err);
+    if (keda->demand)
+        keda->server = grpc_start(&server, err);
+    if (!keda->server) {
+        keda_free(keda);
+        return NULL;
     }
-    keda_free(keda);
-    return NULL;
+    demand_notify(keda->demand, grpc_wake(keda->server));
+    return keda;
 }
 
 int keda_port(const struct keda *keda) { return grpc_port(keda->server); }
 
 void keda_stop(struct keda *keda) {
-    demand_notify(keda->demand, -1);
+    demand_notify(keda->demand, -1); /* before the server closes the descriptor */
     keda_free(keda);
 }

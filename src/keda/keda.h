@@ -1,5 +1,8 @@
-/* KEDA's external scaler: says over gRPC whether a pool has work, and how many workers it should have.
- * docs/keda.md tells what to write into a ScaledObject. */
+/* keda: KEDA's external scaler: answers over gRPC whether a pool has work, and how many workers it should have.
+ *
+ * scale/demand.h watches the queue in one thread; a small gRPC server (grpc.h) answers in another from what that knows,
+ * so no answer waits for Redis. It promises: while Redis is away the last answer stands, zero is never guessed; and no
+ * peer can hold up the others. docs/keda.md says what to write into a ScaledObject. */
 #pragma once
 
 #include "scale/policy.h"
@@ -13,8 +16,10 @@ struct keda_options {
 
 struct keda;
 /* Starts to watch the queue and to listen. Every answer comes from memory: while Redis does not answer it is the last
- * one, and before Redis ever answered it is the error "unavailable", never zero. config.invalid, io. */
+ * one, and before Redis ever answered it is the error "unavailable", never zero. config.invalid,
+ * internal. */
 struct keda *keda_start(const struct keda_options *options, struct error *err) must_check;
+/* The port it listens on. */
 int keda_port(const struct keda *keda);
 /* Ends streams and connections in order, in up to two seconds. */
 void keda_stop(struct keda *keda);

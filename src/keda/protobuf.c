@@ -14,11 +14,11 @@ struct field {
     struct reader bytes; /* of WIRE_BYTES */
 };
 
-static bool malformed(struct error *err) {
+static bool protobuf_malformed(struct error *err) {
     return error_set(err, ERR_API_BAD_REQUEST, "the request is not a message of KEDA's external scaler");
 }
 
-/* At most ten bytes of seven bits each, least significant first. */
+/* At most ten bytes of seven bits each, least significant first; the tenth holds the 64th bit alone. */
 static bool read_varint(struct reader *reader, uint64_t *value) {
     *value = 0;
     for (int shift = 0; shift < 70 && reader->at < reader->end; shift += 7) {
@@ -32,7 +32,7 @@ static bool read_varint(struct reader *reader, uint64_t *value) {
     return false;
 }
 
-static bool skip(struct reader *reader, uint64_t length) {
+static bool protobuf_skip(struct reader *reader, uint64_t length) {
     if (length > (uint64_t)(reader->end - reader->at))
         return false;
     reader->at += length;
@@ -50,15 +50,15 @@ static bool read_field(struct reader *reader, struct field *field) {
     case WIRE_VARINT:
         return read_varint(reader, &value);
     case WIRE_FIXED64:
-        return skip(reader, 8);
+        return protobuf_skip(reader, 8);
     case WIRE_FIXED32:
-        return skip(reader, 4);
+        return protobuf_skip(reader, 4);
     case WIRE_BYTES:
         if (!read_varint(reader, &value))
             return false;
         field->bytes.at = reader->at;
         field->bytes.end = reader->at + MIN(value, (uint64_t)(reader->end - reader->at));
-        return skip(reader, value);
+        return protobuf_skip(reader, value);
     default:
         return false;
     }
@@ -69,7 +69,7 @@ static bool is_bytes(const struct field *field, uint64_t number) {
 }
 
 /* Copies a text that is used as a name: not too long and without control characters. */
-static bool copy_text(struct reader text, char out[PROTOBUF_TEXT_MAX + 1]) {
+static bool protobuf_copy_text(struct reader text, char out[PROTOBUF_TEXT_MAX + 1]) {
     size_t length = (size_t)(text.end - text.at);
     if (length > PROTOBUF_TEXT_MAX)
         return false;
@@ -81,7 +81,7 @@ static bool copy_text(struct reader text, char out[PROTOBUF_TEXT_MAX + 1]) {
     return true;
 }
 
-static bool equals(struct reader text, const char *word) {
+static bool protobuf_equals(struct reader text, const char *word) {
     size_t length = (size_t)(text.end - text.at);
     return length == strlen(word) && memcmp(text.at, word, length) == 0;
 }
@@ -98,11 +98,11 @@ static bool read_metadata(struct reader entry, struct scaled_object *out) {
         else if (is_bytes(&field, 2))
             value = field.bytes;
     }
-    char *target = equals(key, "pool")        ? out->pool
-                   : equals(key, "class")     ? out->class
-                   : equals(key, "namespace") ? out->farm
-                                              : NULL;
-    return !target || copy_text(value, target);
+    char *target = protobuf_equals(key, "pool")        ? out->pool
+                   : protobuf_equals(key, "class")     ? out->class
+                   : protobuf_equals(key, "namespace") ? out->farm
+                                                       : NULL;
+    return !target || protobuf_copy_text(value, target);
 }
 
 static bool read_object(struct reader reader, struct scaled_object *out) {
@@ -115,7 +115,7 @@ static bool read_object(struct reader reader, struct scaled_object *out) {
 bool protobuf_read_object(const void *bytes, size_t length, struct scaled_object *out, struct error *err) {
     *out = (struct scaled_object){0};
     struct reader reader = {bytes, (const unsigned char *)bytes + length};
-    return read_object(reader, out) || malformed(err);
+    return read_object(reader, out) || protobuf_malformed(err);
 }
 
 bool protobuf_read_metrics_request(const void *bytes, size_t length, struct scaled_object *out,
@@ -125,8 +125,8 @@ bool protobuf_read_metrics_request(const void *bytes, size_t length, struct scal
     struct reader reader = {bytes, (const unsigned char *)bytes + length};
     for (struct field field; reader.at < reader.end;)
         if (!read_field(&reader, &field) || (is_bytes(&field, 1) && !read_object(field.bytes, out)) ||
-            (is_bytes(&field, 2) && !copy_text(field.bytes, metric)))
-            return malformed(err);
+            (is_bytes(&field, 2) && !protobuf_copy_text(field.bytes, metric)))
+            return protobuf_malformed(err);
     return true;
 }
 

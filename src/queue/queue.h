@@ -154,6 +154,7 @@ json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct er
 /* The published artifact keys of `count` jobs of one campaign, as a JSON array of strings; null where there
  * is none. */
 json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count, struct error *err) must_check;
+enum { EVENT_ID_MAX = 41 }; /* characters of an event's id: two 64-bit numbers and a dash */
 /* Events after `last_id` ("0": all kept; "$": only new), blocking up to `wait_ms` when there are none:
  * [{"id":"1699-0","type":"job|progress|campaign","data":{...}}...]. `campaign` NULL: of the whole farm: campaigns only,
  * and "work" with {"pool"} when a pool has new jobs. */

@@ -26,7 +26,8 @@ struct calendar {
 
 /* ---- reading ---- */
 
-static int read_time(struct spec *spec, const json_t *object, const char *key, const char *path, int fallback) {
+static int calendar_read_time(struct spec *spec, const json_t *object, const char *key, const char *path,
+                              int fallback) {
     const char *text = json_string_value(json_object_get(object, key));
     int hour, minute, end = 0;
     if (!json_object_get(object, key))
@@ -38,7 +39,7 @@ static int read_time(struct spec *spec, const json_t *object, const char *key, c
     return fallback;
 }
 
-static void read_classes(struct spec *spec, const json_t *list, const char *path, struct calendar *out) {
+static void calendar_read_classes(struct spec *spec, const json_t *list, const char *path, struct calendar *out) {
     if (list)
         memset(out->classes, 0, sizeof out->classes);
     if (list && json_array_size(list) == 0)
@@ -53,18 +54,18 @@ static void read_classes(struct spec *spec, const json_t *list, const char *path
     }
 }
 
-static void read_quiet(struct spec *spec, const json_t *quiet, const char *path, struct calendar *out) {
+static void calendar_read_quiet(struct spec *spec, const json_t *quiet, const char *path, struct calendar *out) {
     static const char *const known[] = {"from", "to", "zone", "classes", NULL};
     if (quiet && !json_is_object(quiet) && !json_is_null(quiet))
         spec_problem(spec, path, NULL, "is neither null nor an object such as {\"from\":\"23:00\",\"to\":\"07:00\"}");
     spec_unknown_members(spec, quiet, path, known);
     out->quiet = quiet ? !json_is_null(quiet) : out->quiet;
-    out->from_s = read_time(spec, quiet, "from", path, 23 * 3600);
-    out->to_s = read_time(spec, quiet, "to", path, 7 * 3600);
+    out->from_s = calendar_read_time(spec, quiet, "from", path, 23 * 3600);
+    out->to_s = calendar_read_time(spec, quiet, "to", path, 7 * 3600);
     if (out->from_s == out->to_s)
         spec_problem(spec, path, "to", "is the same as \"from\"; null is no quiet hours");
     out->classes[CLASS_BATCH] = true;
-    read_classes(spec, json_object_get(quiet, "classes"), path, out);
+    calendar_read_classes(spec, json_object_get(quiet, "classes"), path, out);
     const char *zone = spec_string(spec, quiet, "zone", path, false, 1, 64);
     struct error err;
     out->zone = zone_open(zone ? zone : "Asia/Kolkata", &err);
@@ -85,7 +86,7 @@ static bool parse_date(const char *text, int64_t *day) {
     return normal.tm_mon == date.tm_mon && normal.tm_mday == date.tm_mday && date.tm_year >= 70;
 }
 
-static void read_days(struct spec *spec, const json_t *days, const char *path, struct calendar *out) {
+static void calendar_read_days(struct spec *spec, const json_t *days, const char *path, struct calendar *out) {
     const char *date;
     json_t *value;
     if (days && (!json_is_object(days) || json_object_size(days) > DAYS_MAX)) {
@@ -111,8 +112,8 @@ struct calendar *calendar_read(const json_t *pool, const char *path, bool quiet_
     _cleanup_calendar_ struct calendar *calendar = xnew(struct calendar);
     calendar->quiet = quiet_by_default;
     _cleanup_free_ char *quiet = xasprintf("%s.quiet_hours", path), *days = xasprintf("%s.days", path);
-    read_quiet(&spec, json_object_get(pool, "quiet_hours"), quiet, calendar);
-    read_days(&spec, json_object_get(pool, "days"), days, calendar);
+    calendar_read_quiet(&spec, json_object_get(pool, "quiet_hours"), quiet, calendar);
+    calendar_read_days(&spec, json_object_get(pool, "days"), days, calendar);
     return json_array_size(problems) == before ? steal(calendar) : NULL;
 }
 
@@ -125,22 +126,22 @@ void calendar_free(struct calendar *calendar) {
 
 /* ---- asking ---- */
 
-static int64_t instant(const struct calendar *calendar, int64_t day, int seconds) {
+static int64_t calendar_instant(const struct calendar *calendar, int64_t day, int seconds) {
     return zone_instant(calendar->zone, day * DAY_S + seconds);
 }
 
 /* The day between whose midnights the time lies. */
-static int64_t day_at(const struct calendar *calendar, int64_t unix_s) {
+static int64_t calendar_day_at(const struct calendar *calendar, int64_t unix_s) {
     int64_t local = unix_s + zone_offset(calendar->zone, unix_s);
     int64_t day = local / DAY_S - (local % DAY_S < 0);
-    while (instant(calendar, day, 0) > unix_s)
+    while (calendar_instant(calendar, day, 0) > unix_s)
         day--;
-    while (instant(calendar, day + 1, 0) <= unix_s)
+    while (calendar_instant(calendar, day + 1, 0) <= unix_s)
         day++;
     return day;
 }
 
-static const struct special_day *find_day(const struct calendar *calendar, int64_t day) {
+static const struct special_day *calendar_find_day(const struct calendar *calendar, int64_t day) {
     for (size_t i = 0; i < calendar->day_count; i++)
         if (calendar->days[i].day == day)
             return &calendar->days[i];
@@ -150,31 +151,33 @@ static const struct special_day *find_day(const struct calendar *calendar, int64
 /* Does the quiet time that begins on this day hold at this time? */
 static bool quiet_from(const struct calendar *calendar, int64_t day, int64_t unix_s) {
     int64_t last = day + (calendar->to_s <= calendar->from_s);
-    return instant(calendar, day, calendar->from_s) <= unix_s && unix_s < instant(calendar, last, calendar->to_s);
+    return calendar_instant(calendar, day, calendar->from_s) <= unix_s &&
+           unix_s < calendar_instant(calendar, last, calendar->to_s);
 }
 
-static bool holds(const struct calendar *calendar, int64_t unix_s) {
-    int64_t day = day_at(calendar, unix_s);
-    const struct special_day *special = find_day(calendar, day);
+static bool calendar_holds_at(const struct calendar *calendar, int64_t unix_s) {
+    int64_t day = calendar_day_at(calendar, unix_s);
+    const struct special_day *special = calendar_find_day(calendar, day);
     if (special)
         return special->hold;
     return calendar->quiet && (quiet_from(calendar, day, unix_s) || quiet_from(calendar, day - 1, unix_s));
 }
 
-static int64_t seconds_of(int64_t unix_ms) { return unix_ms / 1000 - (unix_ms % 1000 < 0); }
+static int64_t calendar_seconds(int64_t unix_ms) { return unix_ms / 1000 - (unix_ms % 1000 < 0); }
 
 bool calendar_holds(const struct calendar *calendar, enum campaign_class class, int64_t unix_ms) {
-    return calendar->classes[class] && holds(calendar, seconds_of(unix_ms));
+    return calendar->classes[class] && calendar_holds_at(calendar, calendar_seconds(unix_ms));
 }
 
 int64_t calendar_next_change(const struct calendar *calendar, enum campaign_class class, int64_t unix_ms) {
-    int64_t now = seconds_of(unix_ms), today = day_at(calendar, now);
-    bool state = holds(calendar, now);
-    int low = MIN(calendar->from_s, calendar->to_s), high = MAX(calendar->from_s, calendar->to_s);
+    int64_t now = calendar_seconds(unix_ms), today = calendar_day_at(calendar, now);
+    bool state = calendar_holds_at(calendar, now);
+    /* Nothing changes but at midnight and where quiet hours begin or end; in the order of the day. */
+    const int times[] = {0, MIN(calendar->from_s, calendar->to_s), MAX(calendar->from_s, calendar->to_s)};
     for (int64_t day = today; calendar->classes[class] && day <= today + DAYS_AHEAD; day++)
-        for (int i = 0; i < 3; i++) {
-            int64_t at = instant(calendar, day, i == 0 ? 0 : i == 1 ? low : high);
-            if (at > now && holds(calendar, at) != state)
+        for (size_t i = 0; i < ARRAY_LENGTH(times); i++) {
+            int64_t at = calendar_instant(calendar, day, times[i]);
+            if (at > now && calendar_holds_at(calendar, at) != state)
                 return at * 1000;
         }
     return INT64_MAX;

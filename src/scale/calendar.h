@@ -10,8 +10,7 @@ struct calendar;
  *    "days": {"2026-11-08": "hold", "2026-11-09": "run"}}
  * These hours are the default too, unless `quiet_by_default` is false; "quiet_hours": null is none. A day that is
  * "hold" is quiet from midnight to midnight, one that is "run" is not quiet at all. Problems are appended to `problems`
- * as
- * {"path","message"}; NULL if there was any. */
+ * as {"path","message"}; NULL if there was any. */
 struct calendar *calendar_read(const json_t *pool, const char *path, bool quiet_by_default,
                                json_t *problems) must_check;
 void calendar_free(struct calendar *calendar);

@@ -10,8 +10,8 @@
 #include "base/memory.h"
 
 enum {
-    LOOK_MS = 1000, /* longest time between two looks; a blocking wait, cut short by any event */
-    CALM_MS = 20,   /* shortest, so that a stream of events costs little */
+    LOOK_MS = 1000, /* at most between two readings of the queue: a wait that any event ends */
+    CALM_MS = 20,   /* at least, so that a stream of events costs little */
     EVENTS = 1000,  /* read at once */
 };
 
@@ -19,14 +19,16 @@ struct demand {
     struct queue_options options; /* its strings are the ones below */
     char *url, *farm;
     pthread_t thread;
-    atomic_bool stop;
-    pthread_mutex_t lock; /* of what follows */
-    bool known;
+    atomic_bool stop; /* a lone flag, read once a turn; the join orders the rest */
+    /* Guards what follows. Held for a copy and, when something changed, a write to the eventfd, which does not block;
+     * Redis is never asked and no other lock locked under it. */
+    pthread_mutex_t lock;
+    bool known; /* there has been a picture */
     struct pool_counts counts[POOL_COUNT];
     int notify;
 };
 
-static bool same(const struct pool_counts *a, const struct pool_counts *b) {
+static bool counts_are_equal(const struct pool_counts *a, const struct pool_counts *b) {
     for (int class = 0; class < CLASS_COUNT; class ++)
         if (a->ready[class] != b->ready[class] || a->leased[class] != b->leased[class] ||
             a->delayed[class] != b->delayed[class] || a->held_until_ms[class] != b->held_until_ms[class])
@@ -34,55 +36,59 @@ static bool same(const struct pool_counts *a, const struct pool_counts *b) {
     return true;
 }
 
-static void publish(struct demand *demand, const struct pool_counts counts[POOL_COUNT]) {
+static void demand_publish(struct demand *demand, const struct pool_counts counts[POOL_COUNT]) {
     pthread_mutex_lock(&demand->lock);
     bool changed = !demand->known;
     for (int pool = 0; pool < POOL_COUNT; pool++)
-        changed = changed || !same(&demand->counts[pool], &counts[pool]);
+        changed = changed || !counts_are_equal(&demand->counts[pool], &counts[pool]);
     memcpy(demand->counts, counts, sizeof demand->counts);
     demand->known = true;
     uint64_t one = 1;
     if (changed && demand->notify >= 0 && write(demand->notify, &one, sizeof one) < 0)
-        log_write(NULL, LOG_ERROR, "scaler: cannot announce a change: %s", strerror(errno));
+        log_write(NULL, LOG_ERROR, "scaler: the streams were not woken: %s", strerror(errno));
     pthread_mutex_unlock(&demand->lock);
 }
 
-static bool look(struct demand *demand, struct queue *queue, struct error *err) {
+static bool demand_look(struct demand *demand, struct queue *queue, struct error *err) {
     struct pool_counts counts[POOL_COUNT];
     for (int pool = 0; pool < POOL_COUNT; pool++)
         if (!queue_pool_counts(queue, (enum pool)pool, SCALE_COOL_DOWN_MS, &counts[pool], err))
             return false;
-    publish(demand, counts);
+    demand_publish(demand, counts);
     return true;
 }
 
-bool demand_wait(struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
+bool demand_wait(struct queue *queue, char last[EVENT_ID_MAX + 1], struct error *err) {
     for (size_t count = EVENTS; count == EVENTS;) {
         _cleanup_json_ json_t *events = queue_events(queue, NULL, last, LOOK_MS, EVENTS, err);
         if (!events)
             return false;
         count = json_array_size(events);
         if (count > 0)
-            snprintf(last, EVENT_ID_MAX, "%s", json_get_string(json_array_get(events, count - 1), "id", "0"));
+            snprintf(last, EVENT_ID_MAX + 1, "%s", json_get_string(json_array_get(events, count - 1), "id", "0"));
     }
     return true;
 }
 
-/* One look, then a wait for the next event, which the next look follows at once: a first job is known as it comes. */
-static bool look_and_wait(struct demand *demand, struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
-    if (!look(demand, queue, err))
+/* Reads the counts, then waits for the next event. The caller comes again at once, so a first job is known as it
+ * comes. */
+static bool demand_look_and_wait(struct demand *demand, struct queue *queue, char last[EVENT_ID_MAX + 1],
+                                 struct error *err) {
+    if (!demand_look(demand, queue, err))
         return false;
     clock_sleep_ms(clock_system(), CALM_MS);
     return demand_wait(queue, last, err);
 }
 
-static void *watch(void *context) {
+static void *demand_watch(void *context) {
     struct demand *demand = context;
     _cleanup_queue_ struct queue *queue = NULL;
-    char last[EVENT_ID_MAX] = "0";
+    char last[EVENT_ID_MAX + 1] = "0";
     for (bool answering = true; !atomic_load(&demand->stop);) {
         struct error err;
-        bool ok = (queue || (queue = queue_open(&demand->options, &err))) && look_and_wait(demand, queue, last, &err);
+        if (!queue)
+            queue = queue_open(&demand->options, &err);
+        bool ok = queue && demand_look_and_wait(demand, queue, last, &err);
         if (ok != answering)
             log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "scaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;
@@ -103,7 +109,7 @@ struct demand *demand_start(const struct queue_options *options, struct error *e
     demand->options.farm = demand->farm;
     demand->notify = -1;
     pthread_mutex_init(&demand->lock, NULL);
-    int failed = pthread_create(&demand->thread, NULL, watch, demand);
+    int failed = pthread_create(&demand->thread, NULL, demand_watch, demand);
     if (!failed)
         return demand;
     error_set_errno(err, ERR_INTERNAL, failed, "cannot watch the queue");

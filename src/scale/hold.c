@@ -8,7 +8,7 @@
 #include "base/memory.h"
 
 enum {
-    AGAIN_MS = 60000, /* said again so often, should Redis have lost it or the machine's clock been set */
+    AGAIN_MS = 60000, /* written again after it, in case Redis lost it or the machine's clock was set */
     PAUSE_MS = 5000,  /* while Redis does not answer */
 };
 
@@ -17,24 +17,26 @@ struct hold_keeper {
     const struct scale_policies *policies;
     const struct clock *clock;
     pthread_t thread;
+    pthread_mutex_t lock; /* guards `stopping`; the thread sleeps on `stop` with it and calls Redis without it */
+    pthread_cond_t stop;  /* of the monotonic clock */
     bool stopping;
-    pthread_mutex_t lock;
-    pthread_cond_t stop;
 };
 
-/* Says it once; returns how long to wait. */
-static int64_t keep(struct hold_keeper *keeper, struct queue **queue, bool *answering) {
+/* Writes the holds; returns in how many ms to do so again. Logs the first failure of several in a row. */
+static int64_t hold_write(struct hold_keeper *keeper, struct queue **queue, bool *answering) {
     struct error err;
     int64_t now = clock_wall_ms(keeper->clock), next = INT64_MAX;
-    bool ok = (*queue || (*queue = queue_open(&keeper->options, &err))) &&
-              scale_write_holds(keeper->policies, *queue, now, &next, &err);
+    if (!*queue)
+        *queue = queue_open(&keeper->options, &err);
+    bool ok = *queue && scale_write_holds(keeper->policies, *queue, now, &next, &err);
     if (!ok && *answering)
-        log_write(NULL, LOG_WARN, "cannot tell the queue of quiet hours: %s", err.message);
+        log_write(NULL, LOG_WARN, "the quiet hours were not written to the queue: %s", err.message);
     *answering = ok;
     return ok ? CLAMP(next - now, 1, (int64_t)AGAIN_MS) : PAUSE_MS;
 }
 
-static bool wait_on(struct hold_keeper *keeper, int64_t ms) {
+/* False when the keeper is to stop. */
+static bool hold_wait(struct hold_keeper *keeper, int64_t ms) {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     int64_t ns = end.tv_nsec + ms % 1000 * 1000000;
@@ -48,11 +50,11 @@ static bool wait_on(struct hold_keeper *keeper, int64_t ms) {
     return go_on;
 }
 
-static void *run(void *context) {
+static void *hold_run(void *context) {
     struct hold_keeper *keeper = context;
     _cleanup_queue_ struct queue *queue = NULL;
     bool answering = true;
-    while (wait_on(keeper, keep(keeper, &queue, &answering)))
+    while (hold_wait(keeper, hold_write(keeper, &queue, &answering)))
         continue;
     return NULL;
 }
@@ -69,7 +71,7 @@ struct hold_keeper *hold_keeper_start(const struct queue_options *options, const
     pthread_cond_init(&keeper->stop, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&keeper->lock, NULL);
-    int failed = pthread_create(&keeper->thread, NULL, run, keeper);
+    int failed = pthread_create(&keeper->thread, NULL, hold_run, keeper);
     if (!failed)
         return keeper;
     log_write(NULL, LOG_ERROR, "quiet hours are not kept: no thread: %s", strerror(failed));

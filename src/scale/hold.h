@@ -1,4 +1,4 @@
-/* Keeps the queue told of what the calendars say, in a thread. */
+/* A thread that writes the calendars' holds into the queue, at every change and once a minute. */
 #pragma once
 
 #include "base/clock.h"
@@ -6,8 +6,9 @@
 
 struct hold_keeper;
 
-/* All arguments are borrowed. Redis that does not answer is asked again; a hold ends by itself at its time even
- * if nobody lives to say so. Several keepers of one farm do no harm. NULL, logged, when there is no thread. */
+/* All arguments are borrowed. Redis that does not answer is asked again. A hold carries its end, so it ends even if no
+ * keeper lives. Several keepers of one farm write the same. NULL, logged, when there is no thread to be had. */
 struct hold_keeper *hold_keeper_start(const struct queue_options *options, const struct scale_policies *policies,
                                       const struct clock *clock);
+/* Waits for the thread, which may be in a call of Redis. */
 void hold_keeper_stop(struct hold_keeper *keeper);

@@ -21,7 +21,7 @@
 
 enum {
     RETRY_MS = 1000, /* while Redis does not answer */
-    CALM_MS = 200, /* shortest time between two looks at the queue, so that a stream of progress events costs little */
+    CALM_MS = 200,   /* at least between two readings of the queue, so that a stream of progress events costs little */
     PAUSE_FIRST_MS = 1000, /* before a worker that failed is started again; doubles */
     PAUSE_MAX_MS = 60000,
     HEALTHY_MS = 60000, /* a worker that lived this long did not fail at its start */
@@ -32,14 +32,15 @@ enum {
 
 struct watcher {
     const struct local_scale_options *options;
-    atomic_int wanted; /* workers */
-    atomic_bool stop;
-    int wake; /* eventfd: `wanted` changed */
+    atomic_int wanted; /* workers; written before `wake`, so whoever was woken reads the new number */
+    atomic_bool stop;  /* a lone flag; the join orders the rest */
+    int wake;          /* eventfd: `wanted` changed */
     pthread_t thread;
 };
 
 /* Over all pools together: every local worker serves them all. */
-static bool ask_rule(const struct local_scale_options *options, struct queue *queue, int *wanted, struct error *err) {
+static bool watcher_ask_rule(const struct local_scale_options *options, struct queue *queue, int *wanted,
+                             struct error *err) {
     struct scale_demand sum = {0};
     for (enum pool pool = 0; pool < POOL_COUNT; pool++) {
         struct pool_counts counts;
@@ -54,43 +55,45 @@ static bool ask_rule(const struct local_scale_options *options, struct queue *qu
     return true;
 }
 
-static void tell(struct watcher *watcher, int wanted) {
+static void watcher_set_wanted(struct watcher *watcher, int wanted) {
     uint64_t one = 1;
     if (atomic_exchange(&watcher->wanted, wanted) != wanted && write(watcher->wake, &one, sizeof one) < 0)
         log_write(NULL, LOG_ERROR, "cannot wake the autoscaler: %s", strerror(errno));
 }
 
-/* One look at the queue, then a wait for the next event. */
-static bool look(struct watcher *watcher, struct queue *queue, char last[EVENT_ID_MAX], struct error *err) {
+/* Reads the queue once, then waits for the next event. */
+static bool watcher_look(struct watcher *watcher, struct queue *queue, char last[EVENT_ID_MAX + 1], struct error *err) {
     int wanted;
-    if (!ask_rule(watcher->options, queue, &wanted, err))
+    if (!watcher_ask_rule(watcher->options, queue, &wanted, err))
         return false;
-    tell(watcher, wanted);
+    watcher_set_wanted(watcher, wanted);
     clock_sleep_ms(clock_system(), CALM_MS);
     return demand_wait(queue, last, err);
 }
 
-static void *watch(void *context) {
+static void *watcher_run(void *context) {
     struct watcher *watcher = context;
     _cleanup_queue_ struct queue *queue = NULL;
-    char last[EVENT_ID_MAX] = "0";
+    char last[EVENT_ID_MAX + 1] = "0";
     for (bool answering = true; !atomic_load(&watcher->stop);) {
         struct error err;
-        bool ok = (queue || (queue = queue_open(&watcher->options->queue, &err))) && look(watcher, queue, last, &err);
+        if (!queue)
+            queue = queue_open(&watcher->options->queue, &err);
+        bool ok = queue && watcher_look(watcher, queue, last, &err);
         if (ok != answering)
             log_write(NULL, ok ? LOG_INFO : LOG_ERROR, "autoscaler: %s", ok ? "Redis answers again" : err.message);
         answering = ok;
         if (ok)
             continue;
-        snprintf(last, sizeof last, "0"); /* it may be another Redis, with events of its own */
+        snprintf(last, sizeof last, "0"); /* it may be another Redis when it answers again, with events of its own */
         clock_sleep_ms(clock_system(), RETRY_MS);
     }
     return NULL;
 }
 
-/* ---- the workers ---- */
+/* ---- the workers, all of the calling thread ---- */
 
-struct slot {
+struct local_worker {
     pid_t pid; /* 0: no worker */
     int64_t started_ms, not_before_ms;
     int failures; /* in a row */
@@ -98,18 +101,18 @@ struct slot {
 
 struct scaler {
     const struct local_scale_options *options;
-    struct slot *slots;
+    struct local_worker *workers;
     struct watcher watcher;
-    int stopping; /* signals to stop so far */
+    int stopping; /* how many signals to stop have come */
 };
 
-static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
+static int64_t local_now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
 
-static char *log_path(const struct scaler *scaler, int index) {
+static char *worker_log_path(const struct scaler *scaler, int index) {
     return xasprintf("%s/worker-%d.log", scaler->options->log_directory, index + 1);
 }
 
-static void rotate_log(const char *path) {
+static void worker_log_rotate(const char *path) {
     struct stat info;
     _cleanup_free_ char *old = xasprintf("%s.1", path);
     if (stat(path, &info) == 0 && info.st_size > LOG_MAX && rename(path, old) != 0)
@@ -117,7 +120,7 @@ static void rotate_log(const char *path) {
 }
 
 /* The last line of a log, for the reason of a worker's end. Caller frees. */
-static char *last_line(const char *path) {
+static char *worker_log_last_line(const char *path) {
     char tail[2049];
     _cleanup_fclose_ FILE *file = fopen(path, "rbe");
     if (!file)
@@ -132,20 +135,20 @@ static char *last_line(const char *path) {
     return length ? xstrdup(line ? line + 1 : tail) : xstrdup("it logged nothing");
 }
 
-static void fail(struct scaler *scaler, int index, const char *reason) {
-    struct slot *slot = &scaler->slots[index];
-    int pause = PAUSE_FIRST_MS << MIN(slot->failures, 6);
-    slot->failures++;
-    slot->not_before_ms = now_ms() + MIN(pause, PAUSE_MAX_MS);
+static void local_worker_failed(struct scaler *scaler, int index, const char *reason) {
+    struct local_worker *worker = &scaler->workers[index];
+    int pause = PAUSE_FIRST_MS << MIN(worker->failures, 6);
+    worker->failures++;
+    worker->not_before_ms = local_now_ms() + MIN(pause, PAUSE_MAX_MS);
     log_write(NULL, LOG_ERROR, "worker %d %s; next try in %d s", index + 1, reason, MIN(pause, PAUSE_MAX_MS) / 1000);
 }
 
 /* Each worker of several cards sees only its own, as cuda:0. */
-static void start_worker(struct scaler *scaler, int index) {
+static void local_worker_start(struct scaler *scaler, int index) {
     const struct local_scale_options *options = scaler->options;
-    char unique[7]; /* a job that ends several workers is known by their different ids */
+    char unique[7]; /* a worker that is started again is another one: a job that ends several is poison */
     random_text(unique, sizeof unique - 1);
-    _cleanup_free_ char *log = log_path(scaler, index), *id = xasprintf("local-%d-%s", index + 1, unique);
+    _cleanup_free_ char *log = worker_log_path(scaler, index), *id = xasprintf("local-%d-%s", index + 1, unique);
     _cleanup_free_ char *card = xasprintf("CUDA_VISIBLE_DEVICES=%d", options->gpus > 1 ? index % options->gpus : 0);
     size_t count = 0, at = 0;
     while (options->worker[count])
@@ -159,73 +162,73 @@ static void start_worker(struct scaler *scaler, int index) {
     at += count;
     argv[at++] = "--id";
     argv[at] = id;
-    rotate_log(log);
+    worker_log_rotate(log);
     struct error err;
     pid_t pid = child_start(argv, log, &err);
     if (pid < 0) {
-        fail(scaler, index, err.message);
+        local_worker_failed(scaler, index, err.message);
         return;
     }
-    scaler->slots[index].pid = pid;
-    scaler->slots[index].started_ms = now_ms();
+    scaler->workers[index].pid = pid;
+    scaler->workers[index].started_ms = local_now_ms();
     log_write(NULL, LOG_INFO, "worker %d started (pid %d, log %s)", index + 1, (int)pid, log);
 }
 
-static void worker_ended(struct scaler *scaler, int index, int status) {
-    struct slot *slot = &scaler->slots[index];
-    slot->pid = 0;
-    if (now_ms() - slot->started_ms >= HEALTHY_MS)
-        slot->failures = 0;
+static void local_worker_ended(struct scaler *scaler, int index, int status) {
+    struct local_worker *worker = &scaler->workers[index];
+    worker->pid = 0;
+    if (local_now_ms() - worker->started_ms >= HEALTHY_MS)
+        worker->failures = 0;
     if ((WIFEXITED(status) && WEXITSTATUS(status) == 0) || scaler->stopping) {
-        slot->failures = 0;
+        worker->failures = 0;
         log_write(NULL, LOG_INFO, "worker %d ended", index + 1);
         return;
     }
-    _cleanup_free_ char *log = log_path(scaler, index), *line = last_line(log);
+    _cleanup_free_ char *log = worker_log_path(scaler, index), *line = worker_log_last_line(log);
     _cleanup_free_ char *reason =
         WIFSIGNALED(status) ? xasprintf("was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)))
                             : xasprintf("ended with status %d: %s", WEXITSTATUS(status), line);
-    fail(scaler, index, reason);
+    local_worker_failed(scaler, index, reason);
 }
 
-/* Takes note of workers that ended; returns how many live. */
-static int reap(struct scaler *scaler) {
+/* Collects workers that ended; returns how many live. */
+static int scaler_reap(struct scaler *scaler) {
     int living = 0;
     for (int i = 0; i < scaler->options->cap; i++) {
         int status = 0;
-        if (scaler->slots[i].pid && waitpid(scaler->slots[i].pid, &status, WNOHANG) != 0)
-            worker_ended(scaler, i, status);
-        living += scaler->slots[i].pid != 0;
+        if (scaler->workers[i].pid && waitpid(scaler->workers[i].pid, &status, WNOHANG) != 0)
+            local_worker_ended(scaler, i, status);
+        living += scaler->workers[i].pid != 0;
     }
     return living;
 }
 
 /* Starts what the rule asks for; returns how long to sleep at most (-1: until something happens). */
-static int adjust(struct scaler *scaler) {
-    int missing = atomic_load(&scaler->watcher.wanted) - reap(scaler);
-    int64_t now = now_ms(), next = INT64_MAX;
+static int scaler_adjust(struct scaler *scaler) {
+    int missing = atomic_load(&scaler->watcher.wanted) - scaler_reap(scaler);
+    int64_t now = local_now_ms(), next = INT64_MAX;
     for (int i = 0; i < scaler->options->cap && missing > 0; i++) {
-        struct slot *slot = &scaler->slots[i];
-        if (slot->pid)
+        struct local_worker *worker = &scaler->workers[i];
+        if (worker->pid)
             continue;
-        if (slot->not_before_ms <= now) {
-            start_worker(scaler, i);
+        if (worker->not_before_ms <= now) {
+            local_worker_start(scaler, i);
             missing--;
         }
-        if (!slot->pid)
-            next = MIN(next, slot->not_before_ms);
+        if (!worker->pid)
+            next = MIN(next, worker->not_before_ms);
     }
     return next == INT64_MAX || missing <= 0 ? -1 : (int)MAX(next - now, 1);
 }
 
-static void kill_workers(const struct scaler *scaler, int number) {
+static void scaler_kill(const struct scaler *scaler, int number) {
     for (int i = 0; i < scaler->options->cap; i++)
-        if (scaler->slots[i].pid)
-            kill(scaler->slots[i].pid, number);
+        if (scaler->workers[i].pid)
+            kill(scaler->workers[i].pid, number);
 }
 
 /* Sleeps until a worker ends, the queue changes or a signal comes; counts signals to stop. */
-static void sleep_until_something(struct scaler *scaler, int timeout_ms) {
+static void scaler_sleep(struct scaler *scaler, int timeout_ms) {
     struct pollfd waits[] = {{scaler->options->signals, POLLIN, 0}, {scaler->watcher.wake, POLLIN, 0}};
     if (poll(waits, 2, timeout_ms) <= 0)
         return;
@@ -241,17 +244,16 @@ static void sleep_until_something(struct scaler *scaler, int timeout_ms) {
         scaler->options->child_ended(scaler->options->context);
 }
 
-static void drain(struct scaler *scaler) {
-    int64_t deadline = now_ms() + scaler->options->grace_ms;
-    int living = reap(scaler);
+static void scaler_drain(struct scaler *scaler) {
+    int64_t deadline = local_now_ms() + scaler->options->grace_ms;
+    int living = scaler_reap(scaler);
     if (living)
-        log_write(NULL, LOG_INFO, "stopping: %d workers finish or give back their jobs (again to stop at once)",
-                  living);
-    kill_workers(scaler, SIGTERM);
-    while (reap(scaler) > 0) {
-        if (scaler->stopping > 1 || now_ms() >= deadline)
-            kill_workers(scaler, SIGKILL);
-        sleep_until_something(scaler, (int)CLAMP(deadline - now_ms(), 50, 60000));
+        log_write(NULL, LOG_INFO, "stopping: %d workers finish or release their jobs (again to stop at once)", living);
+    scaler_kill(scaler, SIGTERM);
+    while (scaler_reap(scaler) > 0) {
+        if (scaler->stopping > 1 || local_now_ms() >= deadline)
+            scaler_kill(scaler, SIGKILL);
+        scaler_sleep(scaler, (int)CLAMP(deadline - local_now_ms(), 50, 60000));
     }
 }
 
@@ -259,15 +261,15 @@ bool local_scale_run(const struct local_scale_options *options, struct error *er
     if (!directory_make(options->log_directory, err))
         return false;
     _cleanup_close_ int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    _cleanup_free_ struct slot *slots = xnew_array(struct slot, options->cap + 1);
-    struct scaler scaler = {options, slots, {.options = options, .wake = wake}, 0};
-    int failed = wake < 0 ? errno : pthread_create(&scaler.watcher.thread, NULL, watch, &scaler.watcher);
+    _cleanup_free_ struct local_worker *workers = xnew_array(struct local_worker, options->cap + 1);
+    struct scaler scaler = {options, workers, {.options = options, .wake = wake}, 0};
+    int failed = wake < 0 ? errno : pthread_create(&scaler.watcher.thread, NULL, watcher_run, &scaler.watcher);
     if (failed)
         return error_set_errno(err, ERR_INTERNAL, failed, "cannot start the autoscaler");
     while (!scaler.stopping)
-        sleep_until_something(&scaler, adjust(&scaler));
+        scaler_sleep(&scaler, scaler_adjust(&scaler));
     atomic_store(&scaler.watcher.stop, true);
-    drain(&scaler);
+    scaler_drain(&scaler);
     pthread_join(scaler.watcher.thread, NULL);
     return true;
 }

@@ -33,8 +33,8 @@ struct scale_demand scale_demand_of(const struct pool_counts *counts);
 /* Adds `more` to a sum over pools. A class that is held in one pool counts there only what it leases. */
 void scale_demand_add(struct scale_demand *sum, const struct scale_demand *more);
 
-/* Tells the queue what the calendars say at `now_ms`, so that its claims go by it, and until when that is true
- * in *next_ms. Repeating it changes nothing. */
+/* Writes what the calendars hold at `now_ms` into the queue, whose claims go by it. *next_ms is when the calendars say
+ * something else. Repeating it changes nothing. */
 bool scale_write_holds(const struct scale_policies *policies, struct queue *queue, int64_t now_ms, int64_t *next_ms,
                        struct error *err) must_check;
 /* Lets a class run from `now_ms` on: a hold set by hand ends, and the calendar's, if it holds now, is passed

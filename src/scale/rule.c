@@ -18,8 +18,8 @@ const struct scale_rule scale_rule_default = {
 /* clang-format on */
 
 /* A whole number of the object, which may be missing. */
-static int64_t read_count(struct spec *spec, const json_t *object, const char *key, const char *path, int64_t low,
-                          int64_t high, int64_t fallback) {
+static int64_t rule_read_count(struct spec *spec, const json_t *object, const char *key, const char *path, int64_t low,
+                               int64_t high, int64_t fallback) {
     const json_t *value = json_object_get(object, key);
     if (!value)
         return fallback;
@@ -31,7 +31,7 @@ static int64_t read_count(struct spec *spec, const json_t *object, const char *k
     return fallback;
 }
 
-static void read_step(struct spec *spec, const json_t *step, const char *path, bool last, struct scale_step *out) {
+static void rule_read_step(struct spec *spec, const json_t *step, const char *path, bool last, struct scale_step *out) {
     static const char *const known[] = {"up_to", "workers", "jobs_per_worker", NULL};
     if (!json_is_object(step)) {
         spec_problem(spec, path, NULL, "is not an object such as {\"up_to\":5,\"workers\":2}");
@@ -44,12 +44,12 @@ static void read_step(struct spec *spec, const json_t *step, const char *path, b
     if (last == (json_object_get(step, "up_to") != NULL))
         spec_problem(spec, path, "up_to",
                      last ? "must not be given for the last step, which serves all that is above" : "is missing");
-    out->up_to = last ? INT64_MAX : read_count(spec, step, "up_to", path, 0, 1000000000, 0);
-    out->workers = (int)read_count(spec, step, "workers", path, 0, SCALE_CAP_MAX, 0);
-    out->jobs_per_worker = (int)read_count(spec, step, "jobs_per_worker", path, 1, 1000000, 0);
+    out->up_to = last ? INT64_MAX : rule_read_count(spec, step, "up_to", path, 0, 1000000000, 0);
+    out->workers = (int)rule_read_count(spec, step, "workers", path, 0, SCALE_CAP_MAX, 0);
+    out->jobs_per_worker = (int)rule_read_count(spec, step, "jobs_per_worker", path, 1, 1000000, 0);
 }
 
-static void read_steps(struct spec *spec, const json_t *steps, const char *path, struct scale_rule *out) {
+static void rule_read_steps(struct spec *spec, const json_t *steps, const char *path, struct scale_rule *out) {
     size_t count = json_array_size(steps);
     if (count < 1 || count > SCALE_STEPS_MAX) {
         _cleanup_free_ char *message = xasprintf("is not a list of 1 to %d steps", SCALE_STEPS_MAX);
@@ -60,7 +60,7 @@ static void read_steps(struct spec *spec, const json_t *steps, const char *path,
     for (size_t i = 0; i < count; i++) {
         _cleanup_free_ char *where = xasprintf("%s[%zu]", path, i);
         out->steps[i] = (struct scale_step){0};
-        read_step(spec, json_array_get(steps, i), where, i == count - 1, &out->steps[i]);
+        rule_read_step(spec, json_array_get(steps, i), where, i == count - 1, &out->steps[i]);
         if (i > 0 && json_is_object(json_array_get(steps, i)) && out->steps[i].up_to <= out->steps[i - 1].up_to)
             spec_problem(spec, where, "up_to", "is not greater than that of the step before");
     }
@@ -69,14 +69,14 @@ static void read_steps(struct spec *spec, const json_t *steps, const char *path,
 void scale_rule_read(const json_t *pool, const char *path, json_t *problems, struct scale_rule *out) {
     struct spec spec = {problems};
     *out = scale_rule_default;
-    out->max = (int)read_count(&spec, pool, "max", path, 1, SCALE_CAP_MAX, SCALE_CAP);
+    out->max = (int)rule_read_count(&spec, pool, "max", path, 1, SCALE_CAP_MAX, SCALE_CAP);
     _cleanup_free_ char *where = xasprintf("%s.rule", path);
     const json_t *steps = json_object_get(pool, "rule");
     if (steps)
-        read_steps(&spec, steps, where, out);
+        rule_read_steps(&spec, steps, where, out);
 }
 
-static const struct scale_step *step_for(const struct scale_rule *rule, int64_t jobs) {
+static const struct scale_step *rule_step_for(const struct scale_rule *rule, int64_t jobs) {
     const struct scale_step *step = rule->steps;
     while (jobs > step->up_to)
         step++;
@@ -84,22 +84,22 @@ static const struct scale_step *step_for(const struct scale_rule *rule, int64_t 
 }
 
 int64_t scale_rule_workers(const struct scale_rule *rule, int64_t jobs) {
-    const struct scale_step *step = step_for(rule, jobs);
+    const struct scale_step *step = rule_step_for(rule, jobs);
     int64_t per = step->jobs_per_worker;
     return per ? MAX(jobs, 0) / per + (MAX(jobs, 0) % per != 0) : step->workers;
 }
 
-static int64_t jobs_of(const struct scale_load *load) {
+static int64_t load_jobs(const struct scale_load *load) {
     return load->held ? load->leased : load->ready + load->leased + load->delayed;
 }
 
-static int64_t wanted(const struct scale_rule *rule, const struct scale_load *load) {
+static int64_t rule_wanted(const struct scale_rule *rule, const struct scale_load *load) {
     if (load->held)
         return load->leased;
-    return MAX(scale_rule_workers(rule, jobs_of(load)), (int64_t)(load->leased > 0));
+    return MAX(scale_rule_workers(rule, load_jobs(load)), (int64_t)(load->leased > 0));
 }
 
-static int64_t wanted_together(const struct scale_rule *rule, const struct scale_demand *demand) {
+static int64_t rule_wanted_together(const struct scale_rule *rule, const struct scale_demand *demand) {
     struct scale_load open = {0};
     int64_t held = 0;
     for (int class = 0; class < CLASS_COUNT; class ++) {
@@ -108,21 +108,21 @@ static int64_t wanted_together(const struct scale_rule *rule, const struct scale
         open.leased += load->held ? 0 : load->leased;
         open.ready += load->held ? 0 : load->ready + load->delayed;
     }
-    return held + wanted(rule, &open);
+    return held + rule_wanted(rule, &open);
 }
 
 struct scale_answer scale_desired(const struct scale_rule *rule, const struct scale_demand *demand) {
     const struct scale_load *urgent = &demand->load[CLASS_URGENT], *batch = &demand->load[CLASS_BATCH];
     int kept = batch->leased > 0 && rule->max > 1;
     struct scale_answer answer;
-    answer.workers[CLASS_URGENT] = (int)MIN(wanted(rule, urgent), (int64_t)rule->max - kept);
-    answer.workers[CLASS_BATCH] = (int)MIN(wanted(rule, batch), (int64_t)rule->max - answer.workers[CLASS_URGENT]);
-    answer.total = (int)MIN(wanted_together(rule, demand), (int64_t)rule->max);
+    answer.workers[CLASS_URGENT] = (int)MIN(rule_wanted(rule, urgent), (int64_t)rule->max - kept);
+    answer.workers[CLASS_BATCH] = (int)MIN(rule_wanted(rule, batch), (int64_t)rule->max - answer.workers[CLASS_URGENT]);
+    answer.total = (int)MIN(rule_wanted_together(rule, demand), (int64_t)rule->max);
     return answer;
 }
 
-static void explain_step(struct buffer *out, const struct scale_rule *rule, int64_t jobs) {
-    const struct scale_step *step = step_for(rule, jobs);
+static void rule_explain_step(struct buffer *out, const struct scale_rule *rule, int64_t jobs) {
+    const struct scale_step *step = rule_step_for(rule, jobs);
     if (step->up_to == INT64_MAX && step == rule->steps)
         buffer_append_text(out, "any number");
     else if (step->up_to == INT64_MAX)
@@ -145,10 +145,10 @@ char *scale_explain(const struct scale_rule *rule, const struct scale_demand *de
     if (load->held)
         buffer_append_text(&out, "held: a worker for each leased job, until it finishes");
     else
-        explain_step(&out, rule, jobs_of(load));
-    if (wanted(rule, load) > answer.workers[class])
+        rule_explain_step(&out, rule, load_jobs(load));
+    if (rule_wanted(rule, load) > answer.workers[class])
         buffer_appendf(&out, "; the cap of %d for both classes leaves %d", rule->max, answer.workers[class]);
-    else if (!load->held && wanted(rule, load) > scale_rule_workers(rule, jobs_of(load)))
+    else if (!load->held && rule_wanted(rule, load) > scale_rule_workers(rule, load_jobs(load)))
         buffer_append_text(&out, "; one while a lease is held");
     return buffer_steal(&out);
 }

@@ -35,7 +35,7 @@ struct zone {
 
 /* ---- POSIX TZ texts (tzset(3)) ---- */
 
-static bool take_number(const char **text, int high, int *out) {
+static bool posix_read_number(const char **text, int high, int *out) {
     int value = 0;
     const char *start = *text;
     for (; isdigit((unsigned char)**text) && value <= high; ++*text)
@@ -45,19 +45,19 @@ static bool take_number(const char **text, int high, int *out) {
 }
 
 /* [+-]hh[:mm[:ss]] in seconds. */
-static bool take_time(const char **text, int hours_max, int *out) {
+static bool posix_read_time(const char **text, int hours_max, int *out) {
     int sign = **text == '-' ? -1 : 1, hours = 0, minutes = 0, seconds = 0;
     *text += **text == '-' || **text == '+';
-    bool good = take_number(text, hours_max, &hours);
+    bool good = posix_read_number(text, hours_max, &hours);
     if (good && **text == ':' && ++*text)
-        good = take_number(text, 59, &minutes);
+        good = posix_read_number(text, 59, &minutes);
     if (good && **text == ':' && ++*text)
-        good = take_number(text, 59, &seconds);
+        good = posix_read_number(text, 59, &seconds);
     *out = sign * (hours * 3600 + minutes * 60 + seconds);
     return good;
 }
 
-static bool take_name(const char **text) {
+static bool posix_read_name(const char **text) {
     bool quoted = **text == '<';
     const char *start = *text += quoted;
     while (isalpha((unsigned char)**text) ||
@@ -69,38 +69,58 @@ static bool take_name(const char **text) {
     return *(*text)++ == '>';
 }
 
-static bool take_change(const char **text, struct change *out) {
-    *out = (struct change){.form = 'N', .time_s = 7200};
-    if (*(*text)++ != ',')
+static bool posix_read_mark(const char **text, char mark) {
+    if (**text != mark)
         return false;
-    if (**text == 'M' || **text == 'J')
-        out->form = *(*text)++;
-    bool good = out->form == 'M' ? take_number(text, 12, &out->month) && out->month >= 1 && *(*text)++ == '.' &&
-                                       take_number(text, 5, &out->week) && out->week >= 1 && *(*text)++ == '.' &&
-                                       take_number(text, 6, &out->day)
-                                 : take_number(text, 365, &out->day) && out->day >= (out->form == 'J');
-    if (good && **text == '/' && ++*text)
-        good = take_time(text, 167, &out->time_s);
+    ++*text;
+    return true;
+}
+
+/* "10.5.0": a month from 1, a week from 1 (5: the last), a weekday from 0. */
+static bool posix_read_month_day(const char **text, struct change *out) {
+    if (!posix_read_number(text, 12, &out->month) || out->month < 1 || !posix_read_mark(text, '.'))
+        return false;
+    if (!posix_read_number(text, 5, &out->week) || out->week < 1 || !posix_read_mark(text, '.'))
+        return false;
+    return posix_read_number(text, 6, &out->day);
+}
+
+/* ",M10.5.0/3", ",J60", ",59". */
+static bool posix_read_change(const char **text, struct change *out) {
+    *out = (struct change){.form = 'N', .time_s = 7200};
+    bool good;
+    if (!posix_read_mark(text, ','))
+        return false;
+    if (posix_read_mark(text, 'M')) {
+        out->form = 'M';
+        good = posix_read_month_day(text, out);
+    } else {
+        if (posix_read_mark(text, 'J'))
+            out->form = 'J';
+        good = posix_read_number(text, 365, &out->day) && out->day >= (out->form == 'J');
+    }
+    if (good && posix_read_mark(text, '/'))
+        good = posix_read_time(text, 167, &out->time_s);
     return good;
 }
 
-static bool parse_rule(const char *text, struct rule *out) {
+static bool posix_read_rule(const char *text, struct rule *out) {
     *out = (struct rule){0};
-    if (!take_name(&text) || !take_time(&text, 24, &out->standard))
+    if (!posix_read_name(&text) || !posix_read_time(&text, 24, &out->standard))
         return false;
     out->standard = -out->standard; /* POSIX counts westwards */
     if (*text == '\0')
         return true;
     out->changes = true;
     out->daylight = out->standard + 3600;
-    if (!take_name(&text))
+    if (!posix_read_name(&text))
         return false;
     if (*text != ',') {
-        if (!take_time(&text, 24, &out->daylight))
+        if (!posix_read_time(&text, 24, &out->daylight))
             return false;
         out->daylight = -out->daylight;
     }
-    return take_change(&text, &out->start) && take_change(&text, &out->end) && *text == '\0';
+    return posix_read_change(&text, &out->start) && posix_read_change(&text, &out->end) && *text == '\0';
 }
 
 static int64_t day_of(int year, int month, int day) {
@@ -160,7 +180,7 @@ struct block {
 };
 
 /* Reads a header at the start of `bytes`; false when it is none or its data does not fit. */
-static bool read_block(const uint8_t *bytes, size_t length, int time_size, struct block *out) {
+static bool tzif_read_block(const uint8_t *bytes, size_t length, int time_size, struct block *out) {
     if (length < HEADER || memcmp(bytes, "TZif", 4) != 0)
         return false;
     const uint8_t *counts = bytes + 20;
@@ -172,7 +192,7 @@ static bool read_block(const uint8_t *bytes, size_t length, int time_size, struc
     return out->size <= length - HEADER && out->types > 0 && out->types <= 256;
 }
 
-static bool read_times(struct zone *zone, const uint8_t *data, const struct block *block) {
+static bool tzif_read_times(struct zone *zone, const uint8_t *data, const struct block *block) {
     const uint8_t *kinds = data + 8 * block->times, *types = kinds + block->times;
     zone->count = block->times;
     zone->times = xnew_array(int64_t, zone->count + 1);
@@ -188,26 +208,26 @@ static bool read_times(struct zone *zone, const uint8_t *data, const struct bloc
     return good;
 }
 
-/* What stands between two newlines behind the data; it may be empty. */
-static bool read_footer(struct zone *zone, const uint8_t *bytes, size_t length) {
+/* The POSIX text between two newlines after the data, which applies after the last time; it may be empty. */
+static bool tzif_read_footer(struct zone *zone, const uint8_t *bytes, size_t length) {
     const uint8_t *end = length > 1 && bytes[0] == '\n' ? memchr(bytes + 1, '\n', length - 1) : NULL;
     if (!end)
         return false;
     _cleanup_free_ char *text = xstrndup((const char *)bytes + 1, (size_t)(end - bytes) - 1);
     zone->has_rule = text[0] != '\0';
-    return !zone->has_rule || parse_rule(text, &zone->rule);
+    return !zone->has_rule || posix_read_rule(text, &zone->rule);
 }
 
 struct zone *zone_parse(const void *bytes, size_t length, struct error *err) {
     const uint8_t *at = bytes;
     struct block block = {0};
     _cleanup_zone_ struct zone *zone = xnew(struct zone);
-    bool good = read_block(at, length, 4, &block) && at[4] >= '2';
+    bool good = tzif_read_block(at, length, 4, &block) && at[4] >= '2';
     if (good) {
         at += HEADER + block.size;
         length -= HEADER + block.size;
-        good = read_block(at, length, 8, &block) && read_times(zone, at + HEADER, &block) &&
-               read_footer(zone, at + HEADER + block.size, length - HEADER - block.size);
+        good = tzif_read_block(at, length, 8, &block) && tzif_read_times(zone, at + HEADER, &block) &&
+               tzif_read_footer(zone, at + HEADER + block.size, length - HEADER - block.size);
     }
     if (good)
         return steal(zone);
@@ -238,7 +258,7 @@ struct zone *zone_open(const char *name, struct error *err) {
     if (is_zone_name(name) && file_read(path, FILE_MAX, &bytes, &none))
         return zone_parse(bytes.data, bytes.length, err);
     _cleanup_zone_ struct zone *zone = xnew(struct zone);
-    zone->has_rule = parse_rule(built_in(name), &zone->rule);
+    zone->has_rule = posix_read_rule(built_in(name), &zone->rule);
     if (zone->has_rule)
         return steal(zone);
     error_set(err, ERR_CONFIG_INVALID,

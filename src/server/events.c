@@ -15,7 +15,6 @@ enum {
     HEARTBEAT_MS = 15000,
     SLICE_MS = 1000, /* how late a stream may learn that the client left or the server stops */
     BLOCK_BYTES = 4096,
-    EVENT_ID_MAX = 41, /* two 64-bit numbers and a dash */
 };
 
 struct stream {

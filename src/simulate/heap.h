@@ -45,7 +45,7 @@ static inline void heap_replace(struct heap *heap, struct heap_entry entry) {
     heap->entries[at] = entry;
 }
 
-/* Takes the first entry; there must be one. */
+/* Removes and returns the first entry; there must be one. */
 static inline struct heap_entry heap_pop(struct heap *heap) {
     struct heap_entry first = heap->entries[0], last = heap->entries[--heap->count];
     if (heap->count)

@@ -25,7 +25,7 @@ uint64_t scenario_random(uint64_t *state) {
 
 double scenario_random_unit(uint64_t *state) { return (double)(scenario_random(state) >> 11) * 0x1p-53; }
 
-static double draw_normal(uint64_t *state) {
+static double spread_draw_normal(uint64_t *state) {
     double radius = sqrt(-2 * log(1 - scenario_random_unit(state)));
     return radius * cos(2 * M_PI * scenario_random_unit(state));
 }
@@ -35,7 +35,7 @@ double spread_draw(const struct spread *spread, uint64_t *state) {
     case SPREAD_UNIFORM:
         return spread->a + (spread->b - spread->a) * scenario_random_unit(state);
     case SPREAD_LOGNORMAL:
-        return exp(spread->a + spread->b * draw_normal(state));
+        return exp(spread->a + spread->b * spread_draw_normal(state));
     case SPREAD_EXPONENTIAL:
         return -spread->a * log(1 - scenario_random_unit(state));
     case SPREAD_SAMPLES:
@@ -47,17 +47,17 @@ double spread_draw(const struct spread *spread, uint64_t *state) {
 
 /* ---- spreads: 60, [180, 300], {"mean": 40, "cv": 0.3}, {"exponential": 40}, {"samples": [38, 41.5]} ---- */
 
-static bool is_time(const json_t *value) {
+static bool spread_is_time(const json_t *value) {
     double number = json_number_value(value);
     return json_is_number(value) && number >= 0 && number <= 1e7;
 }
 
-static bool read_samples(const json_t *list, struct spread *out) {
+static bool spread_read_samples(const json_t *list, struct spread *out) {
     size_t count = json_array_size(list);
     double sum = 0;
     bool good = count > 0 && count <= SAMPLES_MAX;
     for (size_t i = 0; i < count && good; i++) {
-        good = is_time(json_array_get(list, i));
+        good = spread_is_time(json_array_get(list, i));
         sum += json_number_value(json_array_get(list, i));
     }
     if (!good)
@@ -69,49 +69,49 @@ static bool read_samples(const json_t *list, struct spread *out) {
     return true;
 }
 
-static bool read_form(const json_t *value, struct spread *out) {
-    if (is_time(value)) {
+static bool spread_read_form(const json_t *value, struct spread *out) {
+    if (spread_is_time(value)) {
         double time = json_number_value(value);
         *out = (struct spread){SPREAD_CONSTANT, .a = time, .mean = time};
         return true;
     }
     const json_t *low = json_array_get(value, 0), *high = json_array_get(value, 1);
-    if (json_array_size(value) == 2 && is_time(low) && is_time(high)) {
+    if (json_array_size(value) == 2 && spread_is_time(low) && spread_is_time(high)) {
         double a = json_number_value(low), b = json_number_value(high);
         *out = (struct spread){SPREAD_UNIFORM, .a = a, .b = b, .mean = (a + b) / 2};
         return a <= b;
     }
     const json_t *exponential = json_object_get(value, "exponential"), *samples = json_object_get(value, "samples");
-    if (json_object_size(value) == 1 && is_time(exponential)) {
+    if (json_object_size(value) == 1 && spread_is_time(exponential)) {
         double mean = json_number_value(exponential);
         *out = (struct spread){SPREAD_EXPONENTIAL, .a = mean, .mean = mean};
         return true;
     }
     if (json_object_size(value) == 1 && samples)
-        return read_samples(samples, out);
+        return spread_read_samples(samples, out);
     double mean = json_get_number(value, "mean", 0), cv = json_get_number(value, "cv", -1);
     double variance = log(1 + cv * cv); /* of the logarithm */
     *out = (struct spread){SPREAD_LOGNORMAL, .a = log(mean) - variance / 2, .b = sqrt(variance), .mean = mean};
     return json_object_size(value) == 2 && mean > 0 && mean <= 1e7 && cv >= 0 && cv <= 10;
 }
 
-static void read_spread(struct spec *spec, const json_t *object, const char *key, const char *path, double low,
+static void spread_read(struct spec *spec, const json_t *object, const char *key, const char *path, double low,
                         double high, struct spread *out) {
     const json_t *value = json_object_get(object, key);
     if (!value)
         *out = (struct spread){SPREAD_UNIFORM, .a = low, .b = high, .mean = (low + high) / 2};
-    else if (!read_form(value, out))
+    else if (!spread_read_form(value, out))
         spec_problem(
             spec, path, key,
             "is none of: seconds; [low, high]; {\"mean\", \"cv\"}; {\"exponential\": mean}; {\"samples\": [...]}");
 }
 
-static void read_service(struct spec *spec, const json_t *service, struct scenario *out) {
+static void scenario_read_service(struct spec *spec, const json_t *service, struct scenario *out) {
     static const double usual[KIND_COUNT] = {[KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40, [KIND_JOIN] = 20};
     const char *known[KIND_COUNT + 1] = {0};
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         known[kind] = job_kind_name((enum job_kind)kind);
-        read_spread(spec, service, known[kind], "$.service_s", usual[kind] * 0.8, usual[kind] * 1.2,
+        spread_read(spec, service, known[kind], "$.service_s", usual[kind] * 0.8, usual[kind] * 1.2,
                     &out->service_s[kind]);
     }
     spec_unknown_members(spec, service, "$.service_s", known);
@@ -130,8 +130,8 @@ static const struct {
     [POOL_LIPSYNC] = {"g5.2xlarge", 1, 0, 1.212, 0.7},
 };
 
-static void read_nodes_of(struct spec *spec, const json_t *nodes, const char *path, enum pool pool,
-                          struct scenario_nodes *out) {
+static void scenario_read_nodes_of(struct spec *spec, const json_t *nodes, const char *path, enum pool pool,
+                                   struct scenario_nodes *out) {
     static const char *const known[] = {"type",   "workers", "price", "reserved",     "spot_share", "interruptions",
                                         "boot_s", "pull_s",  "pod_s", "image_cached", NULL};
     static const char *const markets[] = {"on_demand", "spot", "reserved", NULL};
@@ -151,24 +151,25 @@ static void read_nodes_of(struct spec *spec, const json_t *nodes, const char *pa
     out->spot_share = spec_number(spec, nodes, "spot_share", path, 0, 1, usual_nodes[pool].spot_share);
     out->interruptions = spec_number(spec, nodes, "interruptions", path, 0, 100, 0.05);
     out->image_cached = spec_bool(spec, nodes, "image_cached", path, true);
-    read_spread(spec, nodes, "boot_s", path, 180, 300, &out->boot_s);
-    read_spread(spec, nodes, "pull_s", path, 240, 360, &out->pull_s);
-    read_spread(spec, nodes, "pod_s", path, 60, 60, &out->pod_s);
+    spread_read(spec, nodes, "boot_s", path, 180, 300, &out->boot_s);
+    spread_read(spec, nodes, "pull_s", path, 240, 360, &out->pull_s);
+    spread_read(spec, nodes, "pod_s", path, 60, 60, &out->pod_s);
 }
 
-static void read_nodes(struct spec *spec, const json_t *nodes, struct scenario *out) {
+static void scenario_read_nodes(struct spec *spec, const json_t *nodes, struct scenario *out) {
     const char *known[POOL_COUNT + 1] = {0};
     for (int pool = 0; pool < POOL_COUNT; pool++) {
         known[pool] = pool_name((enum pool)pool);
         _cleanup_free_ char *path = xasprintf("$.nodes.%s", known[pool]);
-        read_nodes_of(spec, json_object_get(nodes, known[pool]), path, (enum pool)pool, &out->nodes[pool]);
+        scenario_read_nodes_of(spec, json_object_get(nodes, known[pool]), path, (enum pool)pool, &out->nodes[pool]);
     }
     spec_unknown_members(spec, nodes, "$.nodes", known);
 }
 
 /* ---- campaigns ---- */
 
-static void read_campaign(struct spec *spec, const json_t *json, const char *path, struct scenario_campaign *out) {
+static void scenario_read_campaign(struct spec *spec, const json_t *json, const char *path,
+                                   struct scenario_campaign *out) {
     static const char *const known[] = {"hour", "class", "segments", "languages", "due_hours", NULL};
     if (!json_is_object(json))
         spec_problem(spec, path, NULL, "is not an object such as {\"hour\":9.5,\"segments\":12,\"languages\":8}");
@@ -183,7 +184,7 @@ static void read_campaign(struct spec *spec, const json_t *json, const char *pat
     out->due_s = spec_number(spec, json, "due_hours", path, 0, 24 * 366, 0) * HOUR;
 }
 
-static void read_campaigns(struct spec *spec, const json_t *list, struct scenario *out) {
+static void scenario_read_campaigns(struct spec *spec, const json_t *list, struct scenario *out) {
     if (!json_is_array(list) || json_array_size(list) > CAMPAIGNS_MAX) {
         spec_problem(spec, "$.campaigns", NULL, "is not a list of campaigns");
         return;
@@ -192,7 +193,7 @@ static void read_campaigns(struct spec *spec, const json_t *list, struct scenari
     out->campaigns = xnew_array(struct scenario_campaign, out->campaign_count + 1);
     for (size_t i = 0; i < out->campaign_count; i++) {
         _cleanup_free_ char *path = xasprintf("$.campaigns[%zu]", i);
-        read_campaign(spec, json_array_get(list, i), path, &out->campaigns[i]);
+        scenario_read_campaign(spec, json_array_get(list, i), path, &out->campaigns[i]);
     }
 }
 
@@ -204,9 +205,9 @@ struct arrivals {
     double segments[2], languages[2], due_hours[CLASS_COUNT];
 };
 
-/* [low, high] with whole numbers drawn between them. */
-static void read_range(struct spec *spec, const json_t *object, const char *key, double low, double high, double most,
-                       double out[2]) {
+/* [low, high], between which whole numbers are drawn. */
+static void scenario_read_range(struct spec *spec, const json_t *object, const char *key, double low, double high,
+                                double most, double out[2]) {
     const json_t *value = json_object_get(object, key);
     out[0] = value ? json_number_value(json_array_get(value, 0)) : low;
     out[1] = value ? json_number_value(json_array_get(value, 1)) : high;
@@ -214,7 +215,7 @@ static void read_range(struct spec *spec, const json_t *object, const char *key,
         spec_problem(spec, "$.arrivals", key, "is not [low, high], from 1 on");
 }
 
-static void read_arrivals(struct spec *spec, const json_t *json, struct arrivals *out) {
+static void scenario_read_arrivals(struct spec *spec, const json_t *json, struct arrivals *out) {
     static const char *const known[] = {"campaigns", "jobs_per_hour", "urgent_share", "festival",
                                         "segments",  "languages",     "due_hours",    NULL};
     static const char *const festival_known[] = {"day", "days", "share", NULL};
@@ -228,8 +229,8 @@ static void read_arrivals(struct spec *spec, const json_t *json, struct arrivals
     out->festival_day = spec_number(spec, festival, "day", festival_where, 0, 366, 18);
     out->festival_days = spec_number(spec, festival, "days", festival_where, 0.1, 366, 3);
     out->festival_share = spec_number(spec, festival, "share", festival_where, 0, 1, festival ? 0.4 : 0);
-    read_range(spec, json, "segments", 6, 18, 100000, out->segments);
-    read_range(spec, json, "languages", 4, 12, CAMPAIGN_DUBS_MAX, out->languages);
+    scenario_read_range(spec, json, "segments", 6, 18, 100000, out->segments);
+    scenario_read_range(spec, json, "languages", 4, 12, CAMPAIGN_DUBS_MAX, out->languages);
     static const double usual[CLASS_COUNT] = {[CLASS_URGENT] = 3, [CLASS_BATCH] = 24};
     for (int class = 0; class < CLASS_COUNT; class ++)
         out->due_hours[class] = spec_number(spec, due, campaign_class_name((enum campaign_class) class),
@@ -253,7 +254,7 @@ static int compare_campaigns(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-static void generate_jobs(struct scenario *out, double per_hour, uint64_t *state) {
+static void scenario_generate_jobs(struct scenario *out, double per_hour, uint64_t *state) {
     out->campaign_count = (size_t)MIN(per_hour * 24 * out->days, (double)CAMPAIGNS_MAX);
     out->campaigns = xnew_array(struct scenario_campaign, out->campaign_count + 1);
     double at = 0;
@@ -263,10 +264,10 @@ static void generate_jobs(struct scenario *out, double per_hour, uint64_t *state
     }
 }
 
-static void generate(struct scenario *out, const struct arrivals *arrivals) {
+static void scenario_generate(struct scenario *out, const struct arrivals *arrivals) {
     uint64_t state = out->seed;
     if (arrivals->jobs_per_hour > 0) {
-        generate_jobs(out, arrivals->jobs_per_hour, &state);
+        scenario_generate_jobs(out, arrivals->jobs_per_hour, &state);
         return;
     }
     out->campaign_count = (size_t)arrivals->campaigns;
@@ -283,7 +284,7 @@ static void generate(struct scenario *out, const struct arrivals *arrivals) {
 
 /* ---- the whole ---- */
 
-static void check_size(struct spec *spec, const struct scenario *scenario) {
+static void scenario_check_size(struct spec *spec, const struct scenario *scenario) {
     double jobs = 0;
     for (size_t i = 0; i < scenario->campaign_count; i++)
         jobs += scenario->campaigns[i].segments * (1.0 + scenario->campaigns[i].languages);
@@ -291,8 +292,8 @@ static void check_size(struct spec *spec, const struct scenario *scenario) {
         spec_problem(spec, "$", NULL, "has more than twenty million jobs");
 }
 
-/* What its own clock shows, less UTC. */
-static int offset_of(const char *start, int64_t start_ms) {
+/* How far the clock that the start is written in is ahead of UTC, in seconds. */
+static int scenario_clock_offset(const char *start, int64_t start_ms) {
     _cleanup_free_ char *as_utc = xasprintf("%.19sZ", start);
     int64_t local_ms;
     return clock_parse_iso(as_utc, &local_ms) ? (int)((local_ms - start_ms) / 1000) : 0;
@@ -317,20 +318,20 @@ struct scenario *scenario_read(const json_t *json, json_t *problems) {
     scenario->sync_s = spec_number(&spec, json, "sync_s", "$", 1, HOUR, 15);
     start = start ? start : "2026-10-25T00:00:00+05:30";
     if (clock_parse_iso(start, &scenario->start_ms))
-        scenario->offset_s = offset_of(start, scenario->start_ms);
+        scenario->offset_s = scenario_clock_offset(start, scenario->start_ms);
     else
         spec_problem(&spec, "$", "start", "is not a time such as 2026-10-25T00:00:00+05:30");
     scenario->policies = scale_policies_read(json_object_get(json, "pools"), true, problems);
-    read_service(&spec, json_object_get(json, "service_s"), scenario);
-    read_nodes(&spec, json_object_get(json, "nodes"), scenario);
-    read_arrivals(&spec, json_object_get(json, "arrivals"), &arrivals);
+    scenario_read_service(&spec, json_object_get(json, "service_s"), scenario);
+    scenario_read_nodes(&spec, json_object_get(json, "nodes"), scenario);
+    scenario_read_arrivals(&spec, json_object_get(json, "arrivals"), &arrivals);
     if (json_array_size(problems) == before && !json_object_get(json, "campaigns"))
-        generate(scenario, &arrivals);
+        scenario_generate(scenario, &arrivals);
     else if (json_object_get(json, "campaigns"))
-        read_campaigns(&spec, json_object_get(json, "campaigns"), scenario);
+        scenario_read_campaigns(&spec, json_object_get(json, "campaigns"), scenario);
     if (scenario->campaigns)
         qsort(scenario->campaigns, scenario->campaign_count, sizeof *scenario->campaigns, compare_campaigns);
-    check_size(&spec, scenario);
+    scenario_check_size(&spec, scenario);
     return json_array_size(problems) == before ? steal(scenario) : NULL;
 }
 

@@ -39,7 +39,7 @@ struct campaign_state {
 
 enum worker_state { WORKER_NONE, WORKER_BOOTING, WORKER_IDLE, WORKER_BUSY };
 
-struct worker {
+struct sim_worker {
     enum worker_state state;
     enum pool pool;
     enum market market;
@@ -67,7 +67,7 @@ struct pool_state {
     size_t first_mark, mark_count, mark_capacity;
 };
 
-enum event { EVENT_DONE, EVENT_READY, EVENT_NOTICE, EVENT_RELEASE, EVENT_HOLD, EVENT_LOOK };
+enum event { EVENT_DONE, EVENT_READY, EVENT_NOTICE, EVENT_RELEASE, EVENT_HOLD, EVENT_SCALE };
 
 struct play {
     const struct scenario *scenario;
@@ -78,7 +78,7 @@ struct play {
     size_t arrived;
     size_t *open;
     size_t open_count;
-    struct worker *workers;
+    struct sim_worker *workers;
     size_t worker_count, worker_capacity;
     struct heap unused; /* worker numbers */
     struct pool_state pools[POOL_COUNT];
@@ -87,7 +87,7 @@ struct play {
     bool looking;    /* an EVENT_LOOK is due */
 };
 
-static void add_sample(struct samples *samples, double value) {
+static void samples_add(struct samples *samples, double value) {
     if (samples->count == samples->capacity) {
         samples->capacity = samples->capacity ? 2 * samples->capacity : 64;
         samples->values = xreallocarray(samples->values, samples->capacity, sizeof *samples->values);
@@ -96,7 +96,7 @@ static void add_sample(struct samples *samples, double value) {
 }
 
 /* An event of a worker is void once the worker it was meant for is gone. */
-static void schedule(struct play *play, double delay_s, enum event event, uint64_t who) {
+static void play_schedule(struct play *play, double delay_s, enum event event, uint64_t who) {
     uint64_t epoch = event <= EVENT_RELEASE ? play->workers[who].epoch : 0;
     uint64_t value = ((uint64_t)event << 60) | ((epoch & 0xfffffff) << 32) | who;
     heap_push(&play->events, play->now + MAX(delay_s, 0), (int64_t)value);
@@ -109,9 +109,9 @@ static enum job_kind kind_of(const struct scenario_campaign *campaign, int job) 
         return KIND_DUB;
     if (job == 0)
         return KIND_PLAN;
-    return job <= campaign->segments                         ? KIND_TRACK
-           : job <= campaign->segments + campaign->languages ? KIND_JOIN
-                                                             : KIND_DUB;
+    if (job <= campaign->segments)
+        return KIND_TRACK;
+    return job <= campaign->segments + campaign->languages ? KIND_JOIN : KIND_DUB;
 }
 
 static int count_jobs(const struct scenario_campaign *campaign) {
@@ -126,7 +126,7 @@ static double service_time(const struct play *play, size_t campaign, int job) {
     return spread_draw(&play->scenario->service_s[kind_of(&play->scenario->campaigns[campaign], job)], &state);
 }
 
-static void make_ready(struct play *play, size_t index, int job) {
+static void play_make_ready(struct play *play, size_t index, int job) {
     const struct scenario_campaign *campaign = &play->scenario->campaigns[index];
     struct campaign_state *state = &play->campaigns[index];
     enum pool number = job_kind_pool(kind_of(campaign, job));
@@ -139,7 +139,7 @@ static void make_ready(struct play *play, size_t index, int job) {
 }
 
 /* The next job of a class: the campaign of the least tag, its oldest job. */
-static void take_job(struct play *play, enum pool number, enum campaign_class class, struct worker *worker) {
+static void play_take_job(struct play *play, enum pool number, enum campaign_class class, struct sim_worker *worker) {
     struct pool_state *pool = &play->pools[number];
     struct heap *fair = &pool->fair[class];
     struct heap_entry head = fair->entries[0];
@@ -156,11 +156,11 @@ static void take_job(struct play *play, enum pool number, enum campaign_class cl
     pool->leased[class]++;
 }
 
-static void finish_campaign(struct play *play, size_t index) {
+static void play_finish_campaign(struct play *play, size_t index) {
     const struct scenario_campaign *campaign = &play->scenario->campaigns[index];
     struct campaign_state *state = &play->campaigns[index];
     double makespan = play->now - campaign->at_s;
-    add_sample(&play->makespan[campaign->class], makespan);
+    samples_add(&play->makespan[campaign->class], makespan);
     play->out->missed += campaign->due_s > 0 && makespan > campaign->due_s;
     play->out->campaigns++;
     free(steal(state->ready_at));
@@ -174,40 +174,40 @@ static void finish_campaign(struct play *play, size_t index) {
         }
 }
 
-/* What a finished job brings into being. */
-static void spawn(struct play *play, size_t index, int job) {
+/* Makes the jobs ready that a finished job brings into being. */
+static void play_spawn(struct play *play, size_t index, int job) {
     const struct scenario_campaign *campaign = &play->scenario->campaigns[index];
     int segments = campaign->segments, languages = campaign->languages, first_dub = 1 + segments + languages;
     enum job_kind kind = kind_of(campaign, job);
     for (int i = 0; kind == KIND_PLAN && i < segments; i++)
-        make_ready(play, index, 1 + i);
+        play_make_ready(play, index, 1 + i);
     for (int i = 0; kind == KIND_TRACK && i < languages; i++)
-        make_ready(play, index, first_dub + (job - 1) * languages + i);
+        play_make_ready(play, index, first_dub + (job - 1) * languages + i);
     if (kind == KIND_DUB && languages) {
         int language = (job - first_dub) % languages;
         if (--play->campaigns[index].dubs_left[language] == 0)
-            make_ready(play, index, 1 + segments + language);
+            play_make_ready(play, index, 1 + segments + language);
     }
 }
 
-static void finish_job(struct play *play, size_t index, int job) {
+static void play_finish_job(struct play *play, size_t index, int job) {
     struct campaign_state *state = &play->campaigns[index];
     enum job_kind kind = kind_of(&play->scenario->campaigns[index], job);
     state->work_s[job_kind_pool(kind)] -= play->scenario->service_s[kind].mean;
     play->out->jobs++;
-    spawn(play, index, job);
+    play_spawn(play, index, job);
     if (--state->jobs_left == 0)
-        finish_campaign(play, index);
+        play_finish_campaign(play, index);
 }
 
 /* ---- workers ---- */
 
-static void make_idle(struct play *play, size_t number) {
+static void worker_make_idle(struct play *play, size_t number) {
     play->workers[number].state = WORKER_IDLE;
     heap_push(&play->pools[play->workers[number].pool].idle, (double)number, (int64_t)number);
 }
 
-static size_t new_worker(struct play *play, enum pool pool, enum market market) {
+static size_t worker_new(struct play *play, enum pool pool, enum market market) {
     size_t number = play->unused.count ? (size_t)heap_pop(&play->unused).value : play->worker_count++;
     if (play->worker_count > play->worker_capacity) {
         size_t more = play->worker_count + 16;
@@ -215,9 +215,9 @@ static size_t new_worker(struct play *play, enum pool pool, enum market market) 
         memset(play->workers + play->worker_capacity, 0, more * sizeof *play->workers);
         play->worker_capacity += more;
     }
-    struct worker *worker = &play->workers[number];
+    struct sim_worker *worker = &play->workers[number];
     uint32_t epoch = worker->epoch;
-    *worker = (struct worker){.pool = pool, .market = market, .epoch = epoch, .launched_s = play->now};
+    *worker = (struct sim_worker){.pool = pool, .market = market, .epoch = epoch, .launched_s = play->now};
     play->pools[pool].alive++;
     play->out->workers++;
     return number;
@@ -227,7 +227,7 @@ static size_t new_worker(struct play *play, enum pool pool, enum market market) 
 static bool wants_spot(const struct play *play, enum pool pool) {
     int all = 1, spot = 1;
     for (size_t i = 0; i < play->worker_count; i++) {
-        const struct worker *worker = &play->workers[i];
+        const struct sim_worker *worker = &play->workers[i];
         bool counts = worker->state != WORKER_NONE && worker->pool == pool && worker->market != MARKET_RESERVED;
         all += counts;
         spot += counts && worker->market == MARKET_SPOT;
@@ -235,20 +235,20 @@ static bool wants_spot(const struct play *play, enum pool pool) {
     return spot <= play->scenario->nodes[pool].spot_share * all + 0.5;
 }
 
-static void launch(struct play *play, enum pool pool) {
+static void worker_launch(struct play *play, enum pool pool) {
     const struct scenario_nodes *nodes = &play->scenario->nodes[pool];
     bool spot = wants_spot(play, pool);
-    size_t number = new_worker(play, pool, spot ? MARKET_SPOT : MARKET_ON_DEMAND);
+    size_t number = worker_new(play, pool, spot ? MARKET_SPOT : MARKET_ON_DEMAND);
     double boot = spread_draw(&nodes->boot_s, &play->chance) + spread_draw(&nodes->pod_s, &play->chance);
     double pull = spread_draw(&nodes->pull_s, &play->chance), unit = scenario_random_unit(&play->chance);
     play->workers[number].state = WORKER_BOOTING;
-    schedule(play, boot + (nodes->image_cached ? 0 : pull), EVENT_READY, number);
+    play_schedule(play, boot + (nodes->image_cached ? 0 : pull), EVENT_READY, number);
     if (spot && nodes->interruptions > 0)
-        schedule(play, -HOUR / nodes->interruptions * log(1 - unit), EVENT_NOTICE, number);
+        play_schedule(play, -HOUR / nodes->interruptions * log(1 - unit), EVENT_NOTICE, number);
 }
 
-static void end_worker(struct play *play, size_t number, double end_s) {
-    struct worker *worker = &play->workers[number];
+static void worker_end(struct play *play, size_t number, double end_s) {
+    struct sim_worker *worker = &play->workers[number];
     const struct scenario_nodes *nodes = &play->scenario->nodes[worker->pool];
     double paid = end_s - worker->launched_s;
     play->out->paid_s[worker->pool] += paid;
@@ -260,19 +260,19 @@ static void end_worker(struct play *play, size_t number, double end_s) {
     heap_push(&play->unused, (double)number, (int64_t)number);
 }
 
-static void let_go(struct play *play, size_t number) { end_worker(play, number, play->now + node_end_s); }
+static void worker_let_go(struct play *play, size_t number) { worker_end(play, number, play->now + node_end_s); }
 
-static void leave_after_job(struct play *play, struct worker *worker) {
+static void worker_leave_after_job(struct play *play, struct sim_worker *worker) {
     play->pools[worker->pool].leaving += !worker->leaving;
     worker->leaving = true;
 }
 
-/* Gives jobs to the idle: urgent first, of each class whose turn it is. */
-static void dispatch(struct play *play, enum pool number) {
+/* Starts jobs on idle workers: urgent first, in the order of claim.lua inside a class. */
+static void play_dispatch(struct play *play, enum pool number) {
     struct pool_state *pool = &play->pools[number];
     while (pool->idle.count) {
         size_t who = (size_t)pool->idle.entries[0].value;
-        struct worker *worker = &play->workers[who];
+        struct sim_worker *worker = &play->workers[who];
         if (worker->state != WORKER_IDLE || worker->pool != number) {
             heap_pop(&pool->idle);
             continue;
@@ -283,57 +283,57 @@ static void dispatch(struct play *play, enum pool number) {
         if (class == CLASS_COUNT)
             return;
         heap_pop(&pool->idle);
-        take_job(play, number, (enum campaign_class) class, worker);
-        add_sample(&play->wait[class], play->now - play->campaigns[worker->campaign].ready_at[worker->job]);
+        play_take_job(play, number, (enum campaign_class) class, worker);
+        samples_add(&play->wait[class], play->now - play->campaigns[worker->campaign].ready_at[worker->job]);
         worker->state = WORKER_BUSY;
         worker->began_s = play->now;
-        schedule(play, service_time(play, worker->campaign, worker->job), EVENT_DONE, who);
+        play_schedule(play, service_time(play, worker->campaign, worker->job), EVENT_DONE, who);
     }
 }
 
-static void dispatch_all(struct play *play) {
+static void play_dispatch_all(struct play *play) {
     for (int pool = 0; pool < POOL_COUNT; pool++)
-        dispatch(play, (enum pool)pool);
+        play_dispatch(play, (enum pool)pool);
 }
 
-static void stop_work(struct play *play, struct worker *worker) {
+static void worker_stop_work(struct play *play, struct sim_worker *worker) {
     play->pools[worker->pool].leased[play->scenario->campaigns[worker->campaign].class]--;
     play->out->busy_s[worker->pool] += play->now - worker->began_s;
 }
 
-static void job_done(struct play *play, size_t number) {
-    struct worker *worker = &play->workers[number];
-    stop_work(play, worker);
+static void worker_job_done(struct play *play, size_t number) {
+    struct sim_worker *worker = &play->workers[number];
+    worker_stop_work(play, worker);
     size_t campaign = worker->campaign;
     int job = worker->job;
     if (worker->leaving)
-        let_go(play, number);
+        worker_let_go(play, number);
     else
-        make_idle(play, number);
-    finish_job(play, campaign, job);
+        worker_make_idle(play, number);
+    play_finish_job(play, campaign, job);
 }
 
-/* The market takes its machine back. */
-static void notice(struct play *play, size_t number) {
-    struct worker *worker = &play->workers[number];
+/* A spot machine is taken back. */
+static void worker_notice(struct play *play, size_t number) {
+    struct sim_worker *worker = &play->workers[number];
     play->out->interruptions++;
     if (worker->state != WORKER_BUSY) {
-        let_go(play, number);
+        worker_let_go(play, number);
         return;
     }
     double left = worker->began_s + service_time(play, worker->campaign, worker->job) - play->now;
-    leave_after_job(play, worker);
+    worker_leave_after_job(play, worker);
     if (left > notice_s)
-        schedule(play, boundary_s, EVENT_RELEASE, number);
+        play_schedule(play, boundary_s, EVENT_RELEASE, number);
 }
 
-static void release(struct play *play, size_t number) {
-    struct worker *worker = &play->workers[number];
-    stop_work(play, worker);
+static void worker_release(struct play *play, size_t number) {
+    struct sim_worker *worker = &play->workers[number];
+    worker_stop_work(play, worker);
     play->out->released++;
     play->out->lost_s += play->now - worker->began_s;
-    make_ready(play, worker->campaign, worker->job);
-    let_go(play, number);
+    play_make_ready(play, worker->campaign, worker->job);
+    worker_let_go(play, number);
 }
 
 /* ---- policies ---- */
@@ -403,7 +403,7 @@ static int by_deadline(const struct play *play, enum pool number) {
     return (int)MIN(ceil(workers), (double)free_jobs(pool, true));
 }
 
-static int desired(const struct play *play, enum pool number, int current) {
+static int policy_desired(const struct play *play, enum pool number, int current) {
     int max = play->scenario->policies->pools[number].rule.max;
     switch (play->out->policy) {
     case SIM_LINEAR:
@@ -420,7 +420,7 @@ static int desired(const struct play *play, enum pool number, int current) {
 }
 
 /* The most that was asked for within the cool-down, as HPA's window does it. */
-static int steady(struct play *play, struct pool_state *pool, int workers) {
+static int pool_steady(struct play *play, struct pool_state *pool, int workers) {
     while (pool->mark_count && pool->marks[pool->first_mark].at_s < play->now - play->scenario->cool_down_s) {
         pool->first_mark++;
         pool->mark_count--;
@@ -440,19 +440,19 @@ static int steady(struct play *play, struct pool_state *pool, int workers) {
 
 /* Those that boot go first, then the idle; the busy finish their job. The workers' own drain is the same under
  * every policy. */
-static void shrink(struct play *play, enum pool pool, int surplus) {
+static void pool_shrink(struct play *play, enum pool pool, int surplus) {
     static const enum worker_state order[] = {WORKER_BOOTING, WORKER_IDLE, WORKER_BUSY};
     for (size_t step = 0; step < ARRAY_LENGTH(order); step++)
         for (size_t i = play->worker_count; i-- > 0 && surplus > 0;) {
-            struct worker *worker = &play->workers[i];
+            struct sim_worker *worker = &play->workers[i];
             if (worker->state != order[step] || worker->pool != pool || worker->market == MARKET_RESERVED ||
                 worker->leaving)
                 continue;
             surplus--;
             if (worker->state == WORKER_BUSY)
-                leave_after_job(play, worker);
+                worker_leave_after_job(play, worker);
             else
-                let_go(play, i);
+                worker_let_go(play, i);
         }
 }
 
@@ -463,19 +463,19 @@ static bool anything_to_scale(const struct play *play) {
     return workers || play->open_count > 0;
 }
 
-static void look(struct play *play) {
+static void play_scale(struct play *play) {
     for (int number = 0; number < POOL_COUNT; number++) {
         struct pool_state *pool = &play->pools[number];
         int current = pool->alive - pool->leaving;
-        int wanted = steady(play, pool, desired(play, (enum pool)number, current));
+        int wanted = pool_steady(play, pool, policy_desired(play, (enum pool)number, current));
         for (int i = current; i < wanted; i++)
-            launch(play, (enum pool)number);
+            worker_launch(play, (enum pool)number);
         if (wanted < current)
-            shrink(play, (enum pool)number, current - wanted);
+            pool_shrink(play, (enum pool)number, current - wanted);
     }
     play->looking = anything_to_scale(play);
     if (play->looking)
-        schedule(play, play->scenario->sync_s, EVENT_LOOK, 0);
+        play_schedule(play, play->scenario->sync_s, EVENT_SCALE, 0);
 }
 
 /* ---- time ---- */
@@ -485,7 +485,7 @@ static int64_t unix_ms(const struct play *play, double at_s) {
 }
 
 /* Sets what the calendar says now and schedules its next change. */
-static void ask_calendar(struct play *play, size_t number, int class) {
+static void play_calendar(struct play *play, size_t number, int class) {
     struct pool_state *pool = &play->pools[number];
     const struct calendar *calendar = play->scenario->policies->pools[number].calendar;
     pool->open_s[class] = open_until_now(play, pool, class);
@@ -493,8 +493,8 @@ static void ask_calendar(struct play *play, size_t number, int class) {
     pool->held[class] = calendar_holds(calendar, (enum campaign_class) class, unix_ms(play, play->now));
     int64_t next = calendar_next_change(calendar, (enum campaign_class) class, unix_ms(play, play->now));
     if (next != INT64_MAX)
-        schedule(play, (double)(next - unix_ms(play, play->now)) / 1000, EVENT_HOLD,
-                 number * CLASS_COUNT + (size_t)class);
+        play_schedule(play, (double)(next - unix_ms(play, play->now)) / 1000, EVENT_HOLD,
+                      number * CLASS_COUNT + (size_t)class);
 }
 
 /* For how long the class is not held from now until `due_s`, on top of what it was open so far. */
@@ -512,7 +512,7 @@ static double open_until(const struct play *play, enum pool number, int class, d
     return open;
 }
 
-static void arrive(struct play *play) {
+static void play_arrive(struct play *play) {
     size_t index = play->arrived++;
     const struct scenario_campaign *campaign = &play->scenario->campaigns[index];
     struct campaign_state *state = &play->campaigns[index];
@@ -530,34 +530,34 @@ static void arrive(struct play *play) {
         state->open_s[pool] = open_until(play, (enum pool)pool, campaign->class,
                                          play->now + (campaign->due_s > 0 ? campaign->due_s : DAY));
     play->open[play->open_count++] = index;
-    make_ready(play, index, 0);
+    play_make_ready(play, index, 0);
     if (!play->looking) {
         play->looking = true;
-        schedule(play, 0, EVENT_LOOK, 0);
+        play_schedule(play, 0, EVENT_SCALE, 0);
     }
 }
 
-static void happen(struct play *play, uint64_t value) {
+static void play_happen(struct play *play, uint64_t value) {
     enum event event = (enum event)(value >> 60);
     size_t who = value & 0xffffffff;
     if (event <= EVENT_RELEASE && (play->workers[who].epoch & 0xfffffff) != (value >> 32 & 0xfffffff))
         return;
     if (event == EVENT_DONE)
-        job_done(play, who);
+        worker_job_done(play, who);
     else if (event == EVENT_READY)
-        make_idle(play, who);
+        worker_make_idle(play, who);
     else if (event == EVENT_NOTICE)
-        notice(play, who);
+        worker_notice(play, who);
     else if (event == EVENT_RELEASE)
-        release(play, who);
+        worker_release(play, who);
     else if (event == EVENT_HOLD)
-        ask_calendar(play, who / CLASS_COUNT, (int)(who % CLASS_COUNT));
+        play_calendar(play, who / CLASS_COUNT, (int)(who % CLASS_COUNT));
     else
-        look(play);
+        play_scale(play);
 }
 
 /* The whole timeline is of the scenario's days; what comes later widens its last part. */
-static void note_in(struct play *play, int which, double until_s) {
+static void play_note_in(struct play *play, int which, double until_s) {
     struct sim_timeline *timeline = &play->out->timelines[which];
     const struct pool_state *pool = &play->pools[POOL_LIPSYNC];
     double part = (timeline->to_s - timeline->from_s) / SIM_BUCKETS;
@@ -574,10 +574,10 @@ static void note_in(struct play *play, int which, double until_s) {
     }
 }
 
-/* Things are as they are until then. */
-static void note(struct play *play, double until_s) {
-    note_in(play, SIM_WHOLE, until_s);
-    note_in(play, SIM_BUSIEST_DAY, until_s);
+/* Records the present state for the time until `until_s`. */
+static void play_note(struct play *play, double until_s) {
+    play_note_in(play, SIM_WHOLE, until_s);
+    play_note_in(play, SIM_BUSIEST_DAY, until_s);
     play->out->most_workers = MAX(play->out->most_workers, play->pools[POOL_LIPSYNC].alive);
 }
 
@@ -592,25 +592,25 @@ static double busiest_day_s(const struct scenario *scenario) {
     return (double)busiest * DAY;
 }
 
-static bool is_over(const struct play *play, double next_s) {
+static bool play_is_over(const struct play *play, double next_s) {
     bool idle = play->arrived == play->scenario->campaign_count && play->open_count == 0;
     return (idle && next_s >= play->length_s) || next_s > play->length_s + overtime_s;
 }
 
-static void run(struct play *play) {
+static void play_run(struct play *play) {
     for (;;) {
         double arrival =
             play->arrived < play->scenario->campaign_count ? play->scenario->campaigns[play->arrived].at_s : INFINITY;
         double event = play->events.count ? play->events.entries[0].key : INFINITY, next = MIN(arrival, event);
-        if (is_over(play, next))
+        if (play_is_over(play, next))
             return;
-        note(play, next);
+        play_note(play, next);
         play->now = next;
         if (arrival <= event)
-            arrive(play);
+            play_arrive(play);
         else
-            happen(play, (uint64_t)heap_pop(&play->events).value);
-        dispatch_all(play);
+            play_happen(play, (uint64_t)heap_pop(&play->events).value);
+        play_dispatch_all(play);
     }
 }
 
@@ -621,7 +621,7 @@ static int compare_numbers(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-static struct sim_times summarize(struct samples *samples) {
+static struct sim_times samples_summarize(struct samples *samples) {
     size_t count = samples->count;
     if (count == 0)
         return (struct sim_times){0};
@@ -634,17 +634,17 @@ static struct sim_times summarize(struct samples *samples) {
 #undef RANK
 }
 
-static void close_books(struct play *play) {
+static void play_close_books(struct play *play) {
     struct simulation *out = play->out;
     out->end_s = MAX(play->length_s, play->now);
     play->now = out->end_s;
-    note(play, out->end_s);
+    play_note(play, out->end_s);
     for (size_t i = 0; i < play->worker_count; i++)
         if (play->workers[i].state != WORKER_NONE)
-            end_worker(play, i, out->end_s);
+            worker_end(play, i, out->end_s);
     for (int class = 0; class < CLASS_COUNT; class ++) {
-        out->wait[class] = summarize(&play->wait[class]);
-        out->makespan[class] = summarize(&play->makespan[class]);
+        out->wait[class] = samples_summarize(&play->wait[class]);
+        out->makespan[class] = samples_summarize(&play->makespan[class]);
     }
     out->unfinished = play->scenario->campaign_count - out->campaigns;
 }
@@ -688,12 +688,12 @@ void simulate(const struct scenario *scenario, enum sim_policy policy, struct si
                                              .open = xnew_array(size_t, scenario->campaign_count + 1)};
     for (size_t pool = 0; pool < POOL_COUNT; pool++) {
         for (int class = 0; class < CLASS_COUNT; class ++)
-            ask_calendar(&play, pool, class);
+            play_calendar(&play, pool, class);
         for (int i = 0; i < scenario->nodes[pool].reserved * scenario->nodes[pool].workers; i++)
-            make_idle(&play, new_worker(&play, (enum pool)pool, MARKET_RESERVED));
+            worker_make_idle(&play, worker_new(&play, (enum pool)pool, MARKET_RESERVED));
     }
     if (policy == SIM_ALWAYS_ON || policy == SIM_CPU)
-        look(&play);
-    run(&play);
-    close_books(&play);
+        play_scale(&play);
+    play_run(&play);
+    play_close_books(&play);
 }

@@ -1,6 +1,9 @@
-/* Plays a scenario: the rule, the calendar and the queue's order of this very program against arrivals,
- * machines that boot and vanish, and prices. Discrete events; the same scenario and policy give the same
- * result, and every policy meets the same campaigns and service times. */
+/* simulate: plays a scenario: the rule, the calendar and the queue's order of this very program against campaigns that
+ * arrive, machines that boot and vanish, and prices.
+ *
+ * Discrete events in one thread, without a clock or a network. It promises: the same scenario and policy give the same
+ * result, and every policy meets the same campaigns and service times. scenario.h reads what is played; report.c and
+ * page.c write what came of it. */
 #pragma once
 
 #include "simulate/scenario.h"
@@ -13,6 +16,7 @@ enum sim_policy {
     SIM_DEADLINE,  /* predicted seconds of work against due times, cold start taken off */
     SIM_POLICY_COUNT
 };
+/* "rule", "keda-linear" ... */
 const char *sim_policy_name(enum sim_policy policy);
 
 /* Of a number of times, in seconds. */
@@ -50,15 +54,17 @@ struct simulation {
     struct sim_timeline timelines[2];              /* of the whole, and of the day in which most work comes */
 };
 
-/* Result in *out. */
+/* Plays the scenario under one policy; *out is overwritten and owns nothing. */
 void simulate(const struct scenario *scenario, enum sim_policy policy, struct simulation *out);
 
 /* USD: of a pool, and in all. */
 double simulation_pool_cost(const struct simulation *simulation, enum pool pool);
 double simulation_cost(const struct simulation *simulation);
 
-/* {"policy","cost_usd":{...},"worker_seconds":{...},"wait_s":{...},"makespan_s":{...},...}; docs/scaling.md. */
+/* {"policy","cost_usd":{...},"worker_seconds":{...},"wait_s":{...},"makespan_s":{...},...}; docs/scaling.md. Costs are
+ * rounded to cents, times to tenths of a second. New reference. */
 json_t *simulation_to_json(const struct simulation *simulation);
-/* A page that needs nothing else, and no JavaScript: totals, cost and time by policy, workers and queue over time.
- * Caller frees. */
+/* An HTML page that loads nothing: totals, cost and time by policy, workers and queue over time, drawn by a script in
+ * it from the numbers in it. The first simulation is the one whose totals come first; `count` is at least 1. Caller
+ * frees. */
 char *simulation_to_html(const struct scenario *scenario, const struct simulation *simulations, size_t count);

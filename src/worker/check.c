@@ -6,20 +6,24 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "model/zoo.h"
-#include "worker/nvml.h"
 
-static const double tolerance = 0.02; /* of the largest value: reduced precision on the card stays well below */
+static const double tolerance = 0.02; /* of the largest value */
 
 bool check_device(const char *text, struct device *out, struct error *err) {
     const char *visible = getenv("NVIDIA_VISIBLE_DEVICES");
     bool promised = access("/dev/nvidiactl", F_OK) == 0 || access("/dev/nvidia0", F_OK) == 0 ||
                     (visible && visible[0] && strcmp(visible, "void") != 0 && strcmp(visible, "none") != 0);
-    const char *wanted = strcmp(text, "auto") != 0 ? text : promised ? "cuda:0" : "cpu";
+    if (strcmp(text, "auto") == 0)
+        text = promised ? "cuda:0" : "cpu";
+    *out = (struct device){.kind = DEVICE_CPU};
+    if (strcmp(text, "cpu") == 0)
+        return true;
     char *end = NULL;
-    long index = strncmp(wanted, "cuda:", 5) == 0 ? strtol(wanted + 5, &end, 10) : -1;
-    *out = (struct device){.kind = end ? DEVICE_CUDA : DEVICE_CPU, .index = end ? (int)index : 0};
-    bool good = end ? end > wanted + 5 && *end == '\0' && index >= 0 && index < 1024 : strcmp(wanted, "cpu") == 0;
-    return good || error_set(err, ERR_USAGE, "\"%s\" is no device: use auto, cpu or cuda:N", text);
+    long index = strncmp(text, "cuda:", 5) == 0 ? strtol(text + 5, &end, 10) : -1;
+    if (!end || end == text + 5 || *end != '\0' || index < 0 || index >= 1024)
+        return error_set(err, ERR_USAGE, "\"%s\" is no device: use auto, cpu or cuda:N", text);
+    *out = (struct device){.kind = DEVICE_CUDA, .index = (int)index};
+    return true;
 }
 
 /* ---- the report ---- */
@@ -29,30 +33,71 @@ struct report {
     bool healthy;
 };
 
-static void add(struct report *report, const char *name, bool ok, const char *message) {
+static void report_add(struct report *report, const char *name, bool ok, const char *message) {
     json_array_append_new(report->checks, json_pack("{s:s, s:b, s:s}", "name", name, "ok", ok, "message", message));
     report->healthy = report->healthy && ok;
 }
 
-static void set_known(json_t *json, const char *name, int64_t value) {
-    json_object_set_new(json, name, value == NVML_UNKNOWN ? json_null() : json_integer(value));
+/* null when the driver does not know it. */
+static void report_set(struct report *report, const char *name, int64_t value) {
+    json_object_set_new(report->json, name, value == NVML_UNKNOWN ? json_null() : json_integer(value));
 }
 
 static int64_t megabytes(int64_t bytes) { return bytes < 0 ? bytes : bytes >> 20; }
 
-/* ---- memory ---- */
+/* ---- verdicts ---- */
 
-static void check_memory(struct report *report, const struct check_options *options, int64_t total, int64_t left) {
-    set_known(report->json, "memory_total_mb", megabytes(total));
-    set_known(report->json, "memory_free_mb", megabytes(left));
-    bool ok = left == NVML_UNKNOWN || megabytes(left) >= options->memory_mb;
-    _cleanup_free_ char *message = ok ? xstrdup("enough")
-                                      : xasprintf("only %lld MB are free, %lld are needed", (long long)megabytes(left),
-                                                  (long long)options->memory_mb);
-    add(report, "memory", ok, message);
+bool check_judge_memory(int64_t left, int64_t least_mb, char **message) {
+    bool ok = left == NVML_UNKNOWN || megabytes(left) >= least_mb;
+    *message =
+        ok ? xstrdup("enough")
+           : xasprintf("only %lld MB are free, %lld are needed", (long long)megabytes(left), (long long)least_mb);
+    return ok;
 }
 
-static void check_own_memory(struct report *report, const struct check_options *options) {
+bool check_judge_record(const struct nvml_state *state, char **message) {
+    bool failed = state->remap_failed > 0, errors = state->ecc_uncorrected > 0;
+    if (failed)
+        *message = xstrdup("the card has no spare memory rows left: replace it");
+    else if (errors)
+        *message = xasprintf("%lld uncorrected memory errors since the driver was loaded: reset the card",
+                             (long long)state->ecc_uncorrected);
+    else
+        *message = xstrdup(state->ecc_uncorrected == 0 ? "no uncorrected error" : "the driver does not count errors");
+    return !failed && !errors;
+}
+
+/* How far apart two results are, as a part of the largest right value; NAN when one is no number. */
+static double result_difference(const float *result, const float *right, size_t count) {
+    double largest = 0, apart = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(result[i]) || !isfinite(right[i]))
+            return NAN;
+        largest = fmax(largest, fabs((double)right[i]));
+        apart = fmax(apart, fabs((double)result[i] - (double)right[i]));
+    }
+    return largest > 0 ? apart / largest : NAN;
+}
+
+bool check_judge_result(const float *result, const float *right, size_t count, char **message) {
+    double apart = result_difference(result, right, count);
+    bool ok = apart <= tolerance; /* NAN is not */
+    *message = ok ? xstrdup("right")
+                  : xasprintf("the result differs from the CPU's by %.0f %% of the largest value", apart * 100);
+    return ok;
+}
+
+/* ---- memory ---- */
+
+static void report_memory(struct report *report, const struct check_options *options, int64_t total, int64_t left) {
+    _cleanup_free_ char *message = NULL;
+    report_set(report, "memory_total_mb", megabytes(total));
+    report_set(report, "memory_free_mb", megabytes(left));
+    bool ok = check_judge_memory(left, options->memory_mb, &message);
+    report_add(report, "memory", ok, message);
+}
+
+static void report_own_memory(struct report *report, const struct check_options *options) {
     int64_t total = NVML_UNKNOWN, left = NVML_UNKNOWN;
     char line[256];
     long long kilobytes;
@@ -63,55 +108,51 @@ static void check_own_memory(struct report *report, const struct check_options *
         else if (sscanf(line, "MemAvailable: %lld", &kilobytes) == 1)
             left = kilobytes << 10;
     }
-    check_memory(report, options, total, left);
+    report_memory(report, options, total, left);
 }
 
 /* ---- the card ---- */
 
-/* An error that was corrected, or a reset that is due, costs no result; these do, or have. */
-static void check_record(struct report *report, const struct nvml_state *state) {
-    set_known(report->json, "temperature", state->temperature);
-    set_known(report->json, "ecc_uncorrected", state->ecc_uncorrected);
-    set_known(report->json, "ecc_corrected", state->ecc_corrected);
-    set_known(report->json, "remap_failed", state->remap_failed);
-    set_known(report->json, "remap_pending", state->remap_pending);
-    set_known(report->json, "retire_pending", state->retire_pending);
-    bool errors = state->ecc_uncorrected > 0, failed = state->remap_failed > 0;
-    _cleanup_free_ char *message =
-        failed   ? xstrdup("the card has no spare memory rows left: replace it")
-        : errors ? xasprintf("%lld uncorrected memory errors since the driver was loaded: reset the card",
-                             (long long)state->ecc_uncorrected)
-                 : xstrdup(state->ecc_uncorrected == 0 ? "no uncorrected error" : "the driver does not count errors");
-    add(report, "ecc", !errors && !failed, message);
+static void report_record(struct report *report, const struct nvml_state *state) {
+    _cleanup_free_ char *message = NULL;
+    report_set(report, "temperature", state->temperature);
+    report_set(report, "ecc_uncorrected", state->ecc_uncorrected);
+    report_set(report, "ecc_corrected", state->ecc_corrected);
+    report_set(report, "remap_failed", state->remap_failed);
+    report_set(report, "remap_pending", state->remap_pending);
+    report_set(report, "retire_pending", state->retire_pending);
+    bool ok = check_judge_record(state, &message);
+    report_add(report, "ecc", ok, message);
 }
 
-static struct nvml *check_card(struct report *report, const struct check_options *options) {
+/* NULL when the driver does not work; the caller closes it. */
+static struct nvml *report_card(struct report *report, const struct check_options *options) {
     struct error err;
     struct nvml_state state;
     struct nvml *nvml = nvml_open(options->device.index, &err);
-    add(report, "driver", nvml, nvml ? "answers" : err.message);
+    report_add(report, "driver", nvml, nvml ? "answers" : err.message);
     if (!nvml)
         return NULL;
     nvml_read(nvml, &state);
     json_object_set_new(report->json, "driver", json_string(state.driver));
     json_object_set_new(report->json, "name", json_string(state.name));
     json_object_set_new(report->json, "uuid", json_string(state.uuid));
-    check_memory(report, options, state.memory_total, state.memory_free);
-    check_record(report, &state);
+    report_memory(report, options, state.memory_total, state.memory_free);
+    report_record(report, &state);
     return nvml;
 }
 
-static void check_xid(struct report *report, struct nvml *nvml) {
+static void report_xid(struct report *report, struct nvml *nvml) {
     int64_t xid = nvml_last_xid(nvml);
-    set_known(report->json, "xid", xid);
+    report_set(report, "xid", xid);
     _cleanup_free_ char *message = xid > 0 ? xasprintf("critical error %lld (XID) while a network ran", (long long)xid)
-                                           : xstrdup(xid == 0 ? "none" : "the driver does not tell");
-    add(report, "xid", xid <= 0, message);
+                                           : xstrdup(xid == 0 ? "none" : "the driver does not know");
+    report_add(report, "xid", xid <= 0, message);
 }
 
 /* ---- the inference ---- */
 
-/* Every tensor of one network. */
+/* The inputs or the outputs of one network. */
 struct tensors {
     struct tensor at[SESSION_IO_MAX];
 };
@@ -121,8 +162,8 @@ static void tensors_free(struct tensors *tensors) {
         free(tensors->at[i].data);
 }
 
-/* A tensor of that shape, free dimensions 1, filled with a fixed pattern; how many values. */
-static size_t make_tensor(const struct tensor_shape *shape, struct tensor *out) {
+/* Makes a tensor of that shape, free dimensions 1, filled with a fixed pattern; returns how many values it has. */
+static size_t tensor_make(const struct tensor_shape *shape, struct tensor *out) {
     size_t count = 1;
     out->rank = shape->rank;
     for (int i = 0; i < shape->rank; i++) {
@@ -135,54 +176,44 @@ static size_t make_tensor(const struct tensor_shape *shape, struct tensor *out) 
     return count;
 }
 
-/* Runs the network on the pattern; its first output, which the caller frees. */
-static float *run_network(const char *path, const struct device *device, size_t *count, struct error *err) {
+/* Runs the network on the pattern; returns its first output, which the caller frees. */
+static float *check_infer(const char *path, const struct device *device, size_t *count, struct error *err) {
     _cleanup_(tensors_free) struct tensors inputs = {0}, outputs = {0};
     struct tensor_shape shapes[SESSION_IO_MAX];
     _cleanup_session_ struct session *session = session_open(path, device, NULL, err);
     if (!session)
         return NULL;
     for (int i = 0; i < session_input_count(session); i++)
-        make_tensor(session_input(session, i), &inputs.at[i]);
+        tensor_make(session_input(session, i), &inputs.at[i]);
     if (!session_probe(session, inputs.at, shapes, err))
         return NULL;
     for (int i = session_output_count(session) - 1; i >= 0; i--)
-        *count = make_tensor(&shapes[i], &outputs.at[i]);
+        *count = tensor_make(&shapes[i], &outputs.at[i]);
     return session_run(session, inputs.at, outputs.at, err) ? steal(outputs.at[0].data) : NULL;
 }
 
-/* How far apart two results are, of the largest value; NAN when one is no number. */
-static double difference(const float *a, const float *b, size_t count) {
-    double largest = 0, apart = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(a[i]) || !isfinite(b[i]))
-            return NAN;
-        largest = fmax(largest, fabs((double)b[i]));
-        apart = fmax(apart, fabs((double)a[i] - (double)b[i]));
-    }
-    return largest > 0 ? apart / largest : NAN;
-}
-
-/* Twice on the CPU when that is the device: what it computes must at least be the same again. */
-static bool check_inference(struct report *report, const struct check_options *options, const char *path,
-                            struct error *err) {
+/* Runs twice on the CPU when that is the device: what it computes must at least be the same again. */
+static bool report_inference(struct report *report, const struct check_options *options, const char *path,
+                             struct error *err) {
     const struct device cpu = {.kind = DEVICE_CPU, .threads = 1};
     struct error why;
     size_t count, again;
-    _cleanup_free_ float *right = run_network(path, &cpu, &count, err);
+    _cleanup_free_ float *right = check_infer(path, &cpu, &count, err);
     if (!right)
         return error_wrap(err, "on the CPU");
     int64_t started = clock_monotonic_ns(clock_system());
-    _cleanup_free_ float *result = run_network(path, &options->device, &again, &why);
-    double apart = result && again == count ? difference(result, right, count) : NAN;
+    _cleanup_free_ float *result = check_infer(path, &options->device, &again, &why);
     json_object_set_new(report->json, "inference_ms",
                         json_integer((clock_monotonic_ns(clock_system()) - started) / 1000000));
-    bool ok = apart <= tolerance;
-    _cleanup_free_ char *message =
-        !result ? xstrdup(why.message)
-        : ok    ? xstrdup("right")
-                : xasprintf("the result differs from the CPU's by %.0f %% of the largest value", apart * 100);
-    add(report, "inference", ok, message);
+    _cleanup_free_ char *message = NULL;
+    bool ok = false;
+    if (!result)
+        message = xstrdup(why.message);
+    else if (again != count)
+        message = xasprintf("the result has %zu values, the CPU's has %zu", again, count);
+    else
+        ok = check_judge_result(result, right, count, &message);
+    report_add(report, "inference", ok, message);
     return true;
 }
 
@@ -195,13 +226,13 @@ json_t *check_machine(const struct check_options *options, struct error *err) {
     _cleanup_free_ char *device = card ? xasprintf("cuda:%d", options->device.index) : xstrdup("cpu");
     _cleanup_json_ json_t *json = json_pack("{s:s}", "device", device), *checks = json_array();
     struct report report = {json, checks, true};
-    _cleanup_nvml_ struct nvml *nvml = card ? check_card(&report, options) : NULL;
+    _cleanup_nvml_ struct nvml *nvml = card ? report_card(&report, options) : NULL;
     if (!card)
-        check_own_memory(&report, options);
-    if ((!card || nvml) && !check_inference(&report, options, path, err))
+        report_own_memory(&report, options);
+    if ((!card || nvml) && !report_inference(&report, options, path, err))
         return NULL;
     if (nvml)
-        check_xid(&report, nvml);
+        report_xid(&report, nvml);
     json_object_set_new(json, "healthy", json_boolean(report.healthy));
     json_object_set(json, "checks", checks);
     return steal(json);

@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/exposition.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "worker/nvml.h"
 
@@ -19,15 +20,14 @@ enum {
     ANSWER_MAX_MS = 15000, /* the heart asks once a second */
 };
 
+/* Only libmicrohttpd's one thread uses it between start and stop, so it needs no lock. */
 struct exporter {
-    struct worker *worker;
+    struct exporter_options options;
     struct MHD_Daemon *daemon;
     struct nvml *nvml; /* NULL without a card */
 };
 
-static int64_t since_ms(_Atomic int64_t *then) {
-    return clock_monotonic_ns(clock_system()) / 1000000 - atomic_load(then);
-}
+static int64_t age_ms(const _Atomic int64_t *then) { return vitals_now_ms() - atomic_load(then); }
 
 /* ---- the card ---- */
 
@@ -37,8 +37,8 @@ struct gpu_series {
     double factor;
 };
 
-/* What the driver does not tell is left out. */
-static void write_card(struct buffer *out, const struct exporter *exporter) {
+/* What the driver does not know is left out. */
+static void exporter_write_card(struct buffer *out, const struct exporter *exporter) {
     struct nvml_state state;
     nvml_read(exporter->nvml, &state);
     bool knows_memory = state.memory_total != NVML_UNKNOWN && state.memory_free != NVML_UNKNOWN;
@@ -55,7 +55,7 @@ static void write_card(struct buffer *out, const struct exporter *exporter) {
          nvml_last_xid(exporter->nvml), 1},
     };
     char index[16];
-    snprintf(index, sizeof index, "%d", exporter->worker->options->models.device.index);
+    snprintf(index, sizeof index, "%d", exporter->options.device->index);
     for (size_t i = 0; i < ARRAY_LENGTH(series); i++) {
         if (series[i].value == NVML_UNKNOWN)
             continue;
@@ -66,42 +66,43 @@ static void write_card(struct buffer *out, const struct exporter *exporter) {
 
 /* ---- answers ---- */
 
-static unsigned show_metrics(struct exporter *exporter, struct buffer *out) {
-    struct worker *worker = exporter->worker;
-    metric_one(out, "mela_worker_busy", "gauge", "1 while this worker has a job.", worker_is_busy(worker));
-    metric_one(out, "mela_worker_draining", "gauge", "1 while this worker takes no more jobs, to end.",
-               atomic_load(&worker->draining));
+static unsigned exporter_show_metrics(struct exporter *exporter, struct buffer *out) {
+    const struct exporter_options *options = &exporter->options;
+    metric_one(out, "mela_worker_busy", "gauge", "1 while this worker has a job.", options->is_busy(options->context));
+    metric_one(out, "mela_worker_draining", "gauge", "1 while this worker claims no more jobs, to end.",
+               atomic_load(&options->vitals->draining));
     metric_one(out, "mela_worker_heartbeat_age_seconds", "gauge", "Time since Redis last answered this worker.",
-               (double)since_ms(&worker->answered_ms) / 1000);
+               (double)age_ms(&options->vitals->answered_ms) / 1000);
     metric_process(out);
-    store_metrics(worker->store, out);
+    store_metrics(options->store, out);
     if (exporter->nvml)
-        write_card(out, exporter);
+        exporter_write_card(out, exporter);
     return MHD_HTTP_OK;
 }
 
 /* While the models load there is no heart yet; how long that may take is for the readiness to bound. */
-static unsigned show_health(struct exporter *exporter, struct buffer *out) {
-    struct worker *worker = exporter->worker;
-    bool alive = !atomic_load(&worker->loaded) || since_ms(&worker->turned_ms) < TURN_MAX_MS;
+static unsigned exporter_show_health(struct exporter *exporter, struct buffer *out) {
+    const struct vitals *vitals = exporter->options.vitals;
+    bool alive = !atomic_load(&vitals->loaded) || age_ms(&vitals->turned_ms) < TURN_MAX_MS;
     buffer_append_text(out, alive ? "ok\n" : "the heartbeat's loop hangs\n");
     return alive ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
-static unsigned show_readiness(struct exporter *exporter, struct buffer *out) {
-    struct worker *worker = exporter->worker;
-    bool loaded = atomic_load(&worker->loaded), answered = since_ms(&worker->answered_ms) < ANSWER_MAX_MS;
+static unsigned exporter_show_readiness(struct exporter *exporter, struct buffer *out) {
+    const struct vitals *vitals = exporter->options.vitals;
+    bool loaded = atomic_load(&vitals->loaded), answered = age_ms(&vitals->answered_ms) < ANSWER_MAX_MS;
     buffer_append_text(out, !loaded    ? "the models are being loaded\n"
                             : answered ? "ready\n"
                                        : "Redis does not answer\n");
     return loaded && answered ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
-static unsigned show(struct exporter *exporter, const char *method, const char *path, struct buffer *out) {
+static unsigned exporter_show(struct exporter *exporter, const char *method, const char *path, struct buffer *out) {
     static const struct {
         const char *path;
         unsigned (*show)(struct exporter *exporter, struct buffer *out);
-    } pages[] = {{"/metrics", show_metrics}, {"/healthz", show_health}, {"/readyz", show_readiness}};
+    } pages[] = {
+        {"/metrics", exporter_show_metrics}, {"/healthz", exporter_show_health}, {"/readyz", exporter_show_readiness}};
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
     for (size_t i = 0; i < ARRAY_LENGTH(pages); i++)
@@ -110,14 +111,15 @@ static unsigned show(struct exporter *exporter, const char *method, const char *
     return MHD_HTTP_NOT_FOUND;
 }
 
-/* No path here holds an escape, and a NUL that one hides must not cut a path short. */
-static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
+/* Paths stay as they came: none here has an escape, and a NUL that one hides would cut a path short. */
+static size_t exporter_unescape(void *context, struct MHD_Connection *connection, char *text) { return strlen(text); }
 
 /* Called once a request, since the answer does not wait for a body. */
-static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
-                              const char *version, const char *data, size_t *length, void **state) {
+static enum MHD_Result exporter_handle(void *context, struct MHD_Connection *connection, const char *path,
+                                       const char *method, const char *version, const char *data, size_t *length,
+                                       void **state) {
     _cleanup_buffer_ struct buffer text = {0};
-    unsigned status = show(context, method, path, &text);
+    unsigned status = exporter_show(context, method, path, &text);
     size_t size = text.length;
     struct MHD_Response *response = MHD_create_response_from_buffer(size, buffer_steal(&text), MHD_RESPMEM_MUST_FREE);
     MHD_add_response_header(response, "Content-Type",
@@ -137,30 +139,35 @@ static bool exporter_listen(struct exporter *exporter, const char *address, stru
     if (!where)
         return false;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
-    exporter->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, exporter, MHD_OPTION_SOCK_ADDR, where->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_PEER,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_END);
+    exporter->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, exporter_handle, exporter, MHD_OPTION_SOCK_ADDR, where->ai_addr,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                         (unsigned)CONNECTIONS_PER_PEER, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_UNESCAPE_CALLBACK,
+                         exporter_unescape, NULL, MHD_OPTION_END);
     return exporter->daemon || error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
 }
 
-static void open_card(struct exporter *exporter) {
-    const struct device *device = &exporter->worker->options->models.device;
+static void exporter_open_card(struct exporter *exporter) {
+    const struct device *device = exporter->options.device;
     struct error err;
-    if (device->kind == DEVICE_CUDA && !(exporter->nvml = nvml_open(device->index, &err)))
-        log_write(&(struct log){.worker = exporter->worker->id}, LOG_WARN, "no metrics of the card: %s", err.message);
+    if (device->kind != DEVICE_CUDA)
+        return;
+    exporter->nvml = nvml_open(device->index, &err);
+    if (!exporter->nvml)
+        log_write(&(struct log){.worker = exporter->options.worker}, LOG_WARN, "no metrics of the card: %s",
+                  err.message);
 }
 
-struct exporter *exporter_start(const char *address, struct worker *worker, struct error *err) {
+struct exporter *exporter_start(const struct exporter_options *options, struct error *err) {
     struct exporter *exporter = xnew(struct exporter);
-    exporter->worker = worker;
-    open_card(exporter);
-    if (!exporter_listen(exporter, address, err)) {
+    exporter->options = *options;
+    exporter_open_card(exporter);
+    if (!exporter_listen(exporter, options->address, err)) {
         exporter_stop(exporter);
         return NULL;
     }
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "the metrics are on port %d",
+    log_write(&(struct log){.worker = options->worker}, LOG_INFO, "the metrics are on port %d",
               MHD_get_daemon_info(exporter->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     return exporter;
 }

@@ -3,11 +3,26 @@
  * closed. Private to this room. */
 #pragma once
 
-#include "worker/slot.h"
+#include "model/session.h"
+#include "store/store.h"
+#include "worker/vitals.h"
+
+struct exporter_options {
+    const char *address; /* "0.0.0.0:7422"; port 0 takes a free one */
+    const char *worker;  /* the worker's id, for the log */
+    const struct vitals *vitals;
+    const struct device *device; /* a card is asked of NVML at each scrape */
+    struct store *store;         /* whose metrics are shown */
+    /* Whether a job runs; called by the exporter's thread. */
+    bool (*is_busy)(void *context);
+    void *context;
+};
 
 struct exporter;
 
-/* Listens; the port is logged. The worker's store is open, and stays so until the exporter stops. */
-struct exporter *exporter_start(const char *address, struct worker *worker, struct error *err) must_check;
+/* Starts to listen and logs the port. All that the options point to stays until exporter_stop, the strings aside.
+ * config.invalid. */
+struct exporter *exporter_start(const struct exporter_options *options, struct error *err) must_check;
+/* No request is served after it returns. */
 void exporter_stop(struct exporter *exporter);
 DEFINE_CLEANUP(struct exporter *, exporter_stop)

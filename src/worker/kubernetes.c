@@ -17,14 +17,16 @@ struct kubernetes {
     char *base, *mount, *authority;
 };
 
-static const char *variable(const char *name) {
+/* NULL when it is not set, or empty. */
+static const char *kubernetes_variable(const char *name) {
     const char *value = getenv(name);
     return value && value[0] ? value : NULL;
 }
 
 struct kubernetes *kubernetes_open(void) {
-    const char *host = variable("KUBERNETES_SERVICE_HOST"), *port = variable("KUBERNETES_SERVICE_PORT");
-    const char *mount = variable("MELA_KUBERNETES_MOUNT");
+    const char *host = kubernetes_variable("KUBERNETES_SERVICE_HOST"),
+               *port = kubernetes_variable("KUBERNETES_SERVICE_PORT");
+    const char *mount = kubernetes_variable("MELA_KUBERNETES_MOUNT");
     _cleanup_free_ char *token = xasprintf("%s/token", mount ? mount : default_mount);
     CURL *curl = host && access(token, R_OK) == 0 ? curl_easy_init() : NULL;
     if (!curl)
@@ -46,8 +48,8 @@ void kubernetes_close(struct kubernetes *kubernetes) {
     free(kubernetes);
 }
 
-/* A file of the mount without the white space at its end; they are renewed while we run. Caller frees. */
-static char *read_mounted(const struct kubernetes *kubernetes, const char *name, struct error *err) {
+/* The first line of a file of the mount, read each time because tokens are renewed. Caller frees. */
+static char *kubernetes_read_mount(const struct kubernetes *kubernetes, const char *name, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/%s", kubernetes->mount, name);
     _cleanup_buffer_ struct buffer text = {0};
     if (!file_read(path, FILE_MAX, &text, err))
@@ -57,7 +59,7 @@ static char *read_mounted(const struct kubernetes *kubernetes, const char *name,
     return value;
 }
 
-static size_t take(char *bytes, size_t size, size_t count, void *context) {
+static size_t kubernetes_receive(char *bytes, size_t size, size_t count, void *context) {
     struct buffer *answer = context;
     if (answer->length + size * count > ANSWER_MAX)
         return 0;
@@ -65,8 +67,8 @@ static size_t take(char *bytes, size_t size, size_t count, void *context) {
     return size * count;
 }
 
-static void set_options(struct kubernetes *kubernetes, const char *method, const char *url, const char *patch,
-                        struct curl_slist *headers, struct buffer *answer) {
+static void kubernetes_set_options(struct kubernetes *kubernetes, const char *method, const char *url,
+                                   const char *patch, struct curl_slist *headers, struct buffer *answer) {
     CURL *curl = kubernetes->curl;
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -76,16 +78,26 @@ static void set_options(struct kubernetes *kubernetes, const char *method, const
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)TOTAL_MS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, kubernetes_receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     if (patch)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, patch);
 }
 
-/* One request; its JSON, a new reference. */
-static json_t *request(struct kubernetes *kubernetes, const char *method, const char *path, const json_t *patch,
-                       struct error *err) {
-    _cleanup_free_ char *token = read_mounted(kubernetes, "token", err);
+json_t *kubernetes_read_answer(const char *what, long status, const struct buffer *body, struct error *err) {
+    struct error none;
+    _cleanup_json_ json_t *json = body->data ? json_parse(body->data, body->length, &none) : NULL;
+    if ((status == 200 || status == 202) && json)
+        return steal(json);
+    error_set(err, ERR_IO, "the Kubernetes API answered %s with %ld: %s", what, status,
+              json ? json_get_string(json, "message", "no reason") : "no JSON");
+    return NULL;
+}
+
+/* One request; the JSON of its answer, a new reference. */
+static json_t *kubernetes_request(struct kubernetes *kubernetes, const char *method, const char *path,
+                                  const json_t *patch, struct error *err) {
+    _cleanup_free_ char *token = kubernetes_read_mount(kubernetes, "token", err);
     if (!token)
         return NULL;
     _cleanup_free_ char *url = xasprintf("%s%s", kubernetes->base, path), *body = patch ? json_line(patch) : NULL;
@@ -94,70 +106,74 @@ static json_t *request(struct kubernetes *kubernetes, const char *method, const 
     if (patch)
         headers = curl_slist_append(headers, "Content-Type: application/merge-patch+json");
     _cleanup_buffer_ struct buffer answer = {0};
-    set_options(kubernetes, method, url, body, headers, &answer);
+    kubernetes_set_options(kubernetes, method, url, body, headers, &answer);
     CURLcode code = curl_easy_perform(kubernetes->curl);
     long status = 0;
     curl_easy_getinfo(kubernetes->curl, CURLINFO_RESPONSE_CODE, &status);
-    struct error none;
-    _cleanup_json_ json_t *json = answer.data ? json_parse(answer.data, answer.length, &none) : NULL;
-    if (code == CURLE_OK && (status == 200 || status == 202) && json)
-        return steal(json);
-    if (code != CURLE_OK)
+    if (code != CURLE_OK) {
         error_set(err, ERR_IO, "the Kubernetes API does not answer: %s", curl_easy_strerror(code));
-    else
-        error_set(err, ERR_IO, "the Kubernetes API answered %s %s with %ld: %s", method, path, status,
-                  json ? json_get_string(json, "message", "no reason") : "no JSON");
-    return NULL;
+        return NULL;
+    }
+    _cleanup_free_ char *what = xasprintf("%s %s", method, path);
+    return kubernetes_read_answer(what, status, &answer, err);
 }
 
-static bool patch(struct kubernetes *kubernetes, const char *path, const json_t *change, struct error *err) {
-    _cleanup_json_ json_t *answer = request(kubernetes, "PATCH", path, change, err);
+static bool kubernetes_patch(struct kubernetes *kubernetes, const char *path, const json_t *change, struct error *err) {
+    _cleanup_json_ json_t *answer = kubernetes_request(kubernetes, "PATCH", path, change, err);
     return answer;
 }
 
 /* The path of the own pod. Caller frees. */
-static char *pod_path(const struct kubernetes *kubernetes, struct error *err) {
-    const char *pod = variable("POD_NAME") ? variable("POD_NAME") : variable("HOSTNAME");
-    _cleanup_free_ char *namespace = read_mounted(kubernetes, "namespace", err);
+static char *kubernetes_pod_path(const struct kubernetes *kubernetes, struct error *err) {
+    const char *pod =
+        kubernetes_variable("POD_NAME") ? kubernetes_variable("POD_NAME") : kubernetes_variable("HOSTNAME");
+    _cleanup_free_ char *namespace = kubernetes_read_mount(kubernetes, "namespace", err);
     if (namespace && !pod)
         error_set(err, ERR_USAGE, "POD_NAME is not set: hand it to the pod by the downward API");
     return namespace && pod ? xasprintf("/api/v1/namespaces/%s/pods/%s", namespace, pod) : NULL;
 }
 
 bool kubernetes_set_deletion_cost(struct kubernetes *kubernetes, int cost, struct error *err) {
-    _cleanup_free_ char *path = pod_path(kubernetes, err), *text = xasprintf("%d", cost);
+    _cleanup_free_ char *path = kubernetes_pod_path(kubernetes, err), *text = xasprintf("%d", cost);
     if (!path)
         return false;
     _cleanup_json_ json_t *change =
         json_pack("{s:{s:{s:s}}}", "metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost", text);
-    return patch(kubernetes, path, change, err);
+    return kubernetes_patch(kubernetes, path, change, err);
 }
 
-/* How many nodes other than `own` take no pods. */
-static bool count_cordoned(struct kubernetes *kubernetes, const char *own, int *count, struct error *err) {
-    _cleanup_json_ json_t *nodes =
-        request(kubernetes, "GET", "/api/v1/nodes?fieldSelector=spec.unschedulable%3Dtrue", NULL, err);
-    if (!nodes)
-        return false;
+int kubernetes_count_others(const json_t *nodes, const char *own) {
     size_t i;
     json_t *node;
-    *count = 0;
-    json_array_foreach (json_object_get(nodes, "items"), i, node)
-        *count += strcmp(json_get_string(json_object_get(node, "metadata"), "name", ""), own) != 0;
+    int count = 0;
+    json_array_foreach (json_object_get(nodes, "items"), i, node) {
+        const char *name = json_get_string(json_object_get(node, "metadata"), "name", "");
+        count += strcmp(name, own) != 0;
+    }
+    return count;
+}
+
+static bool count_cordoned(struct kubernetes *kubernetes, const char *own, int *count, struct error *err) {
+    _cleanup_json_ json_t *nodes =
+        kubernetes_request(kubernetes, "GET", "/api/v1/nodes?fieldSelector=spec.unschedulable%3Dtrue", NULL, err);
+    if (!nodes)
+        return false;
+    *count = kubernetes_count_others(nodes, own);
     return true;
 }
 
+/* `reason` NULL: undoes it. */
 static bool set_cordon(struct kubernetes *kubernetes, const char *node, const char *reason, struct error *err) {
     _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", node);
     _cleanup_json_ json_t *change =
         json_pack("{s:{s:o}, s:{s:{s:s?}}}", "spec", "unschedulable", reason ? json_true() : json_null(), "metadata",
                   "annotations", "mela/cordoned", reason);
-    return patch(kubernetes, path, change, err);
+    return kubernetes_patch(kubernetes, path, change, err);
 }
 
-/* Counted before and after: of several nodes that do this at once, those that find too many take theirs back. */
+/* Counts before and after: of several nodes that cordon themselves at once, those that then find too many undo it. */
 bool kubernetes_cordon(struct kubernetes *kubernetes, const char *reason, int most, bool *done, struct error *err) {
-    const char *node = variable("NODE_NAME");
+    const char *node = kubernetes_variable("NODE_NAME");
     int others;
     *done = false;
     if (!node)
@@ -173,7 +189,7 @@ bool kubernetes_cordon(struct kubernetes *kubernetes, const char *reason, int mo
 }
 
 bool kubernetes_delete_pod(struct kubernetes *kubernetes, struct error *err) {
-    _cleanup_free_ char *path = pod_path(kubernetes, err);
-    _cleanup_json_ json_t *answer = path ? request(kubernetes, "DELETE", path, NULL, err) : NULL;
+    _cleanup_free_ char *path = kubernetes_pod_path(kubernetes, err);
+    _cleanup_json_ json_t *answer = path ? kubernetes_request(kubernetes, "DELETE", path, NULL, err) : NULL;
     return answer;
 }

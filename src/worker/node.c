@@ -21,7 +21,7 @@ enum {
 struct node {
     struct node_options options;
     pthread_t thread;
-    atomic_bool stop;
+    atomic_bool stop;              /* a lone flag; what follows is of the thread alone until the join */
     struct kubernetes *kubernetes; /* NULL: no cluster */
     struct spot *spot;
     int cost;
@@ -29,10 +29,13 @@ struct node {
     bool has_left;
 };
 
-static void tell_cost(struct node *node, int64_t now) {
+/* A pod is busy until it was idle for IDLE_MS, so that pauses between jobs cost no writes. */
+static void node_set_cost(struct node *node, int64_t now) {
     bool busy = node->options.is_busy(node->options.context);
-    node->busy_ms = busy ? now : node->busy_ms;
-    int cost = now - node->busy_ms < IDLE_MS && (busy || node->cost == COST_BUSY) ? COST_BUSY : 0;
+    if (busy)
+        node->busy_ms = now;
+    bool lately = now - node->busy_ms < IDLE_MS && node->cost == COST_BUSY;
+    int cost = busy || lately ? COST_BUSY : 0;
     struct error err;
     if (cost == node->cost || now < node->cost_after_ms)
         return;
@@ -44,7 +47,7 @@ static void tell_cost(struct node *node, int64_t now) {
     log_write(NULL, LOG_WARN, "the pod's deletion cost is not set: %s", err.message);
 }
 
-static void ask_spot(struct node *node, int64_t now) {
+static void node_ask_spot(struct node *node, int64_t now) {
     char action[32];
     if (node->has_left || now < node->spot_after_ms)
         return;
@@ -56,34 +59,41 @@ static void ask_spot(struct node *node, int64_t now) {
     node->options.leave(node->options.context);
 }
 
-static void *run(void *context) {
+static void *node_run(void *context) {
     struct node *node = context;
     while (!atomic_load(&node->stop) && (node->kubernetes || !spot_is_absent(node->spot))) {
         int64_t now = clock_monotonic_ns(clock_system()) / 1000000;
         if (node->kubernetes)
-            tell_cost(node, now);
-        ask_spot(node, now);
+            node_set_cost(node, now);
+        node_ask_spot(node, now);
         clock_sleep_ms(clock_system(), TICK_MS);
     }
     return NULL;
 }
 
-struct node *node_start(const struct node_options *options) {
+static void node_free(struct node *node) {
+    kubernetes_close_cleanup(&node->kubernetes);
+    spot_free(node->spot);
+    free(node);
+}
+
+struct node *node_start(const struct node_options *options, struct error *err) {
     struct node *node = xnew(struct node);
     *node = (struct node){.options = *options,
                           .kubernetes = kubernetes_open(),
                           .spot = spot_new(),
                           .cost = COST_UNKNOWN,
                           .busy_ms = INT64_MIN / 2};
-    if (pthread_create(&node->thread, NULL, run, node) != 0)
-        abort(); /* as for lack of memory */
-    return node;
+    int failed = pthread_create(&node->thread, NULL, node_run, node);
+    if (!failed)
+        return node;
+    error_set_errno(err, ERR_INTERNAL, failed, "cannot watch the node");
+    node_free(node);
+    return NULL;
 }
 
 void node_stop(struct node *node) {
     atomic_store(&node->stop, true);
     pthread_join(node->thread, NULL);
-    kubernetes_close_cleanup(&node->kubernetes);
-    spot_free(node->spot);
-    free(node);
+    node_free(node);
 }

@@ -27,34 +27,35 @@ struct nvml {
 };
 
 /* The address of a function, under its first name that the driver has; NULL when it has none. */
-static void *find(const struct nvml *nvml, const char *name, const char *older) {
+static void *nvml_find(const struct nvml *nvml, const char *name, const char *older) {
     void *function = dlsym(nvml->library, name);
     return function || !older ? function : dlsym(nvml->library, older);
 }
 
-/* Calls a function by name with arguments of these types; its status, -1 when it is not there. */
+/* Calls a function by name with arguments of these types; its status, -1 when the driver lacks it. */
 #define CALL(nvml, name, older, types, ...)                                                                            \
     ({                                                                                                                 \
-        int(*function_) types = (int(*) types)find(nvml, name, older);                                                 \
+        int(*function_) types = (int(*) types)nvml_find(nvml, name, older);                                            \
         function_ ? function_(__VA_ARGS__) : -1;                                                                       \
     })
 
-static const char *explain(const struct nvml *nvml, int status) {
-    const char *(*text)(int) = (const char *(*)(int))find(nvml, "nvmlErrorString", NULL);
+static const char *nvml_explain(const struct nvml *nvml, int status) {
+    const char *(*text)(int) = (const char *(*)(int))nvml_find(nvml, "nvmlErrorString", NULL);
     return status < 0 ? "the function is missing" : text ? text(status) : "unknown error";
 }
 
-static bool find_card(struct nvml *nvml, int index, struct error *err) {
+static bool nvml_find_card(struct nvml *nvml, int index, struct error *err) {
     unsigned count = 0;
     int status = CALL(nvml, "nvmlInit_v2", "nvmlInit", (void));
     if (status != 0)
-        return error_set(err, ERR_MODEL_DEVICE, "the NVIDIA driver does not start: %s", explain(nvml, status));
+        return error_set(err, ERR_MODEL_DEVICE, "the NVIDIA driver does not start: %s", nvml_explain(nvml, status));
     status = CALL(nvml, "nvmlDeviceGetCount_v2", "nvmlDeviceGetCount", (unsigned *), &count);
     if (status != 0 || index >= (int)count)
         return error_set(err, ERR_MODEL_DEVICE, "there is no card %d, the driver shows %u", index, count);
     status = CALL(nvml, "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex", (unsigned, nvml_handle *),
                   (unsigned)index, &nvml->device);
-    return status == 0 || error_set(err, ERR_MODEL_DEVICE, "card %d cannot be used: %s", index, explain(nvml, status));
+    return status == 0 ||
+           error_set(err, ERR_MODEL_DEVICE, "card %d cannot be used: %s", index, nvml_explain(nvml, status));
 }
 
 static void listen_for_errors(struct nvml *nvml) {
@@ -67,11 +68,12 @@ static void listen_for_errors(struct nvml *nvml) {
 
 struct nvml *nvml_open(int index, struct error *err) {
     _cleanup_nvml_ struct nvml *nvml = xnew(struct nvml);
-    if (!(nvml->library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL))) {
+    nvml->library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!nvml->library) {
         error_set(err, ERR_MODEL_DEVICE, "no NVIDIA driver is installed (libnvidia-ml.so.1 cannot be loaded)");
         return NULL;
     }
-    if (!find_card(nvml, index, err))
+    if (!nvml_find_card(nvml, index, err))
         return NULL;
     listen_for_errors(nvml);
     return steal(nvml);
@@ -94,7 +96,7 @@ static int64_t ecc_errors(struct nvml *nvml, int type) {
     return status == 0 ? (int64_t)count : NVML_UNKNOWN;
 }
 
-static void read_rows(struct nvml *nvml, struct nvml_state *state) {
+static void nvml_read_rows(struct nvml *nvml, struct nvml_state *state) {
     unsigned corrected = 0, uncorrected = 0, pending = 0, failed = 0;
     int retiring = 0;
     if (CALL(nvml, "nvmlDeviceGetRemappedRows", NULL, (nvml_handle, unsigned *, unsigned *, unsigned *, unsigned *),
@@ -107,18 +109,18 @@ static void read_rows(struct nvml *nvml, struct nvml_state *state) {
 }
 
 /* A text that the driver does not give stays empty. */
-static void read_text(struct nvml *nvml, const char *function, char *out, unsigned size) {
+static void nvml_read_text(struct nvml *nvml, const char *function, char *out, unsigned size) {
     if (CALL(nvml, function, NULL, (nvml_handle, char *, unsigned), nvml->device, out, size) != 0)
         out[0] = '\0';
 }
 
 /* A value that a function of the form (device, unsigned *) gives. */
-static int64_t read_number(struct nvml *nvml, const char *function) {
+static int64_t nvml_read_number(struct nvml *nvml, const char *function) {
     unsigned value = 0;
     return CALL(nvml, function, NULL, (nvml_handle, unsigned *), nvml->device, &value) == 0 ? value : NVML_UNKNOWN;
 }
 
-static int64_t read_utilization(struct nvml *nvml) {
+static int64_t nvml_read_utilization(struct nvml *nvml) {
     struct nvml_utilization rates = {0};
     int status = CALL(nvml, "nvmlDeviceGetUtilizationRates", NULL, (nvml_handle, struct nvml_utilization *),
                       nvml->device, &rates);
@@ -136,8 +138,8 @@ void nvml_read(struct nvml *nvml, struct nvml_state *state) {
                                  .temperature = NVML_UNKNOWN};
     if (CALL(nvml, "nvmlSystemGetDriverVersion", NULL, (char *, unsigned), state->driver, sizeof state->driver) != 0)
         state->driver[0] = '\0';
-    read_text(nvml, "nvmlDeviceGetName", state->name, sizeof state->name);
-    read_text(nvml, "nvmlDeviceGetUUID", state->uuid, sizeof state->uuid);
+    nvml_read_text(nvml, "nvmlDeviceGetName", state->name, sizeof state->name);
+    nvml_read_text(nvml, "nvmlDeviceGetUUID", state->uuid, sizeof state->uuid);
     if (CALL(nvml, "nvmlDeviceGetMemoryInfo", NULL, (nvml_handle, struct nvml_memory *), nvml->device, &memory) == 0) {
         state->memory_total = (int64_t)memory.total;
         state->memory_free = (int64_t)memory.free;
@@ -145,11 +147,11 @@ void nvml_read(struct nvml *nvml, struct nvml_state *state) {
     if (CALL(nvml, "nvmlDeviceGetTemperature", NULL, (nvml_handle, int, unsigned *), nvml->device, SENSOR_GPU,
              &temperature) == 0)
         state->temperature = temperature;
-    state->utilization = read_utilization(nvml);
-    state->power_mw = read_number(nvml, "nvmlDeviceGetPowerUsage");
+    state->utilization = nvml_read_utilization(nvml);
+    state->power_mw = nvml_read_number(nvml, "nvmlDeviceGetPowerUsage");
     state->ecc_uncorrected = ecc_errors(nvml, ERROR_UNCORRECTED);
     state->ecc_corrected = ecc_errors(nvml, ERROR_CORRECTED);
-    read_rows(nvml, state);
+    nvml_read_rows(nvml, state);
 }
 
 int64_t nvml_last_xid(struct nvml *nvml) {

@@ -8,13 +8,12 @@
 #include "base/random.h"
 
 enum {
-    WAIT_MS = 1000,      /* longest wait for a job before looking at the drain flag again */
-    RETRY_MS = 500,      /* between tries while Redis does not answer, doubled for each further one... */
-    RETRY_MAX_MS = 4000, /* ... up to this: a farm that lost its Redis must not fall upon it when it is back */
+    WAIT_MS = 1000,      /* longest wait for a job; after it the drain flag is read again */
+    AGAIN_MS = 50,       /* until a slot that may not claim yet asks again */
+    RETRY_MS = 500,      /* pause after a call that Redis did not answer, doubled for each further one... */
+    RETRY_MAX_MS = 4000, /* ... up to this, so that a farm does not storm its Redis when that is back */
     DOCUMENT_MAX = 64 << 20,
 };
-
-static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
 
 void slot_stop(struct slot *slot, enum stop_reason reason) {
     pthread_mutex_lock(&slot->lock);
@@ -43,12 +42,12 @@ bool worker_is_busy(struct worker *worker) {
 
 /* ---- what a job needs ---- */
 
-static json_t *load_json(struct store *store, const char *key, struct error *err) {
+static json_t *slot_load_json(struct store *store, const char *key, struct error *err) {
     _cleanup_buffer_ struct buffer bytes = {0};
     return store_get(store, key, DOCUMENT_MAX, &bytes, err) ? json_parse(bytes.data, bytes.length, err) : NULL;
 }
 
-static bool load_campaign(struct slot *slot, const char *id, struct error *err) {
+static bool slot_load_campaign(struct slot *slot, const char *id, struct error *err) {
     if (slot->campaign && strcmp(slot->campaign->id, id) == 0)
         return true;
     campaign_free_cleanup(&slot->campaign);
@@ -56,23 +55,23 @@ static bool load_campaign(struct slot *slot, const char *id, struct error *err) 
     slot->campaign = NULL;
     slot->plan = NULL;
     _cleanup_free_ char *key = layout_spec(id);
-    _cleanup_json_ json_t *spec = load_json(slot->worker->store, key, err), *problems = json_array();
+    _cleanup_json_ json_t *spec = slot_load_json(slot->worker->store, key, err), *problems = json_array();
     if (!spec)
         return error_wrap(err, "campaign %s", id);
     slot->campaign = campaign_parse(spec, id, problems);
     return slot->campaign || error_set(err, ERR_SPEC_INVALID, "%s is not a valid spec", key);
 }
 
-static bool load_plan(struct slot *slot, struct error *err) {
+static bool slot_load_plan(struct slot *slot, struct error *err) {
     if (slot->plan || slot->claim.job.kind == KIND_PLAN)
         return true;
     _cleanup_free_ char *key = layout_plan(slot->campaign->id);
-    _cleanup_json_ json_t *json = load_json(slot->worker->store, key, err);
+    _cleanup_json_ json_t *json = slot_load_json(slot->worker->store, key, err);
     return json && (slot->plan = plan_from_json(json, err));
 }
 
-/* Published artifacts of those jobs, as strings borrowed from *list. */
-static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, size_t *count, struct error *err) {
+/* The published artifacts that the job reads: *keys are strings borrowed from *list, both the caller's. */
+static bool slot_load_inputs(struct slot *slot, json_t **list, const char ***keys, size_t *count, struct error *err) {
     _cleanup_free_ char(*ids)[JOB_ID_MAX + 1] = NULL;
     *count = slot->plan ? plan_inputs(slot->plan, &slot->claim.job, &ids) : 0;
     if (*count == 0)
@@ -93,14 +92,14 @@ static bool load_inputs(struct slot *slot, json_t **list, const char ***keys, si
 
 /* ---- running it ---- */
 
-static bool run_stage(struct slot *slot, const char *artifact, const struct log *log, struct work_result *result,
-                      struct error *err) {
+static bool slot_compute(struct slot *slot, const char *artifact, const struct log *log, struct work_result *result,
+                         struct error *err) {
     struct worker *worker = slot->worker;
     _cleanup_json_ json_t *list = NULL;
     _cleanup_free_ const char **inputs = NULL;
     size_t input_count = 0;
-    if (!load_campaign(slot, slot->claim.job.campaign, err) || !load_plan(slot, err) ||
-        !load_inputs(slot, &list, &inputs, &input_count, err))
+    if (!slot_load_campaign(slot, slot->claim.job.campaign, err) || !slot_load_plan(slot, err) ||
+        !slot_load_inputs(slot, &list, &inputs, &input_count, err))
         return false;
     _cleanup_free_ char *scratch = directory_make_temporary(worker->scratch, "job", err);
     if (!scratch)
@@ -124,9 +123,11 @@ static bool run_stage(struct slot *slot, const char *artifact, const struct log 
     return done;
 }
 
-/* Written after publishing, so that a queue that lost its memory can be rebuilt. A lost receipt costs one
- * job's work. */
-static void write_receipt(struct slot *slot, const char *artifact, const json_t *report, const struct log *log) {
+/* ---- how it ended ---- */
+
+/* Written after publishing, so that a queue that lost its memory can be rebuilt, and so that the API finds the final
+ * video of a campaign that the queue has forgotten. */
+static void slot_write_receipt(struct slot *slot, const char *artifact, const json_t *report, const struct log *log) {
     _cleanup_free_ char *key = layout_receipt(&slot->claim.job);
     _cleanup_json_ json_t *receipt =
         json_pack("{s:s,s:s,s:i,s:s,s:O}", "job", slot->claim.job_id, "artifact", artifact, "attempt",
@@ -137,56 +138,83 @@ static void write_receipt(struct slot *slot, const char *artifact, const json_t 
         log_write(log, LOG_WARN, "the receipt was not written: %s", err.message);
 }
 
-/* Sleeps a while, the longer the more calls in a row have failed, the upper half left to chance. */
-static void wait_for_redis(struct slot *slot) {
+/* Sleeps a while, the longer the more calls in a row have failed. The upper half is random, so that the workers of a
+ * farm do not come back all at once. */
+static void slot_wait_for_redis(struct slot *slot) {
     int64_t most = MIN((int64_t)RETRY_MS << CLAMP(slot->refusals, 0, 10), (int64_t)RETRY_MAX_MS);
     slot->refusals++;
     clock_sleep_ms(clock_system(), most / 2 + (int64_t)(random_unit() * (double)(most / 2)));
 }
 
-/* Repeats a call on the queue while Redis does not answer and the job may still be ours. */
-#define UNTIL_REDIS_ANSWERS(slot, call)                                                                                \
-    ({                                                                                                                 \
-        bool answered_;                                                                                                \
-        while (!(answered_ = (call)) && err.code == ERR_QUEUE_UNAVAILABLE && (slot)->reason == STOP_NONE)              \
-            wait_for_redis(slot);                                                                                      \
-        (slot)->refusals = 0;                                                                                          \
-        answered_;                                                                                                     \
-    })
+/* After a call on the queue about the slot's job has failed: true, after a pause, when it is to be called again because
+ * Redis did not answer and the lease may still be ours. Calling twice is safe: the second call is refused as stale when
+ * the first one was carried out. A worker that drains is bounded by the time it gives its slots to end. */
+static bool slot_retries(struct slot *slot, const struct error *err) {
+    enum stop_reason reason = slot->reason;
+    if (err->code != ERR_QUEUE_UNAVAILABLE || (reason != STOP_NONE && reason != STOP_DRAIN))
+        return false;
+    slot_wait_for_redis(slot);
+    return true;
+}
 
-static void finish(struct slot *slot, const char *artifact, struct work_result *result, const struct log *log) {
+static void slot_finish(struct slot *slot, const char *artifact, const struct work_result *result,
+                        const struct log *log) {
     struct error err = {0};
     _cleanup_free_ struct job_spec *children = NULL;
     const struct plan *plan = result->plan ? result->plan : slot->plan;
     struct job_result published = {.artifact = artifact, .report = result->report};
     published.child_count = plan_children(plan, &slot->claim.job, &children);
     published.children = children;
-    if (!UNTIL_REDIS_ANSWERS(slot, queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, &err))) {
+    bool finished;
+    do
+        finished = queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, &err);
+    while (!finished && slot_retries(slot, &err));
+    slot->refusals = 0;
+    if (!finished) {
         log_write(log, LOG_WARN, "the result was not published: %s", err.message);
         return;
     }
-    write_receipt(slot, artifact, result->report, log);
+    slot_write_receipt(slot, artifact, result->report, log);
     log_write_with(log, LOG_INFO, json_incref(result->report), "done");
 }
 
-static void fail(struct slot *slot, const struct error *failure, const struct log *log) {
+static void slot_fail(struct slot *slot, const struct error *failure, const struct log *log) {
     struct error err = {0};
     log_write_with(log, LOG_ERROR, json_pack("{s:s}", "code", error_name(failure->code)), "%s", failure->message);
-    if (!UNTIL_REDIS_ANSWERS(slot, queue_fail(slot->queue, slot->worker->id, &slot->claim, failure, &err)))
+    bool recorded;
+    do
+        recorded = queue_fail(slot->queue, slot->worker->id, &slot->claim, failure, &err);
+    while (!recorded && slot_retries(slot, &err));
+    slot->refusals = 0;
+    if (!recorded)
         log_write(log, LOG_WARN, "the failure was not recorded: %s", err.message);
 }
 
-/* The job was stopped from outside: a drained one is given back, the others are not ours any more. */
-static void stopped(struct slot *slot, const struct log *log) {
-    static const char *const words[] = {"", "the lease was lost", "the campaign was cancelled", "draining",
-                                        "it took too long"};
+static void slot_release(struct slot *slot, const struct log *log) {
     struct error err = {0};
-    log_write(log, LOG_INFO, "stopped: %s", words[slot->reason]);
-    if (slot->reason == STOP_DRAIN && !queue_release(slot->queue, slot->worker->id, &slot->claim, &err))
-        log_write(log, LOG_WARN, "the job was not given back and waits for its lease to end: %s", err.message);
+    if (!queue_release(slot->queue, slot->worker->id, &slot->claim, &err))
+        log_write(log, LOG_WARN, "the job was not released and waits for its lease to end: %s", err.message);
 }
 
-static void run_job(struct slot *slot) {
+void slot_end(struct slot *slot, bool done, const char *artifact, const struct work_result *result,
+              const struct error *failure, const struct log *log) {
+    static const char *const words[] = {[STOP_LOST] = "the lease was lost",
+                                        [STOP_CANCELLED] = "the campaign was cancelled",
+                                        [STOP_DRAIN] = "draining",
+                                        [STOP_TIMEOUT] = "it took too long"};
+    enum stop_reason reason = slot->reason; /* read once: see its declaration */
+    if (done && (reason == STOP_NONE || reason == STOP_DRAIN)) {
+        slot_finish(slot, artifact, result, log);
+    } else if (reason == STOP_NONE) {
+        slot_fail(slot, failure, log);
+    } else {
+        log_write(log, LOG_INFO, "stopped: %s", words[reason]);
+        if (reason == STOP_DRAIN)
+            slot_release(slot, log);
+    }
+}
+
+static void slot_run_job(struct slot *slot) {
     const struct claim *claim = &slot->claim;
     struct log log = {.worker = slot->worker->id,
                       .campaign = claim->job.campaign,
@@ -198,25 +226,24 @@ static void run_job(struct slot *slot) {
     _cleanup_work_result_ struct work_result result = {0};
     struct error err = {0};
     log_write(&log, LOG_INFO, "claimed");
-    int64_t started = now_ms();
-    bool done = run_stage(slot, artifact, &log, &result, &err);
+    int64_t started = vitals_now_ms();
+    /* A job that came after the drain began is stopped already, and goes back without a look at it. */
+    bool done = slot->reason == STOP_NONE && slot_compute(slot, artifact, &log, &result, &err);
     if (done)
-        json_object_set_new(result.report, "duration_ms", json_integer(now_ms() - started));
-    if (slot->reason != STOP_NONE)
-        stopped(slot, &log);
-    else if (done)
-        finish(slot, artifact, &result, &log);
-    else
-        fail(slot, &err, &log);
+        json_object_set_new(result.report, "duration_ms", json_integer(vitals_now_ms() - started));
+    slot_end(slot, done, artifact, &result, &err, &log);
 }
 
 /* ---- claiming ---- */
 
-static void take(struct slot *slot, const struct claim *claim) {
+/* No claim slips through a drain. The drain sets `draining` and then locks each slot in turn to stop what it runs. If
+ * that comes after the block below, it finds the slot busy; if it comes before, the flag is seen here. */
+void slot_begin(struct slot *slot, const struct claim *claim) {
     pthread_mutex_lock(&slot->lock);
+    bool late = atomic_load(&slot->worker->vitals.draining);
     slot->claim = *claim;
-    slot->reason = STOP_NONE;
-    atomic_store(&slot->cancel, false);
+    slot->reason = late ? STOP_DRAIN : STOP_NONE;
+    atomic_store(&slot->cancel, late);
     atomic_store(&slot->progress.frames, 0);
     atomic_store(&slot->progress.of, 0);
     atomic_store(&slot->progress.step, STEP_FETCH);
@@ -224,16 +251,16 @@ static void take(struct slot *slot, const struct claim *claim) {
     pthread_mutex_unlock(&slot->lock);
 }
 
-static void put_down(struct slot *slot) {
+void slot_clear(struct slot *slot) {
     pthread_mutex_lock(&slot->lock);
     slot->busy = false;
     pthread_mutex_unlock(&slot->lock);
-    atomic_store(&slot->worker->last_busy_ms, now_ms());
+    atomic_store(&slot->worker->vitals.last_busy_ms, vitals_now_ms());
 }
 
-/* Taking a second job early hides its fetch; taking it too early keeps it from idle workers. So: past the
- * half. */
-static bool may_claim(const struct slot *slot) {
+/* A second job that is claimed early is fetched while the first one computes. Claimed too early it is kept from idle
+ * workers. So: once the other slot's job is past its half. */
+static bool slot_may_claim(const struct slot *slot) {
     const struct worker *worker = slot->worker;
     for (int i = 0; i < worker->slot_count; i++) {
         struct slot *other = &worker->slots[i];
@@ -247,8 +274,8 @@ static bool may_claim(const struct slot *slot) {
     return true;
 }
 
-/* One attempt at getting a job; false when there was none. */
-static bool claim_one(struct slot *slot) {
+/* Claims a job or waits for one; true when the slot has one. */
+static bool slot_claim(struct slot *slot) {
     const struct worker_options *options = slot->worker->options;
     struct claim_options what = {.worker = slot->worker->id,
                                  .pools = options->pools,
@@ -259,31 +286,33 @@ static bool claim_one(struct slot *slot) {
     struct claim claim;
     size_t count = 0;
     bool ready;
-    if (!queue_claim(slot->queue, &what, &claim, 1, &count, &err) ||
-        (count == 0 && !queue_wait(slot->queue, &what, WAIT_MS, &ready, &err))) {
+    bool answered = queue_claim(slot->queue, &what, &claim, 1, &count, &err);
+    if (answered && count == 0)
+        answered = queue_wait(slot->queue, &what, WAIT_MS, &ready, &err);
+    if (!answered) {
         log_write(&(struct log){.worker = slot->worker->id}, LOG_WARN, "waiting for Redis: %s", err.message);
-        wait_for_redis(slot);
+        slot_wait_for_redis(slot);
         return false;
     }
     slot->refusals = 0;
     if (count == 1)
-        take(slot, &claim);
+        slot_begin(slot, &claim);
     return count == 1;
 }
 
 void *slot_thread(void *context) {
     struct slot *slot = context;
     struct worker *worker = slot->worker;
-    while (!atomic_load(&worker->draining)) {
+    while (!atomic_load(&worker->vitals.draining)) {
         pthread_mutex_lock(&worker->claiming);
-        bool allowed = may_claim(slot);
-        bool claimed = allowed && !atomic_load(&worker->draining) && claim_one(slot);
+        bool allowed = slot_may_claim(slot);
+        bool claimed = allowed && !atomic_load(&worker->vitals.draining) && slot_claim(slot);
         pthread_mutex_unlock(&worker->claiming);
         if (claimed) {
-            run_job(slot);
-            put_down(slot);
+            slot_run_job(slot);
+            slot_clear(slot);
         } else if (!allowed) {
-            clock_sleep_ms(clock_system(), 50);
+            clock_sleep_ms(clock_system(), AGAIN_MS);
         }
     }
     return NULL;

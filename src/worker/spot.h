@@ -1,11 +1,12 @@
-/* Spot instances: AWS tells two minutes before it takes one away (IMDSv2). */
+/* Spot instances: AWS gives notice two minutes before it takes one away (IMDSv2). Private to this room.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
 #pragma once
 
 #include "base/error.h"
 
 struct spot;
 
-/* Nothing is asked yet. For one thread. */
+/* Asks nothing yet. For one thread. */
 struct spot *spot_new(void);
 void spot_free(struct spot *spot);
 DEFINE_CLEANUP(struct spot *, spot_free)
@@ -15,3 +16,5 @@ DEFINE_CLEANUP(struct spot *, spot_free)
 bool spot_noticed(struct spot *spot, char action[32]);
 /* No answer came to several first questions, or asking is disabled: this is no such machine. */
 bool spot_is_absent(const struct spot *spot);
+/* Reads a notice, {"action":"terminate","time":...}: true, and the action, when it is one. */
+bool spot_read_notice(const char *text, size_t length, char action[32]);

@@ -23,30 +23,33 @@ enum {
     BEAT_TTL_MS = 15000,
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
-    GIVE_BACK_MS = 3000,   /* after the grace time, for the slots to see that they have to stop */
-    SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for giving back */
+    SLOTS_END_MS = 3000,   /* after the grace time, for the slots to see that they have to stop */
+    SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for releasing */
+    IDLE_POLL_MS = 200,
+    DRAIN_POLL_MS = 50,
 };
 static const int64_t default_cache_bytes = 20LL << 30;
 
-static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
-
 /* ---- heartbeats ---- */
 
+/* A thread with a connection of its own that renews the slots' leases and the worker's beat. It waits for Redis alone,
+ * never for a job. */
 struct heart {
     struct worker *worker;
-    struct queue *queue;
+    struct queue *queue; /* the thread's, until heart_end */
     pthread_t thread;
-    atomic_bool stop;
+    atomic_bool stop; /* a lone flag, read once a turn; the join orders all else */
 };
 
-static json_t *progress_of(const struct slot *slot) {
+static json_t *heart_progress(const struct slot *slot) {
     return json_pack("{s:I,s:I,s:s}", "frames", (json_int_t)atomic_load(&slot->progress.frames), "of",
                      (json_int_t)atomic_load(&slot->progress.of), "step",
                      step_name((enum step)atomic_load(&slot->progress.step)));
 }
 
-/* At once: the slot may hear of it only when the lease, which is not renewed any more, has run out. */
-static void report_timeout(const struct heart *heart, const struct claim *claim) {
+/* Records the failure from here, at once: the slot may notice its stop only after the lease, which is not renewed any
+ * more, has run out. */
+static void heart_fail_job(const struct heart *heart, const struct claim *claim) {
     struct error failure, err;
     error_set(&failure, ERR_JOB_TIMEOUT, "the job ran past the longest time that a %s may take",
               job_kind_name(claim->job.kind));
@@ -55,32 +58,43 @@ static void report_timeout(const struct heart *heart, const struct claim *claim)
                   claim->job_id, err.message);
 }
 
-static void beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
-    struct claim claim;
+static enum stop_reason stop_reason_of(enum error_code code) {
+    switch (code) {
+    case ERR_CANCELLED:
+        return STOP_CANCELLED;
+    case ERR_JOB_TIMEOUT:
+        return STOP_TIMEOUT;
+    case ERR_QUEUE_STALE:
+        return STOP_LOST;
+    default:
+        return STOP_NONE; /* Redis did not answer: the lease may hold */
+    }
+}
+
+/* Renews the slot's lease, and stops the job when the queue refuses. No lock is held while Redis is asked, so by then
+ * the slot may be at its next job, which must not be stopped for the one before. */
+static void heart_beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
+    struct claim claim, now;
     if (!slot_is_busy(slot, &claim))
         return;
     json_array_append_new(jobs, json_string(claim.job_id));
-    enum stop_reason told = slot->reason;
-    if (told != STOP_NONE && told != STOP_DRAIN)
+    enum stop_reason stopped = slot->reason;
+    if (stopped != STOP_NONE && stopped != STOP_DRAIN)
         return; /* not ours any more, and about to stop */
     struct error err;
-    _cleanup_json_ json_t *progress = progress_of(slot);
+    _cleanup_json_ json_t *progress = heart_progress(slot);
     if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))
         return;
-    struct claim now;
+    enum stop_reason reason = stop_reason_of(err.code);
     bool same =
         slot_is_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && strcmp(now.stamp, claim.stamp) == 0;
-    enum stop_reason reason = err.code == ERR_CANCELLED     ? STOP_CANCELLED
-                              : err.code == ERR_JOB_TIMEOUT ? STOP_TIMEOUT
-                              : err.code == ERR_QUEUE_STALE ? STOP_LOST
-                                                            : STOP_NONE;
     if (same && reason != STOP_NONE)
         slot_stop(slot, reason);
     if (reason == STOP_TIMEOUT)
-        report_timeout(heart, &claim);
+        heart_fail_job(heart, &claim);
 }
 
-static json_t *describe(const struct worker *worker, json_t *jobs) {
+static json_t *heart_describe(const struct worker *worker, json_t *jobs) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     json_t *pools = json_array(), *classes = json_array();
@@ -89,7 +103,9 @@ static json_t *describe(const struct worker *worker, json_t *jobs) {
     for (int class = 0; class < CLASS_COUNT; class ++)
         if (!worker->options->only || *worker->options->only == (enum campaign_class) class)
             json_array_append_new(classes, json_string(campaign_class_name((enum campaign_class) class)));
-    const char *state = atomic_load(&worker->draining) ? "draining" : json_array_size(jobs) > 0 ? "busy" : "idle";
+    const char *state = atomic_load(&worker->vitals.draining) ? "draining"
+                        : json_array_size(jobs) > 0           ? "busy"
+                                                              : "idle";
     const struct device *device = &worker->options->models.device;
     return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:o,s:O}", "host", host, "pid", (int)getpid(), "version", MELA_VERSION,
                      "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu", "pools", pools, "classes",
@@ -100,16 +116,16 @@ static void *heart_thread(void *context) {
     struct heart *heart = context;
     struct worker *worker = heart->worker;
     while (!atomic_load(&heart->stop)) {
-        atomic_store(&worker->turned_ms, now_ms());
+        atomic_store(&worker->vitals.turned_ms, vitals_now_ms());
         _cleanup_json_ json_t *jobs = json_array();
         for (int i = 0; i < worker->slot_count; i++)
-            beat_slot(heart, &worker->slots[i], jobs);
-        _cleanup_json_ json_t *info = describe(worker, jobs);
+            heart_beat_slot(heart, &worker->slots[i], jobs);
+        _cleanup_json_ json_t *info = heart_describe(worker, jobs);
         struct error err;
-        bool told = queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err);
-        if (told || err.code != ERR_QUEUE_UNAVAILABLE)
-            atomic_store(&worker->answered_ms, now_ms());
-        if (!told)
+        bool beaten = queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err);
+        if (beaten || err.code != ERR_QUEUE_UNAVAILABLE)
+            atomic_store(&worker->vitals.answered_ms, vitals_now_ms());
+        if (!beaten)
             log_write(&(struct log){.worker = worker->id}, LOG_WARN, "heartbeat: %s", err.message);
         clock_sleep_ms(clock_system(), BEAT_MS);
     }
@@ -119,7 +135,7 @@ static void *heart_thread(void *context) {
     return NULL;
 }
 
-/* From here on its connection is the caller's. */
+/* The thread has ended when this returns; its connection is the caller's then. */
 static void heart_end(struct heart *heart) {
     atomic_store(&heart->stop, true);
     pthread_join(heart->thread, NULL);
@@ -127,7 +143,7 @@ static void heart_end(struct heart *heart) {
 
 /* ---- scratch space ---- */
 
-/* A descriptor that holds the folder's lock until it is closed, -1 when there is none to be had. `how` as for flock. */
+/* A descriptor that holds the folder's lock until it is closed, -1 on failure. `how` as for flock. */
 static int lock_folder(const char *path, int how) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || flock(folder, how) == 0)
@@ -137,7 +153,7 @@ static int lock_folder(const char *path, int how) {
 }
 
 /* Removes what killed workers left: a live one holds a lock on its folder. */
-static void sweep_scratch(const char *parent) {
+static void scratch_sweep(const char *parent) {
     DIR *directory = opendir(parent);
     if (!directory)
         return;
@@ -152,18 +168,18 @@ static void sweep_scratch(const char *parent) {
     closedir(directory);
 }
 
-/* A folder of this worker's own, locked while it lives; the lock is never given back but by ending. One worker does
- * this at a time: another's sweep would remove the folder that is made and not yet locked. */
-static char *make_scratch(const char *work_directory, struct error *err) {
+/* Makes a folder of this worker's own and locks it until the process ends: the descriptor is left open. One worker does
+ * this at a time, since another's sweep would remove a folder that is made and not yet locked. */
+static char *scratch_make(const char *work_directory, struct error *err) {
     _cleanup_free_ char *parent = xasprintf("%s/scratch", work_directory);
     if (!directory_make(parent, err))
         return NULL;
-    _cleanup_close_ int turn = lock_folder(parent, LOCK_EX);
-    if (turn < 0) {
+    _cleanup_close_ int parent_lock = lock_folder(parent, LOCK_EX);
+    if (parent_lock < 0) {
         error_set(err, ERR_IO, "cannot lock %s", parent);
         return NULL;
     }
-    sweep_scratch(parent);
+    scratch_sweep(parent);
     _cleanup_free_ char *path = directory_make_temporary(parent, "worker", err);
     if (!path)
         return NULL;
@@ -209,69 +225,87 @@ static void worker_free(struct worker *worker) {
     store_close_cleanup(&worker->store);
 }
 
-/* Before the models, which may take minutes to load: until then it is alive and not ready. */
+static bool worker_runs_job(void *worker) { return worker_is_busy(worker); }
+
+/* Before the models, which may take minutes to load: until then the worker is alive and not ready. */
 static bool open_exporter(struct worker *worker, struct error *err) {
-    atomic_store(&worker->answered_ms, now_ms()); /* the slots have connected */
-    const char *address = worker->options->metrics_address;
-    return !address || (worker->exporter = exporter_start(address, worker, err));
+    const struct exporter_options options = {.address = worker->options->metrics_address,
+                                             .worker = worker->id,
+                                             .vitals = &worker->vitals,
+                                             .device = &worker->options->models.device,
+                                             .store = worker->store,
+                                             .is_busy = worker_runs_job,
+                                             .context = worker};
+    atomic_store(&worker->vitals.answered_ms, vitals_now_ms()); /* the slots have connected */
+    if (!options.address)
+        return true;
+    worker->exporter = exporter_start(&options, err);
+    return worker->exporter;
 }
 
-static bool open_worker(struct worker *worker, struct error *err) {
+static bool worker_open(struct worker *worker, struct error *err) {
     const struct worker_options *options = worker->options;
     _cleanup_free_ char *cache = xasprintf("%s/cache", options->work_directory);
     worker->gate = gate_new();
     pthread_mutex_init(&worker->claiming, NULL);
-    atomic_store(&worker->last_busy_ms, now_ms());
-    return (worker->scratch = make_scratch(options->work_directory, err)) &&
-           (worker->store = store_open(options->store_url, options->store, err)) &&
-           (worker->cache = cache_open(cache, options->cache_bytes, err)) && open_slots(worker, err) &&
-           open_exporter(worker, err) &&
-           (worker->models = models_load(&options->models, options->pools, options->pool_count, err));
+    atomic_store(&worker->vitals.last_busy_ms, vitals_now_ms());
+    worker->scratch = scratch_make(options->work_directory, err);
+    if (!worker->scratch)
+        return false;
+    worker->store = store_open(options->store_url, options->store, err);
+    if (!worker->store)
+        return false;
+    worker->cache = cache_open(cache, options->cache_bytes, err);
+    if (!worker->cache || !open_slots(worker, err) || !open_exporter(worker, err))
+        return false;
+    worker->models = models_load(&options->models, options->pools, options->pool_count, err);
+    return worker->models;
 }
 
-/* Waits for a signal, for word that the machine is taken away, or for long enough without work; returns why it ends.
- */
+/* Waits for a signal, for the end of the machine, or for long enough without work; returns why the worker ends. */
 static const char *wait_for_end(struct worker *worker, int signals) {
     int64_t idle_exit_ms = worker->options->idle_exit_ms;
     for (;;) {
         struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = worker->leave, .events = POLLIN}};
-        if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? 200 : -1) > 0)
+        if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? IDLE_POLL_MS : -1) > 0)
             return atomic_load(&worker->is_leaving) ? "the machine is taken away" : "told to stop";
-        if (idle_exit_ms && !worker_is_busy(worker) && now_ms() - atomic_load(&worker->last_busy_ms) >= idle_exit_ms)
+        if (idle_exit_ms && !worker_is_busy(worker) &&
+            vitals_now_ms() - atomic_load(&worker->vitals.last_busy_ms) >= idle_exit_ms)
             return "nothing to do";
     }
 }
 
-/* Stops claiming; a job that has not begun to compute goes back at once, others when the grace time is over.
- */
-static void drain(struct worker *worker, int signals) {
-    atomic_store(&worker->draining, true);
+/* Stops claiming (slot_begin says why no claim slips through). A job that has not begun to compute stops at once,
+ * others when the grace time is over or a second signal comes. */
+static void worker_drain(struct worker *worker, int signals) {
+    atomic_store(&worker->vitals.draining, true);
     bool leaving = atomic_load(&worker->is_leaving);
-    int64_t deadline = now_ms() + (leaving ? MIN(worker->options->grace_ms, SPOT_GRACE_MS) : worker->options->grace_ms);
+    int64_t grace_ms = leaving ? MIN(worker->options->grace_ms, SPOT_GRACE_MS) : worker->options->grace_ms;
+    int64_t deadline = vitals_now_ms() + grace_ms;
     for (int i = 0; i < worker->slot_count; i++)
         if (atomic_load(&worker->slots[i].progress.step) == STEP_FETCH)
             slot_stop(&worker->slots[i], STOP_DRAIN);
-    while (worker_is_busy(worker) && now_ms() < deadline) {
+    while (worker_is_busy(worker) && vitals_now_ms() < deadline) {
         struct pollfd again = {.fd = signals, .events = POLLIN};
         struct signalfd_siginfo info;
-        if (poll(&again, 1, 50) > 0 && read(signals, &info, sizeof info) > 0)
-            break; /* told twice: no more grace */
+        if (poll(&again, 1, DRAIN_POLL_MS) > 0 && read(signals, &info, sizeof info) > 0)
+            break;
     }
     for (int i = 0; i < worker->slot_count; i++)
         slot_stop(&worker->slots[i], STOP_DRAIN);
 }
 
-/* After drain(): true when every slot has put its job down. */
+/* After worker_drain(): true when every slot has released or finished its job. */
 static bool slots_end(struct worker *worker) {
-    int64_t deadline = now_ms() + GIVE_BACK_MS;
-    while (worker_is_busy(worker) && now_ms() < deadline)
+    int64_t deadline = vitals_now_ms() + SLOTS_END_MS;
+    while (worker_is_busy(worker) && vitals_now_ms() < deadline)
         clock_sleep_ms(clock_system(), 20);
     return !worker_is_busy(worker);
 }
 
 /* One run of a large network, or a store that hangs, can outlast the time that is left before the process is killed,
- * which would count as a crash. The jobs go back from here and the process ends at once; what the slots still do is
- * fenced. */
+ * which would count as a crash. So the jobs are released over the heart's connection, since the slots use theirs, and
+ * the process ends at once. Whatever the slots still do is fenced: Redis refuses it. */
 static _Noreturn void leave_at_once(struct worker *worker, struct heart *heart) {
     struct error err;
     heart_end(heart);
@@ -281,17 +315,16 @@ static _Noreturn void leave_at_once(struct worker *worker, struct heart *heart) 
         if (!slot_is_busy(&worker->slots[i], &claim))
             continue;
         if (queue_release(heart->queue, worker->id, &claim, &err))
-            log_write(&log, LOG_INFO, "given back while it still computes");
+            log_write(&log, LOG_INFO, "released while it still computes");
         else
-            log_write(&log, LOG_WARN, "not given back, it waits for its lease to end: %s", err.message);
+            log_write(&log, LOG_WARN, "not released, it waits for its lease to end: %s", err.message);
     }
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
     _exit(0);
 }
 
-static bool node_asks_busy(void *worker) { return worker_is_busy(worker); }
-
-static void node_says_leave(void *context) {
+/* Called by the node's thread. */
+static void worker_leave(void *context) {
     struct worker *worker = context;
     uint64_t one = 1;
     atomic_store(&worker->is_leaving, true);
@@ -299,37 +332,71 @@ static void node_says_leave(void *context) {
         log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "cannot start to drain");
 }
 
-static bool run(struct worker *worker, int signals, struct error *err) {
+/* Reads the signal that ended the wait, so that a second one shows; there is none when something else ended it. */
+static void read_signal(int signals) {
+    struct signalfd_siginfo info;
+    ssize_t ignored = read(signals, &info, sizeof info);
+    (void)ignored;
+}
+
+static bool start_thread(pthread_t *thread, void *(*run)(void *), void *context, struct error *err) {
+    int failed = pthread_create(thread, NULL, run, context);
+    return !failed || error_set_errno(err, ERR_INTERNAL, failed, "cannot start a thread");
+}
+
+/* Joins the slots that have a thread. */
+static void join_slots(struct worker *worker, int started) {
+    for (int i = 0; i < started; i++)
+        pthread_join(worker->slots[i].thread, NULL);
+}
+
+static bool start_slots(struct worker *worker, struct error *err) {
+    for (int i = 0; i < worker->slot_count; i++)
+        if (!start_thread(&worker->slots[i].thread, slot_thread, &worker->slots[i], err)) {
+            atomic_store(&worker->vitals.draining, true);
+            join_slots(worker, i);
+            return false;
+        }
+    return true;
+}
+
+/* With all threads running, until the worker is to end; then ends them. */
+static void worker_serve(struct worker *worker, struct heart *heart, int signals) {
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready on %s",
+              worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
+    struct error err;
+    struct node *node = node_start(&(struct node_options){worker_runs_job, worker_leave, worker}, &err);
+    if (!node)
+        log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "no spot notice will be seen: %s", err.message);
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ending: %s", wait_for_end(worker, signals));
+    read_signal(signals);
+    worker_drain(worker, signals);
+    if (!slots_end(worker))
+        leave_at_once(worker, heart);
+    join_slots(worker, worker->slot_count);
+    if (node)
+        node_stop(node);
+}
+
+static bool worker_start(struct worker *worker, int signals, struct error *err) {
     struct heart heart = {.worker = worker};
     _cleanup_queue_ struct queue *queue = queue_open(&worker->options->queue, err);
     if (!queue)
         return false;
     heart.queue = queue;
-    atomic_store(&worker->turned_ms, now_ms());
-    atomic_store(&worker->loaded, true);
-    pthread_create(&heart.thread, NULL, heart_thread, &heart);
-    for (int i = 0; i < worker->slot_count; i++)
-        pthread_create(&worker->slots[i].thread, NULL, slot_thread, &worker->slots[i]);
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready on %s",
-              worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
-    struct node *node = node_start(&(struct node_options){node_asks_busy, node_says_leave, worker});
-    struct signalfd_siginfo info;
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ending: %s", wait_for_end(worker, signals));
-    ssize_t ignored =
-        read(signals, &info, sizeof info); /* the signal that ended the wait, so that a second one shows */
-    (void)ignored;
-    drain(worker, signals);
-    if (!slots_end(worker))
-        leave_at_once(worker, &heart);
-    for (int i = 0; i < worker->slot_count; i++)
-        pthread_join(worker->slots[i].thread, NULL);
-    node_stop(node);
+    atomic_store(&worker->vitals.turned_ms, vitals_now_ms());
+    atomic_store(&worker->vitals.loaded, true);
+    if (!start_thread(&heart.thread, heart_thread, &heart, err))
+        return false;
+    bool started = start_slots(worker, err);
+    if (started)
+        worker_serve(worker, &heart, signals);
     heart_end(&heart);
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
-    return true;
+    return started;
 }
 
-static char *make_id(void) {
+static char *worker_make_id(void) {
     char host[65] = "", random[7];
     gethostname(host, sizeof host - 1);
     random_text(random, sizeof random - 1);
@@ -349,12 +416,12 @@ bool worker_run(const struct worker_options *given, struct error *err) {
     _cleanup_close_ int signals = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0)
         return error_set(err, ERR_INTERNAL, "cannot wait for signals");
-    _cleanup_free_ char *id = options.id ? xstrdup(options.id) : make_id();
+    _cleanup_free_ char *id = options.id ? xstrdup(options.id) : worker_make_id();
     _cleanup_close_ int leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (leave < 0)
         return error_set(err, ERR_INTERNAL, "cannot wait for the machine's end");
     struct worker worker = {.options = &options, .id = id, .leave = leave};
-    bool good = open_worker(&worker, err) && run(&worker, signals, err);
+    bool good = worker_open(&worker, err) && worker_start(&worker, signals, err);
     worker_free(&worker);
     return good;
 }

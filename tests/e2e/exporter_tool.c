@@ -11,6 +11,8 @@
 #include "store/http.h"
 #include "worker/exporter.h"
 
+static bool is_busy(void *context) { return false; }
+
 int main(int count, char **arguments) {
     process_begin();
     http_process_begin();
@@ -23,25 +25,28 @@ int main(int count, char **arguments) {
     int64_t now = clock_monotonic_ns(clock_system()) / 1000000;
     bool card = strncmp(arguments[1], "cuda:", 5) == 0;
     struct error err;
-    struct worker_options options = {
-        .models.device = {.kind = card ? DEVICE_CUDA : DEVICE_CPU, .index = card ? atoi(arguments[1] + 5) : 0}};
-    struct worker worker = {.options = &options,
-                            .id = "tool",
-                            .loaded = strcmp(state, "loading") != 0,
+    struct device device = {.kind = card ? DEVICE_CUDA : DEVICE_CPU, .index = card ? atoi(arguments[1] + 5) : 0};
+    struct vitals vitals = {.loaded = strcmp(state, "loading") != 0,
                             .turned_ms = strcmp(state, "hung") == 0 ? now - AGES_MS : now,
                             .answered_ms = strcmp(state, "deaf") == 0 ? now - AGES_MS : now};
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigprocmask(SIG_BLOCK, &stop, NULL);
-    worker.store = store_open(arguments[2], NULL, &err);
-    worker.exporter = worker.store ? exporter_start("127.0.0.1:0", &worker, &err) : NULL;
-    if (!worker.exporter) {
+    struct store *store = store_open(arguments[2], NULL, &err);
+    struct exporter_options options = {.address = "127.0.0.1:0",
+                                       .worker = "tool",
+                                       .vitals = &vitals,
+                                       .device = &device,
+                                       .store = store,
+                                       .is_busy = is_busy};
+    struct exporter *exporter = store ? exporter_start(&options, &err) : NULL;
+    if (!exporter) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
     sigwaitinfo(&stop, NULL);
-    exporter_stop(worker.exporter);
-    store_close(worker.store);
+    exporter_stop(exporter);
+    store_close(store);
     return 0;
 }

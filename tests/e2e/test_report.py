@@ -1,4 +1,5 @@
 """The simulator's report in a real browser: its charts can be read, on a desk and on a phone, and it needs nothing else."""
+import json
 import shutil
 import subprocess
 
@@ -6,6 +7,8 @@ import pytest
 
 from ..support.paths import BUILD, ROOT
 from .browser import TELL, show
+
+needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 
 # The report lies in a frame of the width in question; what is measured is what the browser laid out.
 PAGE = """<iframe src="report.html" style="width:%dpx;height:3000px"></iframe><script>%s
@@ -25,22 +28,60 @@ frame.onload = () => {
         areas: [...page.querySelectorAll("svg path")].filter(path => box(path).height > 1).length,
         bars: [...page.querySelectorAll(".bar")].filter(bar => box(bar.firstElementChild).width > 0).length,
         letters: Math.min(...[...page.querySelectorAll("svg text")].map(text => box(text).height)),
-        width: page.documentElement.scrollWidth, scripts: page.scripts.length,
+        width: page.documentElement.scrollWidth, scripts: [...page.scripts].map(script => script.src),
+        title: page.title, head: page.querySelector("h1 + p").textContent,
+        headings: [...page.querySelectorAll("h1, h2")].map(heading => heading.textContent),
+        totals: [...page.querySelectorAll(".totals b")].map(total => total.textContent),
+        table: [...page.querySelectorAll("table tr")].map(row => [...row.cells].map(cell => cell.textContent)),
+        firstTick: page.querySelector("svg text[text-anchor=middle]").textContent,
         loaded: frame.contentWindow.performance.getEntriesByType("resource").map(entry => entry.name)});
 };</script>"""
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+
+def report(folder, scenario, *options, width=1200):
+    """Makes the report of a scenario; answers what a browser shows of it, and what the simulator says in JSON."""
+    made = subprocess.run([BUILD / "mela", "simulate", scenario, *options, "--html", "report.html", "--json"], cwd=folder,
+                          check=True, stdout=subprocess.PIPE)
+    (folder / "page.html").write_text(PAGE % (width, TELL))
+    seen, asked = show(folder, "page.html")
+    assert seen["errors"] == [] and seen["scripts"] == [""]  # one, and it is in the page
+    assert seen["loaded"] == [] and set(asked) <= {"/page.html", "/report.html", "/favicon.ico"}
+    return seen, json.loads(made.stdout)
+
+
+@needs_browser
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("options, policies", [([], 1), (["--compare"], 5)])
 def test_the_report_can_be_read(tmp_path, width, options, policies):
-    subprocess.run([BUILD / "mela", "simulate", ROOT / "bench/scenarios/festival-month.json", *options, "--html", "report.html"],
-                   cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    (tmp_path / "page.html").write_text(PAGE % (width, TELL))
-    seen, asked = show(tmp_path, "page.html")
-    assert seen["errors"] == [] and seen["scripts"] == 0
-    assert seen["loaded"] == [] and set(asked) <= {"/page.html", "/report.html", "/favicon.ico"}
+    seen, _ = report(tmp_path, ROOT / "bench/scenarios/festival-month.json", *options, width=width)
     assert seen["charts"] == 2 * policies and seen["areas"] == 6 * policies  # workers, busy, waiting; a day and the month
     assert seen["bars"] == (1 if policies == 1 else 3 * policies)
     assert seen["overlaps"] == [] and seen["letters"] >= 9
     assert seen["width"] <= width
+
+
+@needs_browser
+def test_the_table_says_what_the_simulator_says(tmp_path):
+    seen, said = report(tmp_path, ROOT / "bench/scenarios/festival-month.json", "--compare")
+    rows = seen["table"][2:]
+    assert [row[0] for row in rows] == [policy["policy"] for policy in said["policies"]]
+    for row, policy in zip(rows, said["policies"]):
+        cost, paid = policy["cost_usd"]["total"], policy["worker_seconds"]["lipsync"]["paid"]
+        assert row[1:3] == [f"${cost:,.2f}" if cost < 1000 else f"${cost:,.0f}", f"{paid / 3600:,.0f} h"]
+        assert row[-2:] == [str(policy["missed_deadlines"]), str(policy["interruptions"])]
+    assert seen["totals"][:2] == rows[0][1:3]
+
+
+@needs_browser
+def test_the_report_keeps_the_scenarios_own_clock_and_its_text_as_text(tmp_path):
+    """The first tick is a full third hour, though the scenario begins between two."""
+    name = "</script><script>a & b \u2028"
+    scenario = {"name": name, "start": "2026-11-08T10:30:00-04:30", "days": 2,
+                "campaigns": [{"hour": 1, "segments": 2, "languages": 1}]}
+    (tmp_path / "scenario.json").write_text(json.dumps(scenario))
+    seen, _ = report(tmp_path, "scenario.json")
+    assert seen["headings"][0] == name and seen["title"] == "mela simulate: " + name
+    assert seen["head"].startswith("8 November 2026 to 10 November 2026, times in UTC\u221204:30; 1 campaigns, ")
+    assert "Pool lipsync, the day with the most work: 8 November 2026" in seen["headings"]
+    assert seen["firstTick"] == "12:00"

@@ -1,0 +1,157 @@
+/* A worker's slot against a real Redis: what becomes of a job that is claimed, or done, while the worker drains. */
+#include "queue_fixture.h"
+
+#include "base/process.h"
+#include "store/store.h"
+#include "worker/slot.h"
+
+#define DUB "film/hi/dub/0000"
+
+static struct queue_options queue_options_of(const struct redis_fixture *fixture) {
+    return (struct queue_options){.url = fixture->url};
+}
+
+/* A worker of one slot, whose store is empty: a job that begins to run fails. */
+struct one_slot {
+    char *store_url;
+    struct slot slot;
+    struct worker worker;
+    struct worker_options options;
+};
+
+static const enum pool pools[] = {POOL_LIPSYNC, POOL_CPU};
+
+static void one_slot_open(struct one_slot *out, const struct redis_fixture *fixture) {
+    struct error err;
+    out->options =
+        (struct worker_options){.queue = queue_options_of(fixture), .pools = pools, .pool_count = 2, .lease_ms = 60000};
+    out->store_url = xasprintf("file://%s", fixture->directory);
+    out->worker = (struct worker){.options = &out->options, .id = "w", .slots = &out->slot, .slot_count = 1};
+    out->worker.store = store_open(out->store_url, NULL, &err);
+    assert_ok(out->worker.store, err);
+    out->worker.scratch = fixture->directory;
+    pthread_mutex_init(&out->worker.claiming, NULL);
+    out->slot = (struct slot){.worker = &out->worker, .queue = queue_open(&out->options.queue, &err)};
+    assert_ok(out->slot.queue, err);
+    pthread_mutex_init(&out->slot.lock, NULL);
+}
+
+static void one_slot_close(struct one_slot *one) {
+    queue_close(one->slot.queue);
+    store_close(one->worker.store);
+    pthread_mutex_destroy(&one->slot.lock);
+    pthread_mutex_destroy(&one->worker.claiming);
+    free(one->store_url);
+}
+
+/* Claims the only dub and has the slot hold it. */
+static struct claim begin_dub(struct one_slot *one) {
+    submit_to_dubs(one->slot.queue, "film", CLASS_BATCH, "hi", 1);
+    struct claim claim = claim_job(one->slot.queue, "w", DUB);
+    slot_begin(&one->slot, &claim);
+    return claim;
+}
+
+static void end_dub(struct one_slot *one, const struct claim *claim, bool done) {
+    struct error failure;
+    error_set(&failure, ERR_CANCELLED, "stopped");
+    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
+    _cleanup_work_result_ struct work_result result = {.report = json_pack("{s:i}", "frames", 24)};
+    slot_end(&one->slot, done, artifact, &result, &failure, &(struct log){.worker = "w"});
+    slot_clear(&one->slot);
+}
+
+/* Nothing says that it failed or crashed, and the next worker gets it. */
+static void assert_released(struct queue *queue, const char *job) {
+    assert_job_state(queue, job, "ready");
+    assert_int_equal(job_number(queue, job, "errors"), 0);
+    assert_int_equal(job_number(queue, job, "crashes"), 0);
+    claim_job(queue, "another", job);
+}
+
+static void a_drained_job_is_released(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    slot_stop(&one.slot, STOP_DRAIN);
+    assert_true(one.slot.cancel);
+    end_dub(&one, &claim, false);
+    assert_released(queue, DUB);
+    one_slot_close(&one);
+}
+
+static void a_job_that_is_done_at_the_drains_deadline_is_finished(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    slot_stop(&one.slot, STOP_DRAIN);
+    end_dub(&one, &claim, true);
+    assert_job_state(queue, DUB, "done");
+    assert_false(worker_is_busy(&one.worker));
+    one_slot_close(&one);
+}
+
+static void a_done_job_that_is_not_ours_is_left_alone(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    slot_stop(&one.slot, STOP_LOST);
+    slot_stop(&one.slot, STOP_DRAIN); /* the first reason stands */
+    end_dub(&one, &claim, true);
+    assert_job_state(queue, DUB, "leased");
+    one_slot_close(&one);
+}
+
+static void a_failed_job_fails(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    end_dub(&one, &claim, false);
+    assert_int_equal(job_number(queue, DUB, "errors"), 1);
+    one_slot_close(&one);
+}
+
+/* Whether a client waits in a command that Redis has put off. */
+static bool a_command_waits(const struct redis_fixture *fixture) {
+    redisReply *reply = redis_fixture_command(fixture, "CLIENT LIST");
+    bool waits = reply->type == REDIS_REPLY_STRING && strstr(reply->str, " flags=b");
+    freeReplyObject(reply);
+    return waits;
+}
+
+/* Redis puts the claim off until the drain has begun, as a slow network would. */
+static void a_claim_that_comes_after_the_drain_began_is_released(void **state) {
+    const struct redis_fixture *fixture = *state;
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(fixture);
+    struct one_slot one;
+    one_slot_open(&one, fixture);
+    submit(queue, "late", CLASS_URGENT, "hi");
+    freeReplyObject(redis_fixture_command(fixture, "CLIENT PAUSE 60000 WRITE"));
+    assert_int_equal(pthread_create(&one.slot.thread, NULL, slot_thread, &one.slot), 0);
+    for (int i = 0; i < 1000 && !a_command_waits(fixture); i++)
+        clock_sleep_ms(clock_system(), 2);
+    assert_true(a_command_waits(fixture));
+    atomic_store(&one.worker.vitals.draining, true);
+    assert_false(worker_is_busy(&one.worker)); /* so that no drain would stop it */
+    freeReplyObject(redis_fixture_command(fixture, "CLIENT UNPAUSE"));
+    pthread_join(one.slot.thread, NULL);
+    assert_int_equal(job_number(queue, "late/plan", "attempt"), 1);
+    assert_released(queue, "late/plan");
+    one_slot_close(&one);
+}
+
+int main(void) {
+    process_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_drained_job_is_released),
+        cmocka_unit_test(a_job_that_is_done_at_the_drains_deadline_is_finished),
+        cmocka_unit_test(a_done_job_that_is_not_ours_is_left_alone),
+        cmocka_unit_test(a_failed_job_fails),
+        cmocka_unit_test(a_claim_that_comes_after_the_drain_began_is_released),
+    };
+    return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);
+}
