@@ -16,7 +16,7 @@ from ..support import s3_servers
 from ..support.paths import BUILD
 from ..support.redis_server import SAVED, RedisServer
 from ..support.tcp_proxy import TcpProxy
-from .witness import LATE, Witness
+from .witness import Witness
 
 TOOL = BUILD / "tests/chaos/chaos_tool"
 WAVE_EVERY, STILL_EVERY = 1.0, 4.0  # seconds; with the scaler only
@@ -32,9 +32,11 @@ def clock_shifted_by(seconds):
 
 class Chaos:
     def __init__(self, campaigns, segments, languages, workers, lease_ms=1000, job_ms=10, hurt_every=1.0, restart_every=15.0,
-                 wipes=0, clocks_off_s=0, scaler=False, net_harm=0, store_harm=0, seed=None, say=lambda text: None):
+                 wipes=0, clocks_off_s=0, scaler=False, net_harm=0, store_harm=0, seed=None, enough=lambda done: True,
+                 say=lambda text: None):
         """`net_harm`: one piece of data in so many between workers and Redis meets a reset or a stall; `store_harm`: one
-        request in so many to the store, which then is an S3 server, fails or stalls. 0: none."""
+        request in so many to the store, which then is an S3 server, fails or stalls. 0: none. While `enough` says that too little
+        has been done to the farm, more campaigns are submitted: how long the first ones take depends on the machine."""
         self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed")})
         self.random = random.Random(seed)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mela-chaos-"))
@@ -150,13 +152,15 @@ class Chaos:
         return self.mela("queue", "check")
 
     def stand_still(self):
-        """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now."""
-        self.submit(self.random.randint(1, 8))
+        """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now, and until it
+        has been asked often enough. The last campaign is submitted when none moves, so that there is work to count."""
+        self.submit(min(self.random.randint(1, 7), self.campaigns - self.submitted - 1))
         time.sleep(self.random.uniform(0.1, 0.6))
         still = self.awake()
         for name in still:
             self.processes[name].send_signal(signal.SIGSTOP)
-        time.sleep(2 * LATE)
+        self.submit(1)
+        self.witness.ask_at_rest(60)
         for name in still:
             self.processes[name].send_signal(signal.SIGCONT)
         self.done["stills"] = self.done.get("stills", 0) + 1
@@ -213,8 +217,15 @@ class Chaos:
             for name in [n for n, p in self.processes.items() if p.poll() is not None]:
                 raise AssertionError(f"{name} ended: {(self.folder / 'workers.log').read_text()[-2000:]}")
             if not wipes and self.submitted == self.campaigns and self.running() == 0:
-                return
+                if self.is_enough():
+                    return
+                self.campaigns += 8
+                self.submit(1 if self.scaler else 8)
             time.sleep(0.05)
+
+    def is_enough(self):
+        done = {**self.done, **(self.redis_proxy.done if self.redis_proxy else {})}
+        return self.enough(done) and (not self.witness or self.witness.has_seen_enough())
 
     def wipe_within(self):
         jobs = self.campaigns * (1 + self.segments + len(self.languages.split()) * (self.segments + 1))
@@ -228,7 +239,7 @@ class Chaos:
         time.sleep(0.3)
         audit = json.loads(self.tool("audit", self.store, self.campaigns))
         published = sum(self.published(f"chaos-{i}") for i in range(self.campaigns))
-        result = {"seconds": round(seconds, 1), **self.done, **(self.redis_proxy.done if self.redis_proxy else {}), **audit,
+        result = {"seconds": round(seconds, 1), "campaigns": self.campaigns, **self.done, **(self.redis_proxy.done if self.redis_proxy else {}), **audit,
                   "published": published}
         if self.witness:
             self.witness.stop()

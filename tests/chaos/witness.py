@@ -19,9 +19,10 @@ import grpc
 
 from ..scale.scaler import DAY_AND_NIGHT, Client
 from ..support.paths import BUILD
-from ..support.waiting import wait_for_program
+from ..support.waiting import wait_for, wait_for_program
 
-LATE = 2.5  # a second between looks, and what a busy machine adds
+LATE = 2.5  # a second between looks, and what a busy machine adds; when the machine stands still, see Counts.stalls
+STALL = 0.2  # a pause between two reads that is none of ours
 CAP = 20
 POOLS, CLASSES = ("cpu", "lipsync"), ("urgent", "batch")
 
@@ -37,6 +38,7 @@ class Counts:
     def __init__(self, path):
         self.path = str(path)
         self.times, self.seen, self.outages, self.reads = [], [], [], 0
+        self.stalls = []  # (when it ended, seconds): the machine gave this process no time, so it may have given the scaler none
         self.since, self.last_read = [], 0  # each count came after the read before it, which had another
         commands = ["MULTI", "HGETALL {mela}:counts", *(f"ZCARD {{mela}}:delayed:{p}:{c}" for p in POOLS for c in CLASSES), "EXEC"]
         self.request = "".join(command + "\r\n" for command in commands).encode()
@@ -83,6 +85,8 @@ class Counts:
     def take(self, counts):
         now = time.monotonic()
         self.reads += 1
+        if self.last_read and now - self.last_read > STALL:
+            self.stalls.append((now, now - self.last_read))
         if not self.seen or counts != self.seen[-1]:
             self.seen.append(counts)
             self.times.append(now)
@@ -95,7 +99,7 @@ class Counts:
 
     def between(self, start, end):
         """What stood at the start, and what came from then to the end, as far as it can be told."""
-        start -= LATE
+        start -= LATE + sum(seconds for when, seconds in self.stalls if start - 2 * LATE <= when <= end + STALL)
         while (first := bisect.bisect_left(self.outages, start - LATE)) < bisect.bisect_right(self.outages, end) \
                 and self.outages[first] - LATE < start:
             start = self.outages[first] - LATE
@@ -127,7 +131,7 @@ class Witness:
         port = wait_for_program(self.process, lambda: re.search(r"scaler answers on port (\d+)", self.log.read_text()), "the scaler's port",
                                 self.log)
         self.counts, self.client = Counts(redis.socket), Client(int(port[1]))
-        self.answers, self.stopping = [], False
+        self.answers, self.stopping, self.at_rest = [], False, 0
         self.thread = threading.Thread(target=self.ask)
         self.thread.start()
 
@@ -143,6 +147,17 @@ class Witness:
                         workers = active = str(error.code())
                     self.answers.append((start, time.monotonic(), pool, cls, workers, active))
             time.sleep(0.005)
+
+    def ask_at_rest(self, times):
+        """Nothing is counted anew meanwhile: returns once each question was answered so often at a time when the answer must be
+        exact."""
+        time.sleep(LATE + 1)
+        before, questions = len(self.answers), len(POOLS) * (1 + len(CLASSES))
+        wait_for(lambda: len(self.answers) >= before + (times + 1) * questions, "the scaler's answers")
+        self.at_rest += len(self.answers) - before
+
+    def has_seen_enough(self):
+        return len(self.counts.seen) > 100 and len(self.answers) - self.at_rest > 1000
 
     def judge(self):
         """"exact_at": how often an answer was exact, by its number of workers; "wrong": what the rule would not say."""

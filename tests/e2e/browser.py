@@ -2,6 +2,7 @@
 import functools
 import http.server
 import json
+import os
 import queue
 import subprocess
 import tempfile
@@ -40,7 +41,7 @@ def show(folder, page):
             ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
              "--remote-debugging-port=0", f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/{page}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": profile})
         try:
             return reports.get(timeout=90), asked
         finally:

@@ -2,7 +2,8 @@
 from ..support.paths import BUILD
 from ..support.waiting import wait_for
 
-LONG = 500  # milliseconds a frame: 25 frames last much longer than anything that a test does meanwhile
+LONG = 500  # milliseconds a frame: 75 frames last longer than a worker takes to its next heartbeat
+BRIEF = 100  # the same: 25 frames last longer than a short grace, and those on their way end before a worker gives up waiting
 
 
 class HeldDubs:

@@ -15,7 +15,7 @@ def burst(tmp_path, clips):
     try:
         assert farm.workers() == []
         slow = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1", "--lips", "wav2lip-96-random")
-        wait_for(lambda: len(farm.workers()) == 2, "two workers for a few jobs")
+        wait_for(lambda: farm.data.with_suffix(".log").read_text().count("started (pid") >= 2, "two workers for a few jobs")
         campaigns = [slow] + [farm.submit(tmp_path / "short.mp4", {"en": clips / "en.wav"}) for _ in range(10)]
         ended = {campaign: farm.wait(campaign) for campaign in campaigns}
         wait_for(lambda: not farm.workers(), "the workers' end")

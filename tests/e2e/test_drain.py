@@ -2,8 +2,9 @@
 import json
 import signal
 
+from ..support.waiting import wait_for
 from .farm_process import Farm, frame_count
-from .held import LONG
+from .held import BRIEF
 
 
 def jobs_of(farm, campaign):
@@ -15,17 +16,18 @@ def is_unharmed(job):
 
 
 def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips, held):
-    """The dub takes half a second a frame, and hears between two that it has to stop."""
-    held.hold(LONG)
+    """The dub is held until the worker drains, then slow: it hears that it has to stop before its end."""
     farm, worker = Farm(node.folder), node.worker(held.environment, "--grace-ms", "200")
     campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
     held.wait()
     dub = node.claimed("dub")[0]
     worker.send_signal(signal.SIGTERM)
+    wait_for(lambda: "ending: told to stop" in node.log(), "the worker to drain")
+    held.hold(BRIEF)
     assert worker.wait(60) == 0
     released = node.job(dub)
     assert is_unharmed(released), released
-    assert "ending: told to stop" in node.log() and "stopped: draining" in node.log()
+    assert "stopped: draining" in node.log()
     assert not farm.workers()
 
     held.release()

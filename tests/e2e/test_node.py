@@ -12,7 +12,7 @@ from ..support.paths import BUILD
 from ..support.waiting import wait_for
 from .fake_node import FakeCluster, FakeMetadata
 from .farm_process import Farm
-from .held import LONG
+from .held import BRIEF
 
 
 @pytest.fixture
@@ -54,17 +54,18 @@ def test_workers_that_start_together_make_their_folders_in_turn(node):
 
 
 def test_a_spot_notice_drains_and_the_job_keeps_its_place(node, clips, metadata, held):
-    held.hold(LONG)
     farm = Farm(node.folder)
-    worker = node.worker({**held.environment, **metadata.environment(), "AWS_EC2_METADATA_DISABLED": "false"}, "--grace-ms", "1000")
+    worker = node.worker({**held.environment, **metadata.environment(), "AWS_EC2_METADATA_DISABLED": "false"}, "--grace-ms", "200")
     campaign = farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "1")
     held.wait()
     dub = node.claimed("dub")[0]
     metadata.notice = {"action": "terminate", "time": "2026-11-23T13:00:00Z"}
+    wait_for(lambda: "takes this spot instance away (terminate)" in node.log(), "the notice")
+    held.hold(BRIEF)
     assert worker.wait(60) == 0
     job = node.job(dub)
     assert job["state"] == "ready" and not job["errors"] and not job["crashes"], job
-    assert "takes this spot instance away (terminate)" in node.log()
+    assert "stopped: draining" in node.log()
     held.release()
     before = len(node.claimed("dub"))
     node.worker()

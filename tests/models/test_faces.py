@@ -8,29 +8,32 @@ import tflite
 from . import face
 from . import layers
 
+WIDTH, HEIGHT = 360, 288  # of the picture; the detector sees a square of its width, with bars above and below
+TOP = (HEIGHT - WIDTH) / 2  # where that square begins
+
 # Where the man's face is at 20 s, read off the picture: centre and size of BlazeFace's box (brows to chin).
 CENTRE, SIZE, TOLERANCE = (196, 168), 146, 14
 
 
 def mesh_input(franck, run, model):
-    matrix = face.square(180, 144, 360, 128)
+    matrix = face.square(WIDTH / 2, HEIGHT / 2, WIDTH, 128)
     found = run(model("blazeface-128"), input=face.crop(franck[0], matrix, 128).transpose(2, 0, 1)[None] * 2 - 1)
     _, x, y, w, h, keypoints = face.best_face(found["boxes"][0], found["scores"][0], 128)
-    right, left = keypoints[:2] * 360
+    right, left = keypoints[:2] * WIDTH
     angle = np.arctan2(left[1] - right[1], left[0] - right[0])
-    return face.crop(franck[0], face.square(x * 360, y * 360 - 36, 1.5 * max(w, h) * 360, 192, angle), 192)
+    return face.crop(franck[0], face.square(x * WIDTH, y * WIDTH + TOP, 1.5 * max(w, h) * WIDTH, 192, angle), 192)
 
 
 @pytest.mark.parametrize("size", [128, 256])
 def test_blazeface_finds_the_face(size, franck, run, model):
-    picture = face.crop(franck[0], face.square(180, 144, 360, size), size).transpose(2, 0, 1)
+    picture = face.crop(franck[0], face.square(WIDTH / 2, HEIGHT / 2, WIDTH, size), size).transpose(2, 0, 1)
     empty = np.full_like(picture, 0.5)
     found = run(model(f"blazeface-{size}"), input=np.stack([picture, empty]) * 2 - 1)
     assert found["boxes"].shape == (2, 896, 16) and found["scores"].shape == (2, 896, 1)
     score, x, y, w, h, keypoints = face.best_face(found["boxes"][0], found["scores"][0], size)
     assert score > 0.85
-    assert np.allclose((x * 360, y * 360 - 36), CENTRE, atol=TOLERANCE)
-    assert np.allclose((w * 360, h * 360), SIZE, atol=TOLERANCE)
+    assert np.allclose((x * WIDTH, y * WIDTH + TOP), CENTRE, atol=TOLERANCE)
+    assert np.allclose((w * WIDTH, h * WIDTH), SIZE, atol=TOLERANCE)
     right_eye, left_eye, nose, mouth = keypoints[:4]
     assert right_eye[0] < nose[0] < left_eye[0] and max(right_eye[1], left_eye[1]) < nose[1] < mouth[1]
     assert face.best_face(found["boxes"][1], found["scores"][1], size)[0] < 0.3

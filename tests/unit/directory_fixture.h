@@ -1,18 +1,27 @@
-/* A temporary directory for one test. */
+/* A temporary directory for one test, in $TMPDIR: script/test looks there for what tests leave behind. */
 #pragma once
 
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 
-static inline int directory_setup(void **state) {
+/* The caller removes it with tree_remove() and frees the path. */
+static inline char *directory_for_test(void) {
     struct error err;
-    *state = directory_make_temporary("/tmp", "mela-test", &err);
-    return *state ? 0 : -1;
+    const char *parent = getenv("TMPDIR");
+    char *path = directory_make_temporary(parent ? parent : "/tmp", "mela-test", &err);
+    assert_ok(path, err);
+    return path;
+}
+
+static inline int directory_setup(void **state) {
+    *state = directory_for_test();
+    return 0;
 }
 
 static inline int directory_teardown(void **state) {

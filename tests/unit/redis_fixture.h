@@ -1,17 +1,13 @@
 /* A private redis-server on a unix socket in a temporary directory, for one test program. */
 #pragma once
 
-#include "test.h"
+#include "directory_fixture.h"
 
 #include <hiredis/hiredis.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/memory.h"
 
 struct redis_fixture {
     char *directory, *url;
@@ -56,10 +52,8 @@ static inline void redis_fixture_start(struct redis_fixture *fixture) {
 }
 
 static inline int redis_fixture_setup(void **state) {
-    struct error err;
     struct redis_fixture *fixture = xnew(struct redis_fixture);
-    fixture->directory = directory_make_temporary("/tmp", "mela-redis", &err);
-    assert_ok(fixture->directory, err);
+    fixture->directory = directory_for_test();
     snprintf(fixture->socket, sizeof fixture->socket, "%s/s", fixture->directory);
     fixture->url = xasprintf("unix://%s", fixture->socket);
     redis_fixture_start(fixture);

@@ -1,17 +1,14 @@
-#include "test.h"
+#include "directory_fixture.h"
 
 #include <string.h>
 
-#include "base/file.h"
-#include "base/memory.h"
 #include "farm/config.h"
 
 static char *directory;
 
 static int make_directory(void **state) {
-    struct error err;
-    directory = directory_make_temporary("/tmp", "mela-test", &err);
-    return directory ? 0 : -1;
+    directory = directory_for_test();
+    return 0;
 }
 
 static int remove_directory(void **state) {

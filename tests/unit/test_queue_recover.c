@@ -25,7 +25,7 @@ static void farm_close(struct farm *farm) {
 static struct farm farm_open(void **state) {
     struct error err;
     struct farm farm = {.redis = *state, .queue = fixture_open_empty(*state)};
-    farm.directory = directory_make_temporary("/tmp", "mela-recover", &err);
+    farm.directory = directory_for_test();
     _cleanup_free_ char *url = xasprintf("file://%s", farm.directory);
     farm.store = store_open(url, NULL, &err);
     assert_ok(farm.store, err);

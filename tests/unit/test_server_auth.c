@@ -1,11 +1,9 @@
-#include "test.h"
+#include "directory_fixture.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/digest.h"
-#include "base/file.h"
-#include "base/memory.h"
 #include "base/process.h"
 #include "server/auth.h"
 #include "store/http.h"
@@ -15,12 +13,11 @@ struct place {
 };
 
 static int place_make(void **state) {
-    struct error err;
     struct place *place = xnew(struct place);
-    place->directory = directory_make_temporary("/tmp", "mela-auth-", &err);
+    place->directory = directory_for_test();
     place->path = xasprintf("%s/keys.json", place->directory);
     *state = place;
-    return place->directory ? 0 : -1;
+    return 0;
 }
 
 static int place_remove(void **state) {

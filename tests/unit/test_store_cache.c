@@ -55,10 +55,8 @@ struct fixture {
 };
 
 static int setup(void **state) {
-    struct error err;
     struct fixture *fixture = xnew(struct fixture);
-    fixture->directory = directory_make_temporary("/tmp", "mela-test", &err);
-    assert_ok(fixture->directory, err);
+    fixture->directory = directory_for_test();
     fixture->cache = xasprintf("%s/cache", fixture->directory);
     _cleanup_free_ char *log = xasprintf("%s/log", fixture->directory);
     fixture->remote.store.operations = &remote_operations;

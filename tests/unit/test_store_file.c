@@ -18,8 +18,7 @@ struct fixture {
 static int setup(void **state) {
     struct error err;
     struct fixture *fixture = xnew(struct fixture);
-    fixture->directory = directory_make_temporary("/tmp", "mela-test", &err);
-    assert_ok(fixture->directory, err);
+    fixture->directory = directory_for_test();
     _cleanup_free_ char *url = xasprintf("file://%s/root", fixture->directory);
     fixture->store = store_open(url, NULL, &err);
     assert_ok(fixture->store, err);
