@@ -282,12 +282,11 @@ static const struct cli_option options[] = {
 const struct command command_bench_dub = {
     .name = "dub",
     .summary = "measure the dub pipeline beside its generator alone",
-    .help =
-        "Dubs the video without a queue, and before and after each segment runs the generator alone on half as many "
-        "frames. Prints frames/s of both, of the segment whose ratio is the median; a film of less than three "
-        "segments is dubbed several times.\n\nExample:\n"
-        "  mela-bench dub --models .deps/models --video .deps/media/demo/master.mp4 \\\n"
-        "      --audio .deps/media/demo/en.wav\n",
+    .help = "Dubs the video without a queue, and before and after each segment runs the generator alone on half as "
+            "many frames. Prints frames/s of both, of the segment whose ratio is the median; a film of less than three "
+            "segments is dubbed several times.\n\nExample:\n"
+            "  mela-bench dub --models .deps/models --video .deps/media/demo/master.mp4 \\\n"
+            "      --audio .deps/media/demo/en.wav\n",
     .options = options,
     .run = bench_dub_run,
 };
