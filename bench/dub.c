@@ -79,9 +79,14 @@ static bool dub_bench_open(struct cli *cli, struct dub_bench *bench, struct erro
         return false;
     _cleanup_free_ char *url = xasprintf("file://%s/store", bench->directory);
     _cleanup_free_ char *cache = xasprintf("%s/cache", bench->directory);
-    return (bench->store = store_open(url, NULL, err)) && (bench->cache = cache_open(cache, 1LL << 36, err)) &&
-           (bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err)) &&
-           make_campaign(cli, bench, err);
+    bench->store = store_open(url, NULL, err);
+    if (!bench->store)
+        return false;
+    bench->cache = cache_open(cache, 1LL << 36, err);
+    if (!bench->cache)
+        return false;
+    bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err);
+    return bench->models && make_campaign(cli, bench, err);
 }
 
 /* Runs one job; its wall time is added to *seconds. */

@@ -460,9 +460,13 @@ static bool bench_crew(struct bench *bench, enum mode mode, int workers, struct 
     double ignored;
     int jobs = (int)(JOBS_A_SECOND * bench->seconds);
     _cleanup_free_ char *sha1 = NULL;
-    return empty_redis(bench, err) && (mode != MODE_BARE || (sha1 = bare_prepare(bench, jobs, err))) &&
-           (mode == MODE_BARE || mode == MODE_SUBMIT || fill(bench, jobs, &ignored, err)) && settle(bench, err) &&
-           crew_run(bench, mode, workers, sha1, rate, err);
+    if (!empty_redis(bench, err))
+        return false;
+    if (mode == MODE_BARE && !(sha1 = bare_prepare(bench, jobs, err)))
+        return false;
+    if (mode != MODE_BARE && mode != MODE_SUBMIT && !fill(bench, jobs, &ignored, err))
+        return false;
+    return settle(bench, err) && crew_run(bench, mode, workers, sha1, rate, err);
 }
 
 /* {"finish_and_claim_8":{"1":{"a_second","cpu_us"},...},...}. For each number of workers the modes follow each other

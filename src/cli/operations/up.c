@@ -22,8 +22,10 @@ enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000, REDIS_PAUSE_MS 
 struct up {
     struct cli *cli;
     const struct config *config;
-    char *data, *store_url, *keys_file, *key_file, *address_file, *models, *manifests;
-    int lock, signals;
+    char *data, *store_url, *models, *manifests;
+    char *keys_file;               /* hashes of all keys, for the API */
+    char *key_file, *address_file; /* the administrator's key and the API's address, for other commands */
+    int lock, signals;             /* descriptors; -1: none */
     struct scale_policies *policies;
     int gpus, cores;
     int64_t workers, cooldown, port;
@@ -67,10 +69,23 @@ static bool up_read_workers(struct up *up, struct error *err) {
            config_get_integer(up->config, "workers", 0, WORKERS_MAX, &up->workers, err);
 }
 
+static bool up_find_folders(struct up *up, struct error *err) {
+    up->data = cli_data_directory(up->cli, err);
+    if (!up->data)
+        return false;
+    up->models = cli_models_directory(up->cli, err);
+    if (!up->models)
+        return false;
+    up->manifests = cli_manifests_directory(up->cli, err);
+    return up->manifests != NULL;
+}
+
 static bool up_read_options(struct up *up, struct error *err) {
-    if (!(up->config = cli_config(up->cli, err)) || !(up->policies = cli_policies(up->cli, false, err)) ||
-        !(up->data = cli_data_directory(up->cli, err)) || !(up->models = cli_models_directory(up->cli, err)) ||
-        !(up->manifests = cli_manifests_directory(up->cli, err)) || !up_read_workers(up, err) ||
+    up->config = cli_config(up->cli, err);
+    if (!up->config)
+        return false;
+    up->policies = cli_policies(up->cli, false, err);
+    if (!up->policies || !up_find_folders(up, err) || !up_read_workers(up, err) ||
         !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
@@ -212,8 +227,10 @@ static bool up_serve_and_scale(const struct up *up, struct error *err) {
 
 static bool up_run(struct cli *cli, struct error *err) {
     _cleanup_(up_free) struct up up = {.cli = cli, .lock = -1, .signals = -1};
-    return up_read_options(&up, err) && up_lock(&up, err) && up_make_key(&up, err) &&
-           (up.signals = service_signals(err)) >= 0 && up_serve_and_scale(&up, err);
+    if (!up_read_options(&up, err) || !up_lock(&up, err) || !up_make_key(&up, err))
+        return false;
+    up.signals = service_signals(err); /* before any thread is started */
+    return up.signals >= 0 && up_serve_and_scale(&up, err);
 }
 
 const struct command command_up = {

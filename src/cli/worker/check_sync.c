@@ -92,11 +92,17 @@ static void networks_close(struct networks *n) {
 
 static bool networks_open(struct cli *cli, struct networks *n, struct error *err) {
     _cleanup_model_flags_ struct model_flags flags = {0};
-    if (!model_flags_read(cli, &flags, err) || !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
+    if (!model_flags_read(cli, &flags, err))
+        return false;
+    n->zoo = zoo_open(flags.manifests, flags.directory, err);
+    if (!n->zoo)
         return false;
     zoo_set_cache(n->zoo, flags.graphs);
-    return (n->detector = detector_open(n->zoo, ZOO_DETECTOR, &flags.options.device, err)) &&
-           (n->mesh = mesh_open(n->zoo, ZOO_MESH, &flags.options.device, err));
+    n->detector = detector_open(n->zoo, ZOO_DETECTOR, &flags.options.device, err);
+    if (!n->detector)
+        return false;
+    n->mesh = mesh_open(n->zoo, ZOO_MESH, &flags.options.device, err);
+    return n->mesh != NULL;
 }
 
 /* How open the largest face's mouth is; NAN without a face. While *following, the face is sought where it was in the
