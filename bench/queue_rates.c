@@ -60,12 +60,14 @@ static redisReply *ask(const struct bench *bench, const char *command, struct er
     return reply;
 }
 
-/* A number of INFO, such as "used_memory:"; -1 when there is none. */
+/* A number of INFO, such as "used_memory:"; -1 with *err when there is none. */
 static double info_number(const struct bench *bench, const char *section, const char *name, struct error *err) {
     _cleanup_free_ char *command = xasprintf("INFO %s", section);
     redisReply *reply = ask(bench, command, err);
     const char *found = reply ? strstr(reply->str, name) : NULL;
     double value = found ? strtod(found + strlen(name), NULL) : -1;
+    if (reply && !found)
+        error_set(err, ERR_QUEUE_UNAVAILABLE, "the benchmark's Redis has no %s in INFO %s", name, section);
     if (reply)
         freeReplyObject(reply);
     return value;
