@@ -79,9 +79,14 @@ static bool dub_bench_open(struct cli *cli, struct dub_bench *bench, struct erro
         return false;
     _cleanup_free_ char *url = xasprintf("file://%s/store", bench->directory);
     _cleanup_free_ char *cache = xasprintf("%s/cache", bench->directory);
-    return (bench->store = store_open(url, NULL, err)) && (bench->cache = cache_open(cache, 1LL << 36, err)) &&
-           (bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err)) &&
-           make_campaign(cli, bench, err);
+    bench->store = store_open(url, NULL, err);
+    if (!bench->store)
+        return false;
+    bench->cache = cache_open(cache, 1LL << 36, err);
+    if (!bench->cache)
+        return false;
+    bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err);
+    return bench->models && make_campaign(cli, bench, err);
 }
 
 /* Runs one job; its wall time is added to *seconds. */
@@ -282,12 +287,11 @@ static const struct cli_option options[] = {
 const struct command command_bench_dub = {
     .name = "dub",
     .summary = "measure the dub pipeline beside its generator alone",
-    .help =
-        "Dubs the video without a queue, and before and after each segment runs the generator alone on half as many "
-        "frames. Prints frames/s of both, of the segment whose ratio is the median; a film of less than three "
-        "segments is dubbed several times.\n\nExample:\n"
-        "  mela-bench dub --models .deps/models --video .deps/media/demo/master.mp4 \\\n"
-        "      --audio .deps/media/demo/en.wav\n",
+    .help = "Dubs the video without a queue, and before and after each segment runs the generator alone on half as "
+            "many frames. Prints frames/s of both, of the segment whose ratio is the median; a film of less than three "
+            "segments is dubbed several times.\n\nExample:\n"
+            "  mela-bench dub --models .deps/models --video .deps/media/demo/master.mp4 \\\n"
+            "      --audio .deps/media/demo/en.wav\n",
     .options = options,
     .run = bench_dub_run,
 };

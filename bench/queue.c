@@ -65,12 +65,11 @@ static bool bench_queue_run(struct cli *cli, struct error *err) {
 const struct command command_bench_queue = {
     .name = "queue",
     .summary = "measure the queue, on a Redis of its own",
-    .help =
-        "Starts a private redis-server that syncs its log every second, measures, and removes it again; takes about "
-        "a minute. Claims and finishes with 1, 8, 32 and 100 workers, beside a bare script that makes the same "
-        "writes and checks nothing: that is the limit. Then the time from a submission to the start of its job, "
-        "and what a claim costs as the queue grows. Best on a machine that does nothing else.\n\n"
-        "Example:\n  mela-bench queue --seconds 0.2 --most 1000\n",
+    .help = "Starts a private redis-server that syncs its log every second, measures, and removes it again; takes "
+            "about a minute. Claims and finishes with 1, 8, 32 and 100 workers, beside a bare script that makes the "
+            "same writes and checks nothing: that is the limit. Then the time from a submission to the start of its "
+            "job, and what a claim costs as the queue grows. Best on a machine that does nothing else.\n\n"
+            "Example:\n  mela-bench queue --seconds 0.2 --most 1000\n",
     .options =
         (const struct cli_option[]){{"seconds", "S", "length of one measurement, 0.1 to 60, default 1"},
                                     {"most", "JOBS", "largest queue, default 1000000; 10000000 needs 6 GB of memory"},

@@ -34,7 +34,7 @@ struct bench {
     struct local_redis *redis;
     struct queue *queue;
     json_t *report;
-    int campaigns; /* made so far */
+    int campaigns; /* made so far: the number in the next one's name */
     double seconds;
 };
 
@@ -49,7 +49,7 @@ static struct claim_options claim_options(const char *worker) {
     return (struct claim_options){.worker = worker, .pools = pools, .pool_count = 2, .lease_ms = LEASE_MS};
 }
 
-/* A reply of the server to words separated by spaces; the caller frees it. */
+/* Sends one command, its words separated by spaces, on a connection of its own. Caller frees the reply. */
 static redisReply *ask(const struct bench *bench, const char *command, struct error *err) {
     redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
     redisReply *reply = context && !context->err ? redisCommand(context, command) : NULL;
@@ -60,12 +60,14 @@ static redisReply *ask(const struct bench *bench, const char *command, struct er
     return reply;
 }
 
-/* A number from INFO, e.g. "used_memory:"; -1 when there is none. */
+/* A number of INFO, such as "used_memory:"; -1 with *err when there is none. */
 static double info_number(const struct bench *bench, const char *section, const char *name, struct error *err) {
     _cleanup_free_ char *command = xasprintf("INFO %s", section);
     redisReply *reply = ask(bench, command, err);
     const char *found = reply ? strstr(reply->str, name) : NULL;
     double value = found ? strtod(found + strlen(name), NULL) : -1;
+    if (reply && !found)
+        error_set(err, ERR_QUEUE_UNAVAILABLE, "the benchmark's Redis has no %s in INFO %s", name, section);
     if (reply)
         freeReplyObject(reply);
     return value;
@@ -84,7 +86,8 @@ static bool empty_redis(struct bench *bench, struct error *err) {
     return reply != NULL;
 }
 
-/* The server rewrites its log while it grows; that belongs to the filling, not to what is measured after it. */
+/* Waits until the server has rewritten its log, which it does while the queue grows: that is part of the filling, and
+ * must not slow down what is measured next. */
 static bool settle(const struct bench *bench, struct error *err) {
     double busy;
     while ((busy = info_number(bench, "persistence", "aof_rewrite_in_progress:", err)) > 0 ||
@@ -105,14 +108,14 @@ static bool submit_one(struct queue *queue, const char *id, struct error *err) {
                         err);
 }
 
-/* Claims one job and finishes it with these children. */
-static bool run_one(struct bench *bench, const char *campaign, const struct job_spec *children, size_t count,
-                    double *seconds, struct error *err) {
+/* Claims the campaign's plan and finishes it with these children; the time of that finish is added to *seconds. */
+static bool finish_plan(struct bench *bench, const char *campaign, const struct job_spec *children, size_t count,
+                        double *seconds, struct error *err) {
     struct claim_options options = {.worker = "setup", .pools = &pools[1], .pool_count = 1, .lease_ms = LEASE_MS};
     struct job_result result = {.artifact = "", .report = bench->report, .children = children, .child_count = count};
     struct claim claim;
     size_t claimed;
-    do { /* joins of drained campaigns may be first in line */
+    do { /* joins of earlier campaigns may come first */
         if (!queue_claim(bench->queue, &options, &claim, 1, &claimed, err) ||
             (claimed == 0 && !error_set(err, ERR_INTERNAL, "the plan of %s is not ready", campaign)))
             return false;
@@ -126,8 +129,8 @@ static bool run_one(struct bench *bench, const char *campaign, const struct job_
     return true;
 }
 
-/* Makes campaigns of CAMPAIGN_JOBS ready dubs, each with its join waiting, until `jobs` are there; `*seconds` is the
- * time that bringing the dubs into being took. */
+/* Makes campaigns of CAMPAIGN_JOBS ready dubs, each with its join waiting, until there are `jobs` dubs. *seconds: how
+ * long the calls took that made the dubs. */
 static bool fill(struct bench *bench, int64_t jobs, double *seconds, struct error *err) {
     _cleanup_free_ struct job_spec *children = xnew_array(struct job_spec, CAMPAIGN_JOBS + 1);
     *seconds = 0;
@@ -142,7 +145,7 @@ static bool fill(struct bench *bench, int64_t jobs, double *seconds, struct erro
             memcpy(children[id.index].next, children[CAMPAIGN_JOBS].id, sizeof children->next);
         }
         if (!submit_one(bench->queue, id.campaign, err) ||
-            !run_one(bench, id.campaign, children, CAMPAIGN_JOBS + 1, seconds, err))
+            !finish_plan(bench, id.campaign, children, CAMPAIGN_JOBS + 1, seconds, err))
             return false;
     }
     return true;
@@ -175,7 +178,7 @@ struct member {
 
 static bool member_has_time(const struct member *member) { return now_s() < member->crew->until; }
 
-static bool submit_all(struct member *member, struct queue *queue, struct error *err) {
+static bool member_submit(struct member *member, struct queue *queue, struct error *err) {
     for (int i = 0; member_has_time(member); i++) {
         _cleanup_free_ char *id = xasprintf("single-%s-%d-%d", member->name, member->crew->bench->campaigns, i);
         if (!submit_one(queue, id, err))
@@ -208,7 +211,7 @@ static bool finish_claims(struct member *member, struct queue *queue, const stru
 }
 
 /* Claims up to `capacity` jobs at once and finishes them together; where `fused` the same call claims the next ones. */
-static bool drain(struct member *member, struct queue *queue, size_t capacity, bool fused, struct error *err) {
+static bool member_drain(struct member *member, struct queue *queue, size_t capacity, bool fused, struct error *err) {
     struct claim_options options = claim_options(member->name);
     struct claim claims[BATCH], held[BATCH];
     size_t held_count = 0, count;
@@ -225,9 +228,9 @@ static bool drain(struct member *member, struct queue *queue, size_t capacity, b
     return true;
 }
 
-/* ---- the limit: the same writes, and nothing else ---- */
+/* ---- the limit: a bare script with the same writes, and no checks ---- */
 
-/* As many jobs as fill() makes, in the same form. ARGV: campaign, number of jobs. */
+/* Makes the same jobs as fill(), in the same form. ARGV: campaign, number of jobs. */
 static const char bare_fill[] =
     "local P, campaign = '{bare}:', ARGV[1] "
     "for i = 0, ARGV[2] - 1 do local suffix = string.format('hi/dub/%04d', i) "
@@ -236,7 +239,8 @@ static const char bare_fill[] =
     "redis.call('ZADD', P .. 'ready:lipsync:batch:' .. campaign, i, suffix) end "
     "redis.call('HSET', P .. 'job:' .. campaign .. '/hi/join', 'state', 'waiting', 'waits', ARGV[2])";
 
-/* What finish.lua writes for one dub and the next, call by call, with every key and value made by the client. */
+/* Writes what finish.lua writes when one dub is finished and the next is claimed, call by call. Every key and value
+ * comes ready from the client. */
 static const char bare_step[] =
     "local call, A = redis.call, ARGV "
     "call('HSET', A[1], A[2], A[3], A[4], A[5]) " /* results */
@@ -273,7 +277,7 @@ static bool bare_failed(const redisContext *context, struct error *err) {
     return error_set(err, ERR_QUEUE_UNAVAILABLE, "the bare script failed: %s", context ? context->errstr : "no memory");
 }
 
-/* The limit's jobs, and the script's name in EVALSHA (caller frees). */
+/* Makes the jobs of the bare script and loads it. Returns its SHA-1 for EVALSHA, which the caller frees. */
 static char *bare_prepare(struct bench *bench, int jobs, struct error *err) {
     redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
     bool ok = context && !context->err;
@@ -302,7 +306,7 @@ static char *bare_prepare(struct bench *bench, int jobs, struct error *err) {
 static bool bare_run(struct member *member, redisContext *context, const char *report, int last, int next) {
     char text[BARE_ARGUMENTS][200];
     const char *words[3 + BARE_ARGUMENTS] = {"EVALSHA", member->crew->bare_sha1, "0"};
-    int of = member->crew->campaigns; /* they take turns, as fairness has it */
+    int of = member->crew->campaigns; /* from one campaign after another, as the fair queue does it */
     int c = last % of, j = last / of, nc = next % of, nj = next / of;
     long long now = clock_wall_ms(clock_system());
     for (int i = 0; i < BARE_ARGUMENTS; i++)
@@ -343,7 +347,7 @@ static bool bare_run(struct member *member, redisContext *context, const char *r
     return reply != NULL;
 }
 
-static bool drain_bare(struct member *member, struct error *err) {
+static bool member_drain_bare(struct member *member, struct error *err) {
     struct bench *bench = member->crew->bench;
     redisContext *context = redisConnectUnix(local_redis_url(bench->redis) + strlen("unix://"));
     bool ok = context && !context->err;
@@ -363,18 +367,18 @@ static bool drain_bare(struct member *member, struct error *err) {
 
 /* ---- a crew's run ---- */
 
-static bool work(struct member *member, struct queue *queue, struct error *err) {
+static bool member_work(struct member *member, struct queue *queue, struct error *err) {
     switch (member->crew->mode) {
     case MODE_SUBMIT:
-        return submit_all(member, queue, err);
+        return member_submit(member, queue, err);
     case MODE_SEPARATE:
-        return drain(member, queue, 1, false, err);
+        return member_drain(member, queue, 1, false, err);
     case MODE_FUSED:
-        return drain(member, queue, 1, true, err);
+        return member_drain(member, queue, 1, true, err);
     case MODE_BATCH:
-        return drain(member, queue, BATCH, true, err);
+        return member_drain(member, queue, BATCH, true, err);
     default:
-        return drain_bare(member, err);
+        return member_drain_bare(member, err);
     }
 }
 
@@ -384,12 +388,13 @@ static void *member_thread(void *context) {
     sem_post(&member->crew->connected);
     while (sem_wait(&member->crew->begin) != 0) { /* interrupted by a signal */
     }
-    member->ok = queue && work(member, queue, &member->err);
+    member->ok = queue && member_work(member, queue, &member->err);
     return NULL;
 }
 
 struct rate {
-    double a_second, cpu_us; /* cpu_us: what one costs the server */
+    double a_second;
+    double cpu_us; /* the server's processor time for one */
 };
 
 /* Starts the members and waits until each is connected. Returns how many run: fewer than `count` with *err set. */
@@ -452,14 +457,18 @@ static bool crew_run(struct bench *bench, enum mode mode, int count, const char 
 static const char *const mode_names[MODE_COUNT] = {"single_add", "claim_then_finish", "finish_and_claim",
                                                    "finish_and_claim_8", "bare_script"};
 
-/* One mode with one number of workers, on a queue filled anew. */
+/* Measures one mode with one number of workers, on a queue that is filled anew. */
 static bool bench_crew(struct bench *bench, enum mode mode, int workers, struct rate *rate, struct error *err) {
     double ignored;
     int jobs = (int)(JOBS_A_SECOND * bench->seconds);
     _cleanup_free_ char *sha1 = NULL;
-    return empty_redis(bench, err) && (mode != MODE_BARE || (sha1 = bare_prepare(bench, jobs, err))) &&
-           (mode == MODE_BARE || mode == MODE_SUBMIT || fill(bench, jobs, &ignored, err)) && settle(bench, err) &&
-           crew_run(bench, mode, workers, sha1, rate, err);
+    if (!empty_redis(bench, err))
+        return false;
+    if (mode == MODE_BARE && !(sha1 = bare_prepare(bench, jobs, err)))
+        return false;
+    if (mode != MODE_BARE && mode != MODE_SUBMIT && !fill(bench, jobs, &ignored, err))
+        return false;
+    return settle(bench, err) && crew_run(bench, mode, workers, sha1, rate, err);
 }
 
 /* {"finish_and_claim_8":{"1":{"a_second","cpu_us"},...},...}. For each number of workers the modes follow each other
@@ -484,14 +493,14 @@ static bool bench_crews(struct bench *bench, json_t *out, struct error *err) {
 
 /* ---- latency ---- */
 
-static int compare(const void *a, const void *b) {
+static int compare_seconds(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
 /* {"p50","p99"} in microseconds. Sorts. */
 static json_t *percentiles(double *seconds, size_t count) {
-    qsort(seconds, count, sizeof *seconds, compare);
+    qsort(seconds, count, sizeof *seconds, compare_seconds);
     return json_pack("{s:f,s:f}", "p50", seconds[count / 2] * 1e6, "p99", seconds[count * 99 / 100] * 1e6);
 }
 
@@ -635,7 +644,7 @@ static bool bench_sizes(struct bench *bench, int64_t most, json_t *out, struct e
     return true;
 }
 
-static bool measure(struct bench *bench, int64_t most, json_t *result, struct error *err) {
+static bool bench_all(struct bench *bench, int64_t most, json_t *result, struct error *err) {
     return bench_latency(bench, result, err) && bench_crews(bench, result, err) &&
            bench_sizes(bench, most, result, err);
 }
@@ -645,7 +654,7 @@ bool queue_bench(struct local_redis *redis, double seconds, int64_t most, json_t
     if (!(bench.queue = open_queue(&bench, err)))
         return false;
     bench.report = make_report();
-    bool ok = measure(&bench, most, out, err);
+    bool ok = bench_all(&bench, most, out, err);
     json_decref(bench.report);
     queue_close(bench.queue);
     return ok;

@@ -14,14 +14,14 @@ struct client {
     struct cli *cli;
     CURL *curl;
     char *address, *authorization;
-    char reason[CURL_ERROR_SIZE];
+    char reason[CURL_ERROR_SIZE]; /* why the latest transfer failed, in curl's words */
 };
 
 enum {
-    ANSWER_MAX = 256 << 20,
+    ANSWER_MAX = 256 << 20, /* bytes */
     CONNECT_TIMEOUT_MS = 5000,
-    STALL_SECONDS = 60,
-    LISTEN_PATIENCE_MS = 120000,
+    STALL_SECONDS = 60,          /* without a byte either way; the server's heartbeat comes every 15 */
+    LISTEN_PATIENCE_MS = 120000, /* how long a farm may be away while we listen: it is being restarted */
     RECONNECT_MS = 1000
 };
 
@@ -29,7 +29,7 @@ DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all)
 
 /* ---- where the farm is, and the key ---- */
 
-/* The first line of a small file, or NULL with *err. */
+/* The first line of a small file. Caller frees. */
 static char *read_word(const char *path, struct error *err) {
     _cleanup_buffer_ struct buffer text = {0};
     if (!file_read(path, 4096, &text, err))
@@ -44,7 +44,7 @@ static char *find_address(const struct config *config, const char *data) {
     return local ? local : xstrdup(config_get(config, "address"));
 }
 
-/* A farm may be read without a key only to be told so, hence NULL without an error when there is none. */
+/* Without a key the farm itself shall say that it wants one: then *key is NULL, and that is no error. */
 static bool find_key(struct cli *cli, const struct config *config, const char *data, char **key, struct error *err) {
     const char *file = cli_value(cli, "key-file"), *given = config_get(config, "key");
     _cleanup_free_ char *local = data ? xasprintf("%s/key", data) : NULL;
@@ -57,7 +57,7 @@ static bool find_key(struct cli *cli, const struct config *config, const char *d
 
 struct client *client_open(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
-    struct error no_home; /* then no farm of this machine can be found, which is no reason not to find another */
+    struct error no_home; /* without HOME no farm of this machine is found, but another may be */
     _cleanup_free_ char *data = config ? cli_data_directory(cli, &no_home) : NULL, *key = NULL;
     if (!config || !find_key(cli, config, data, &key, err))
         return NULL;
@@ -117,7 +117,7 @@ static void add_header(struct curl_slist **headers, const char *header) {
         *headers = curl_slist_append(*headers, header);
 }
 
-/* Resets the handle for `method` on `path`. The URL, headers and error buffer outlive the transfer. */
+/* Sets the handle up for `method` on `path`. `headers` must live until the transfer has ended. */
 static void client_prepare(struct client *client, const char *method, const char *path, struct curl_slist **headers) {
     CURL *curl = client->curl;
     _cleanup_free_ char *url = xasprintf("%s%s", client->address, path);
@@ -171,11 +171,11 @@ static bool client_refused(struct client *client, const struct answer *answer, s
     return error_set(err, error_from_name(code), "%s", json_get_string(error, "message", "no message"));
 }
 
-/* Runs what was prepared; true with an answer below 400. */
+/* Runs what client_prepare set up; true when the answer's status is below 400. */
 static bool client_perform(struct client *client, struct answer *answer, struct error *err) {
     CURLcode code = curl_easy_perform(client->curl);
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
-    if (answer->status >= 400) /* also when the farm refused an upload before its end */
+    if (answer->status >= 400) /* first, since a farm that refuses an upload closes the connection too */
         return client_refused(client, answer, err);
     return code == CURLE_OK ? true : client_unreachable(client, code, err);
 }
@@ -303,7 +303,7 @@ static size_t transfer_save(char *data, size_t size, size_t count, void *context
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 400)
         return answer_collect(data, size, count, &transfer->answer);
-    if (status == 200 && transfer->offset > 0) { /* the object changed, or the farm gives no ranges: all anew */
+    if (status == 200 && transfer->offset > 0) { /* the farm sends the whole object, not the rest: begin again */
         rewind(transfer->file);
         if (ftruncate(fileno(transfer->file), 0) != 0)
             return 0;
@@ -326,7 +326,7 @@ static bool transfer_fetch(struct client *client, const char *path, struct trans
     return client_perform(client, &transfer->answer, err);
 }
 
-/* A part that is as long as the object, or longer, has no rest to ask for: all anew. */
+/* A part that is as long as the object, or longer, has no rest to ask for (416): begin again. */
 static bool transfer_fetch_rest(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
     if (transfer_fetch(client, path, transfer, err))
         return true;
@@ -375,7 +375,8 @@ struct events {
     struct buffer line, data;
     char *type, *last_id;
     struct answer answer;
-    int64_t tick_ns, heard_ns; /* when the last tick was; when the farm last sent anything */
+    int64_t tick_ns;  /* when the listener's tick was last called */
+    int64_t heard_ns; /* when the farm last sent anything */
     bool ended;
 };
 
@@ -389,7 +390,8 @@ static void events_dispatch(struct events *events) {
     free(steal(events->type));
 }
 
-/* One line of the event stream (WHATWG HTML, 9.2.6); comments are the server's heartbeat. */
+/* Reads one line of the event stream (WHATWG HTML, 9.2.6). A line that begins with a colon is a comment: the server's
+ * heartbeat. */
 static void events_read_line(struct events *events, char *line) {
     char *value = strchr(line, ':');
     if (line[0] == '\0')
@@ -436,7 +438,8 @@ static void events_tick(struct events *events, bool connected) {
         events->ended = !events->listener->tick(connected, events->listener->context);
 }
 
-/* curl calls this whenever data arrive, and about once a second when none do. */
+/* curl calls this whenever data arrive, and about once a second when none do. A result other than 0 ends the transfer.
+ */
 static int events_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
     struct events *events = context;
     if (clock_monotonic_ns(clock_system()) - events->tick_ns >= 1000000000)
@@ -477,7 +480,8 @@ bool client_listen(struct client *client, const char *path, const struct client_
     events.heard_ns = clock_monotonic_ns(clock);
     for (;;) {
         struct error failure = {0};
-        bool closed = events_connect(&events, path, &failure); /* in order: all was said, or the farm is restarting */
+        /* true when the farm ended the stream in order: the campaign has ended, or the farm is being restarted */
+        bool closed = events_connect(&events, path, &failure);
         bool lasting = !closed && events.answer.status >= 400 && events.answer.status < 500;
         bool patience = clock_monotonic_ns(clock) - events.heard_ns < (int64_t)LISTEN_PATIENCE_MS * 1000000;
         if (!events.ended && (lasting || (!closed && !patience))) {

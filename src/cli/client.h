@@ -1,4 +1,5 @@
-/* The farm's API as seen from a command: requests, files, events. One client is used by one thread. */
+/* The farm's API as a command sees it: requests, files, events. A client has one connection and is used by one thread.
+ * While it listens to events, requests need another client. */
 #pragma once
 
 #include "base/json.h"
@@ -8,7 +9,7 @@ struct client;
 
 /* Finds the farm: --address, MELA_ADDRESS or farm.json, else the address that `mela up` wrote into the data
  * directory, else http://127.0.0.1:7420. The key likewise: MELA_KEY or farm.json, --key-file, the data
- * directory's. Connects to nothing yet. */
+ * directory's. Connects to nothing yet. NULL with config.invalid, or io when --key-file cannot be read. */
 struct client *client_open(struct cli *cli, struct error *err) must_check;
 void client_close(struct client *client);
 DEFINE_CLEANUP(struct client *, client_close)
@@ -16,21 +17,23 @@ DEFINE_CLEANUP(struct client *, client_close)
 /* "http://127.0.0.1:7420". Borrowed. */
 const char *client_address(const struct client *client);
 
-/* `method` on a path such as "/v1/campaigns"; `body` and `idempotency_key` may be NULL. The answer as JSON
- * (JSON null when it has no body); the API's own typed error, or api.unreachable. */
+/* Sends a request: `method` on a path such as "/v1/campaigns"; `body` and `idempotency_key` may be NULL. Returns the
+ * answer as JSON (JSON null when it has no body), a new reference. NULL with the API's own typed error, or
+ * api.unreachable. */
 json_t *client_request(struct client *client, const char *method, const char *path, const json_t *body,
                        const char *idempotency_key, struct error *err) must_check;
-/* GET. */
+/* client_request with GET. */
 json_t *client_get(struct client *client, const char *path, struct error *err) must_check;
-/* All pages of a list, {"items":[...],"next":cursor}, as one array, at most `limit` items (0: all). */
+/* Reads all pages of a list, {"items":[...],"next":cursor}, into one array of at most `limit` items (0: all). New
+ * reference; errors as client_request. */
 json_t *client_get_list(struct client *client, const char *path, size_t limit, struct error *err) must_check;
 /* The text with everything but letters, digits and -._~ percent-encoded; '/' too unless `keep_slashes`.
  * Caller frees. */
 char *client_escape(const char *text, bool keep_slashes);
 
-/* Moved so far and in all, in bytes (total 0: not known). */
+/* Reports a transfer's progress: bytes moved so far, and in all (0: not known). */
 typedef void client_moved(int64_t moved, int64_t total, void *context);
-/* Puts a local file's bytes at a path. */
+/* Sends a local file to a path by PUT. `moved` may be NULL. False with io, api.unreachable or the API's own error. */
 bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
                    struct error *err) must_check;
 /* Asks by HEAD whether there is something at the path. An answer of 404 is no error: *exists is false. */
@@ -59,7 +62,8 @@ struct client_listener {
     bool (*tick)(bool connected, void *context);
     void *context;
 };
-/* Listens to server-sent events until the listener ends it (true). Reconnects with Last-Event-ID when the
- * connection breaks, for up to two minutes without an answer; then api.unreachable. */
+/* Listens to server-sent events until the listener ends it (true). When the connection breaks it connects again with
+ * Last-Event-ID, so that no event is lost. False with api.unreachable after two minutes without an answer, or at once
+ * with the API's error when that will not pass (status 400 to 499). */
 bool client_listen(struct client *client, const char *path, const struct client_listener *listener,
                    struct error *err) must_check;

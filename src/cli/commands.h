@@ -1,4 +1,4 @@
-/* The commands of mela. */
+/* The commands of mela, and those that mela-worker shares with it (health, completion). */
 #pragma once
 
 #include "cli/cli.h"

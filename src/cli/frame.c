@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 
+/* An option of the command line, and its value (NULL: it has none). Both are borrowed. */
 struct given {
     const char *option, *value;
 };
@@ -13,24 +14,27 @@ struct cli {
     const struct program *program;
     const char *name; /* of the program, as the user typed it */
     const struct command *command;
-    struct argp_option *options; /* what argp knows: the command's, then the common ones */
+    struct argp_option *options; /* in argp's form: the command's, the common ones, the universal ones */
     struct given *given;
     size_t given_count;
     char **arguments;
     int argument_count;
-    bool json, helped;
+    bool json;
+    bool helped; /* --help was given and answered: the command does not run */
     struct config *config;
     int status;
     json_t *details;
-    struct error *err; /* while parsing */
+    struct error *err; /* while argp parses: where argp_take reports */
 };
 
-enum { FIRST_KEY = 0x1000 }; /* of options without a letter: above every character, below the keys of argp itself */
+/* argp tells options apart by a number. Those without a letter count from here: above every character, below the keys
+ * of argp itself. */
+enum { FIRST_KEY = 0x1000 };
 
 static const struct cli_option universal[] = {{"json", NULL, "results and errors as JSON"},
                                               {"help", NULL, "this text"}};
 
-/* ---- what commands ask ---- */
+/* ---- what commands use ---- */
 
 const struct program *cli_program(const struct cli *cli) { return cli->program; }
 const struct command *cli_command(const struct cli *cli) { return cli->command; }
@@ -96,7 +100,7 @@ const struct config *cli_config(struct cli *cli, struct error *err) {
         for (char *c = name; *c; c++)
             if (*c == '-')
                 *c = '_';
-        struct error no_setting; /* an option that is no setting is the command's own */
+        struct error no_setting; /* most options are the command's own, and no setting */
         if (cli->given[i].value && !config_set_flag(cli->config, name, cli->given[i].value, &no_setting))
             continue;
     }
@@ -144,6 +148,7 @@ int exit_status_of(enum error_code code) {
 
 /* ---- parsing ---- */
 
+/* The first mistake counts: argp goes on and may report what follows from it. */
 static error_t usage_error(struct cli *cli, const char *format, const char *what) {
     _cleanup_free_ char *message = NULL;
     if (cli->err->code == ERR_NONE && asprintf(&message, format, what) >= 0)
@@ -169,8 +174,8 @@ static error_t argp_take(int key, char *value, struct argp_state *state) {
         if (cli->argument_count < cli->command->min_arguments)
             return usage_error(cli, "%s is missing", cli->command->arguments);
         return 0;
-    case ARGP_KEY_ERROR: /* getopt says only that something before `next` is wrong */
-        usage_error(cli, "\"%s\" is not an option here, or its value is missing or too much",
+    case ARGP_KEY_ERROR: /* getopt does not say what is wrong, only that it was the word before `next` */
+        usage_error(cli, "\"%s\" is no option of this command, or its value is missing, or it takes none",
                     state->argv[MAX(state->next - 1, 0)]);
         return 0;
     default:
@@ -185,7 +190,8 @@ static size_t option_count(const struct cli_option *options) {
     return count;
 }
 
-/* Appends the options in argp's form; `group` keeps the common ones apart and last. */
+/* Writes options in argp's form to out[at...] and returns the next free place. --help lists the groups one after
+ * another. */
 static size_t argp_add_options(struct argp_option *out, size_t at, const struct cli_option *options, size_t count,
                                int group) {
     for (size_t i = 0; i < count; i++, at++) {
@@ -202,7 +208,8 @@ static bool is_given(int argc, char **argv, const char *word) {
     return given;
 }
 
-/* argp's own help does not go together with errors that are reported in our way. */
+/* argp would print its own errors to stderr, in its own form and before ours: it is told not to, which switches off its
+ * --help too. So that is answered here. */
 static bool cli_parse(struct cli *cli, int argc, char **argv, struct error *err) {
     size_t own = option_count(cli->command->options), common = option_count(cli->program->common);
     cli->options = xnew_array(struct argp_option, own + common + ARRAY_LENGTH(universal) + 1);
@@ -230,7 +237,7 @@ static bool starts_with_word(const char *name, const char *word) {
     return strncmp(name, word, length) == 0 && (name[length] == ' ' || name[length] == '\0');
 }
 
-/* All commands, or those whose first word is `word`; false when there is none. */
+/* Lists all commands, or those whose first word is `word`; false when there is none. */
 static bool print_overview(const struct cli *cli, const char *word) {
     bool any = false;
     for (const struct command *const *command = cli->program->commands; *command; command++) {
@@ -251,7 +258,7 @@ static bool print_overview(const struct cli *cli, const char *word) {
     return any;
 }
 
-/* The command that argv[1] (and argv[2]) name, and how many words that took. */
+/* The command that argv[1], or argv[1] and argv[2], name, and how many words its name has. NULL: there is none. */
 static const struct command *find_command(const struct program *program, int argc, char **argv, int *words) {
     for (const struct command *const *command = program->commands; *command; command++) {
         const char *name = (*command)->name, *space = strchr(name, ' ');
@@ -264,7 +271,7 @@ static const struct command *find_command(const struct program *program, int arg
     return NULL;
 }
 
-/* Whatever is given may end up in JSON. */
+/* Whatever is given may become part of JSON, which is UTF-8. */
 static bool check_utf8(int argc, char **argv, struct error *err) {
     for (int i = 1; i < argc; i++) {
         _cleanup_json_ json_t *text = json_string(argv[i]);
@@ -337,7 +344,7 @@ int cli_main(const struct program *program, int argc, char **argv) {
         print_overview(&cli, NULL);
         return argc < 2 ? STATUS_USAGE : STATUS_OK;
     }
-    char word[] = "version", *version[] = {argv[0], word, NULL};
+    char word[] = "version", *version[] = {argv[0], word, NULL}; /* --version is the command of this name */
     bool ask_version = strcmp(argv[1], "--version") == 0;
     struct error err = {0};
     bool done = ask_version ? cli_run(&cli, 2, version, &err) : cli_run(&cli, argc, argv, &err);

@@ -1,4 +1,4 @@
-/* health: asks a server whether it is well, from inside a container that has no other program to ask with. */
+/* health: asks a server whether it is well. For containers, which hold no curl. */
 #include "cli/commands.h"
 #include "store/http.h"
 

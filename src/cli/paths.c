@@ -31,7 +31,7 @@ char *cli_models_directory(struct cli *cli, struct error *err) {
     return data ? xasprintf("%s/models", data) : NULL;
 }
 
-/* The folder of the running program, in `out`. */
+/* The folder of the running program; the result lies in `out`. */
 static char *own_directory(char out[4096]) {
     ssize_t length = readlink("/proc/self/exe", out, 4095);
     out[MAX(length, 0)] = '\0';

@@ -37,7 +37,7 @@ void terminal_bytes(struct buffer *out, int64_t bytes) {
 }
 
 void terminal_held(struct buffer *out, int64_t until_ms) {
-    const int64_t never = INT64_C(1) << 50;
+    const int64_t never = INT64_C(1) << 50; /* a hold without an end is 2^52 (docs/api.md); this is the year 37648 */
     char text[32];
     clock_format_iso(MIN(until_ms, never), text);
     buffer_appendf(out, until_ms > never ? "held until it is resumed" : "held until %.16sZ", text);

@@ -19,7 +19,7 @@ const struct command command_cancel = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "end a campaign before it is done",
-    .help = "Running jobs stop within one batch of frames. Languages that are done stay.\n\n"
+    .help = "Jobs that run are stopped. Videos that are done stay, and can be fetched.\n\n"
             "Example:\n  mela cancel diwali-2026-3f9a1c0b2d\n",
     .run = cancel_run,
 };

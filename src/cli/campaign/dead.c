@@ -33,7 +33,7 @@ static bool dead_run(struct cli *cli, struct error *err) {
 const struct command command_dead = {
     .name = "dead",
     .summary = "list jobs that were given up, and why",
-    .help = "Mend the cause, then mela retry JOB.\n\nExample:\n  mela dead\n",
+    .help = "Remove the cause, then revive the job with mela retry JOB.\n\nExample:\n  mela dead\n",
     .options = (const struct cli_option[]){{"limit", "N", "at most so many, default 50"}, {0}},
     .run = dead_run,
 };

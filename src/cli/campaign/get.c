@@ -133,11 +133,11 @@ const struct command command_get = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "fetch the dubbed videos",
-    .help = "Fetches every language that is done, or one, as ID-LANGUAGE.mp4, and prints the paths. A file appears "
-            "whole or not at all: an interrupted fetch is continued, and the bytes must be those that were published. "
-            "Campaigns that ended long ago can be fetched too.\n\n"
-            "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d "
-            "--language hi\n",
+    .help =
+        "Fetches every language that is done, or one, as ID-LANGUAGE.mp4, and prints the paths. A file appears whole "
+        "or not at all: an interrupted fetch is continued, and the bytes must be those that were published. Campaigns "
+        "that ended long ago can be fetched too.\n\n"
+        "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d --language hi\n",
     .options = (const struct cli_option[]){{"language", "LANG", "only this one"},
                                            {"output", "DIR", "where to; made when missing; default: here", 'o'},
                                            {0}},

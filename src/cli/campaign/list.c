@@ -6,7 +6,7 @@
 
 enum { LIST_DEFAULT = 50 };
 
-/* "running 12/40 jobs" needs only sums. */
+/* Jobs of a campaign in one state. */
 static int64_t jobs_in(const json_t *campaign, const char *state) {
     return json_get_integer(json_object_get(campaign, "jobs"), state, 0);
 }
@@ -53,10 +53,9 @@ static bool list_run(struct cli *cli, struct error *err) {
 const struct command command_list = {
     .name = "list",
     .summary = "list campaigns, the newest first",
-    .help =
-        "Time of submission, state, class, jobs done of those known so far, id; and until when its jobs are held, if "
-        "they are.\n\n"
-        "Example:\n  mela list --limit 10\n",
+    .help = "Columns: time of submission (UTC), state, class, jobs done of those known so far, id. When the campaign's "
+            "jobs are held, the line ends with until when.\n\n"
+            "Example:\n  mela list --limit 10\n",
     .options = (const struct cli_option[]){{"limit", "N", "at most so many, default 50"}, {0}},
     .run = list_run,
 };

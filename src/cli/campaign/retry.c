@@ -18,8 +18,9 @@ const struct command command_retry = {
     .arguments = "JOB",
     .min_arguments = 1,
     .max_arguments = 1,
-    .summary = "try a dead job again",
-    .help = "What its death ended is revived with it. mela dead lists dead jobs and why they died.\n\n"
+    .summary = "try a job again that was given up",
+    .help = "The language or the campaign that ended with the job goes on too. mela dead lists such jobs, and why they "
+            "were given up.\n\n"
             "Example:\n  mela retry diwali-2026-3f9a1c0b2d/hi/dub/0003\n",
     .run = retry_run,
 };

@@ -64,7 +64,7 @@ static void show_print_jobs(const json_t *jobs) {
     }
 }
 
-/* One job in full, or a campaign, or a campaign's jobs. */
+/* Fetches the job, the campaign, or with --jobs the campaign's jobs. New reference. */
 static json_t *show_fetch(struct cli *cli, struct client *client, bool is_job, struct error *err) {
     _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), true);
     _cleanup_free_ char *path = xasprintf(is_job                  ? "/v1/jobs/%s"

@@ -28,7 +28,7 @@ static bool spec_add_dubs(const struct cli *cli, json_t *spec, struct error *err
     return true;
 }
 
-/* "largest", "X,Y" or "X,Y,WIDTH,HEIGHT" in the spec's form. */
+/* --speaker in the spec's form: "largest", {"point":[X,Y]} or {"box":[X,Y,WIDTH,HEIGHT]}. */
 static bool add_speaker(const struct cli *cli, json_t *options, struct error *err) {
     const char *text = cli_value(cli, "speaker");
     double n[4];
@@ -66,7 +66,7 @@ static bool spec_add_options(const struct cli *cli, json_t *spec, struct error *
     return add_speaker(cli, options, err);
 }
 
-/* A campaign without a name is called like its video. */
+/* --name, else the video's file name without its ending. Caller frees. */
 static char *name_of(const struct cli *cli, const char *video) {
     if (cli_value(cli, "name"))
         return xstrdup(cli_value(cli, "name"));
@@ -97,7 +97,7 @@ static json_t *spec_from_file(const struct cli *cli, struct error *err) {
                                             "segment-seconds", "quality", "speaker"};
     for (size_t i = 0; i < ARRAY_LENGTH(described); i++)
         if (cli_flag(cli, described[i])) {
-            error_set(err, ERR_USAGE, "--%s and a spec file exclude each other; write it into the spec", described[i]);
+            error_set(err, ERR_USAGE, "--%s cannot be given with a spec file; write it into the spec", described[i]);
             return NULL;
         }
     _cleanup_buffer_ struct buffer text = {0};
@@ -127,9 +127,9 @@ static bool submit_upload(struct client *client, const char *file, char uri[8 + 
     return client_upload(client, path, file, terminal_moved, &line, err);
 }
 
-/* Replaces a member that names a local file by the URI of its upload. What has a scheme is the farm's
- * business, and so is what is no text at all: the API reports it together with everything else. `folder`:
- * what a relative path starts at. */
+/* Uploads the local file that a member names, and replaces the name by the URI of the upload. A relative path starts at
+ * `folder`. A URI stays as it is; so does what is no text at all, since the API reports all mistakes of a spec at once.
+ */
 static bool submit_upload_member(struct client *client, json_t *object, const char *member, const char *folder,
                                  struct error *err) {
     const char *value = json_get_string(object, member, NULL);
@@ -181,25 +181,25 @@ const struct command command_submit = {
     .arguments = "[SPEC.json]",
     .max_arguments = 1,
     .summary = "submit a campaign: one video, any number of languages",
-    .help = "Prints the campaign's id. Local files are uploaded first, each once however often it is used; "
-            "s3:// and "
-            "sha256: URIs are passed on. A spec file has the form of docs/api.md; paths in it start at its "
-            "own folder.\n\n"
-            "Examples:\n  mela submit --video talk.mp4 --dub hi=hi.wav --dub ta=ta.wav --watch\n"
-            "  mela submit --video s3://in/talk.mp4 --dub hi=s3://in/hi.wav --class urgent\n  mela submit "
-            "diwali.json\n",
+    .help =
+        "Prints the campaign's id. Local files are uploaded first, each only once; s3:// and sha256: URIs are passed "
+        "on. A spec file has the form that docs/api.md describes; relative paths in it start at its own folder.\n\n"
+        "Examples:\n  mela submit --video talk.mp4 --dub hi=hi.wav --dub ta=ta.wav --watch\n"
+        "  mela submit --video s3://in/talk.mp4 --dub hi=s3://in/hi.wav --class urgent\n"
+        "  mela submit diwali.json\n",
     .options =
         (const struct cli_option[]){
             {"video", "FILE|URI", "the master video"},
             {"dub", "LANG=FILE|URI", "a language and its speech; may be repeated"},
             {"name", "NAME", "the campaign's name; default: the video's"},
             {"class", "CLASS", "urgent or batch, default batch"},
-            {"deadline", "TIME", "such as 2026-11-08T18:00:00+05:30"},
+            {"deadline", "TIME", "when it should be done, such as 2026-11-08T18:00:00+05:30"},
             {"lips", "MODEL", "lips model, default " CAMPAIGN_LIPS},
-            {"enhance", NULL, "sharpen the face"},
+            {"enhance", NULL, "sharpen the face as well"},
             {"sync", "MODE", "when speech and video differ in length: cut_off (default), loop, bounce or silence"},
             {"segment-seconds", "S", "length of the pieces that are dubbed in parallel, 1 to 60, default 10"},
-            {"speaker", "WHO", "whose lips: largest (default), X,Y or X,Y,WIDTH,HEIGHT in fractions of the picture"},
+            {"speaker", "WHO",
+             "whose lips: largest (default, the largest face), X,Y or X,Y,WIDTH,HEIGHT in fractions of the picture"},
             {"quality", "CRF", "x264 quality, 0 (lossless) to 51, default 18"},
             {"idempotency-key", "KEY", "submitting twice with the same key makes one campaign"},
             {"watch", NULL, "follow the campaign to its end"},

@@ -41,7 +41,8 @@ static int living_at(const json_t *workers, int64_t ms) {
     return count;
 }
 
-/* The most in each column: the number rises only where a column begins and where a worker comes. */
+/* The most workers at once in each column, and in all. The number rises only when a worker comes, so it is enough to
+ * count at the start of each column and at each coming. Caller frees. */
 static int *count_workers(const struct timeline *timeline, const json_t *workers, int *most) {
     int *counts = xnew_array(int, timeline->width);
     double step = (double)(timeline->end_ms - timeline->start_ms) / timeline->width;
@@ -71,7 +72,7 @@ static void print_counts(const struct timeline *timeline, const json_t *workers)
     printf("%-*s %s at most %d\n", timeline->label, "workers", out.data, most);
 }
 
-/* Never nothing for what was there. */
+/* Marks a span of time with `cell`, at least one column of it, so that short spans can be seen too. */
 static void mark(const struct timeline *timeline, const char **cells, int64_t from_ms, int64_t to_ms,
                  const char *cell) {
     int from = timeline_column(timeline, from_ms), to = timeline_column(timeline, to_ms);

@@ -1,17 +1,17 @@
-/* A time axis across the terminal, and lanes below it. */
+/* A time axis across the terminal, and lanes below it; mela trace draws with it. Times are Unix milliseconds. */
 #pragma once
 
 #include "base/buffer.h"
 #include "base/json.h"
 
-enum { TIMELINE_NOTE = 9 }; /* columns for what is said behind a lane */
+enum { TIMELINE_NOTE = 9 }; /* columns for the note at the end of a lane, such as a duration */
 
 struct timeline {
     int64_t start_ms, end_ms;
     int label, width; /* columns of the labels in front, and of the time axis */
 };
 
-/* The width that the terminal leaves; `label` must be set. */
+/* Sets the width of the axis to what the terminal leaves; `label` must be set. */
 void timeline_fit(struct timeline *timeline);
 /* The column of a time, from 0 to width. */
 int timeline_column(const struct timeline *timeline, int64_t ms);

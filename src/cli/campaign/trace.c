@@ -33,7 +33,7 @@ static const struct step *step_of(const char *name) {
     return &other;
 }
 
-/* Rank in `steps`; unknown ones last. */
+/* The step's index in `steps`; STEP_COUNT for an unknown one, which is drawn last. */
 static size_t rank_of(const char *name) {
     const struct step *step = step_of(name);
     return step == &other ? STEP_COUNT : (size_t)(step - steps);
@@ -67,7 +67,7 @@ static double ms_of_rank(const json_t *steps_ms, size_t rank) {
     return sum;
 }
 
-/* The steps of a job overlap in time, so each gets the share of the bar that it has of the work. */
+/* The steps of a job overlap in time, so the bar does not show when each ran: it shows its share of the work. */
 static void put_steps(struct buffer *out, const struct trace *trace, const json_t *steps_ms, int columns) {
     double total = (double)sum_of(steps_ms), before = 0;
     if (total <= 0) {
@@ -90,7 +90,7 @@ static void trace_print_job(const struct trace *trace, const json_t *job) {
     int64_t finished = json_get_integer(job, "finished_ms", axis->end_ms), start = claimed ? claimed : finished;
     int from = timeline_column(axis, MIN(ready, start)), run = timeline_column(axis, start),
         to = timeline_column(axis, finished);
-    if (claimed && to == run) /* never nothing for work that was done */
+    if (claimed && to == run) /* at least one column, so that a short job can be seen too */
         run = MIN(run, axis->width - 1), to = run + 1;
     _cleanup_buffer_ struct buffer out = {0};
     buffer_appendf(&out, "%-*.*s ", axis->label, axis->label, name);
@@ -115,7 +115,7 @@ static void trace_add_totals(json_t *totals, const json_t *steps_ms) {
         json_object_set_new(totals, name, json_real(json_get_number(totals, name, 0) + json_number_value(ms)));
 }
 
-/* The legend and the sums in one: a line a step that took time. */
+/* Prints a line for each step that took time: its colour, which makes this the legend too, and its sum. */
 static void trace_print_totals(const struct trace *trace) {
     _cleanup_json_ json_t *totals = json_object();
     size_t i;
@@ -196,7 +196,7 @@ static json_t *campaigns_since(const json_t *all, int64_t since_ms) {
     return late;
 }
 
-/* From the first thing that is shown, if that is not before `since_ms`. */
+/* Where the axis starts: at the first thing that is shown, but not before `since_ms`. */
 static int64_t first_ms(const json_t *campaigns, const json_t *workers, int64_t since_ms, int64_t now_ms) {
     int64_t first = now_ms;
     size_t i;
@@ -270,11 +270,10 @@ const struct command command_trace = {
     .arguments = "[ID]",
     .max_arguments = 1,
     .summary = "draw a campaign's journey, or the farm's: who waited and worked when",
-    .help =
-        "With an ID: one line a job from submission (left) to the end (right), in the order of their starts, a line "
-        "for each worker that had one, then the time of every step. Without: the campaigns and the workers of the "
-        "last hour. --json gives the times themselves.\n\n"
-        "Examples:\n  mela trace diwali-2026-3f9a1c0b2d\n  mela trace --last 600\n",
+    .help = "With an ID: a line for each job, from the submission (left) to the end (right), in the order of their "
+            "starts; a line for each worker that had one; then the time of every step. Without an ID: the campaigns "
+            "and the workers of the last hour. --json prints the times themselves.\n\n"
+            "Examples:\n  mela trace diwali-2026-3f9a1c0b2d\n  mela trace --last 600\n",
     .options = (const struct cli_option[]){{"last", "MINUTES", "without an ID: how far back, default 60"}, {0}},
     .run = trace_run,
 };

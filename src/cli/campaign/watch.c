@@ -8,13 +8,16 @@
 #include "cli/terminal.h"
 #include "farm/plan.h"
 
-enum { QUIET_SECONDS = 5 }; /* without an event; then it is asked whether the campaign is held */
-enum { RATE_SECONDS = 20, REDRAW_NS = 100 * 1000000, PLAIN_NS = 5 * 1000000000LL, SNAPSHOT_TRIES = 5 };
+enum { QUIET_SECONDS = 5 }; /* after so long without an event, is the campaign held? */
+enum { RATE_SECONDS = 20 }; /* frames/s are those of the last so many seconds */
+enum { REDRAW_NS = 100 * 1000000, PLAIN_NS = 5 * 1000000000LL }; /* between two drawings: on a terminal, elsewhere */
+enum { SNAPSHOT_TRIES = 5 };
 
-/* A language, or, as row 0, what all languages share: the faces found in the master. */
+/* What one line shows: a language, or, in row 0, the tracking of faces in the master, which all languages share. */
 struct row {
-    char *name, *state, *shown_state;
-    int64_t frames, of;                /* of 0: not known yet */
+    char *name, *state;                /* the state is "" in row 0 */
+    char *shown_state;                 /* the state that was printed last; NULL: none was */
+    int64_t frames, of;                /* done, of how many; of 0: not known yet */
     int64_t history[RATE_SECONDS + 1]; /* frames at each of the last seconds */
     int seconds;                       /* how many of them there are */
 };
@@ -28,12 +31,14 @@ struct watch {
     struct plan *plan;
     json_t *jobs;     /* job id -> frames done, as counted in its row */
     json_t *campaign; /* the latest snapshot */
-    bool current;     /* rows show the snapshot and every event since */
-    bool connected, terminal;
+    bool current;     /* the rows show the snapshot and every event since; else a new snapshot is due */
+    bool connected;   /* the farm answers */
+    bool terminal;    /* stdout is one */
     int drawn_lines, failed_snapshots;
-    int64_t drawn_ns, shown_held_ms;
-    int quiet_s; /* since the last event or look */
-    struct error error;
+    int64_t drawn_ns;      /* when it was last drawn */
+    int64_t shown_held_ms; /* the end of the hold that was printed last */
+    int quiet_s;           /* since the last event, or since it was last asked about a hold */
+    struct error error;    /* why it ends early; ERR_NONE: it does not */
 };
 
 static void rows_free(struct watch *watch) {
@@ -74,7 +79,7 @@ static struct row *watch_find_row(struct watch *watch, const char *language) {
 
 /* ---- what is known of the jobs ---- */
 
-/* Frames of a whole job, 0 when the plan does not say. */
+/* Frames of the whole job; 0 when there is no plan yet, or the job has no frames. */
 static int64_t watch_job_frames(const struct watch *watch, const struct job_id *job) {
     if (!watch->plan || job->index < 0)
         return 0;
@@ -85,7 +90,7 @@ static int64_t watch_job_frames(const struct watch *watch, const struct job_id *
     return known ? language->outputs[job->index].frames : 0;
 }
 
-/* Counts a job's frames in its row; a job that starts again takes its frames back. */
+/* Sets how many frames of a job are done. When it starts again there are fewer than before, and its row goes back. */
 static void watch_count_frames(struct watch *watch, const struct job_id *job, const char *id, int64_t frames) {
     struct row *row = job->kind == KIND_TRACK ? &watch->rows[0] : watch_find_row(watch, job->language);
     if (!row || (job->kind != KIND_TRACK && job->kind != KIND_DUB))
@@ -94,7 +99,7 @@ static void watch_count_frames(struct watch *watch, const struct job_id *job, co
     json_object_set_new(watch->jobs, id, json_integer(frames));
 }
 
-/* From a snapshot or an event: both have "id", and either "state" or "progress". */
+/* Applies what a snapshot or an event says of a job: its "id", and "state" or "progress" or both. */
 static void watch_apply_job(struct watch *watch, const json_t *data) {
     const char *id = json_get_string(data, "id", ""), *state = json_get_string(data, "state", "leased");
     const json_t *progress = json_object_get(data, "progress");
@@ -147,7 +152,7 @@ static void watch_read_plan(struct watch *watch) {
     }
 }
 
-/* Reads everything anew: at first, after a broken connection, and when the plan has come. */
+/* Reads everything anew: at the start, after a broken connection, when the plan has come, and at the end. */
 static bool watch_load_snapshot(struct watch *watch, struct error *err) {
     struct error none;
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id), *jobs_path = xasprintf("%s/jobs", path);
@@ -167,12 +172,11 @@ static bool watch_load_snapshot(struct watch *watch, struct error *err) {
     if (watch->plan)
         watch_read_plan(watch);
     json_object_clear(watch->jobs);
-    watch->current = true; /* before the jobs, which may find that the plan is missing */
     size_t i;
     json_t *job;
     json_array_foreach (jobs, i, job)
         watch_apply_job(watch, job);
-    watch->current = true;
+    watch->current = true; /* even without the plan: else one that cannot be read would be asked for at every event */
     return true;
 }
 
@@ -250,7 +254,7 @@ static void watch_print_held(struct watch *watch) {
     watch->shown_held_ms = until_ms;
 }
 
-/* A line for every row whose state changed, or all that move, every few seconds. */
+/* Prints a line for every row whose state has changed; with `all`, for every row that moves. */
 static void watch_print_lines(struct watch *watch, bool all) {
     watch_print_held(watch);
     for (size_t i = 0; i < watch->row_count; i++) {
@@ -290,11 +294,11 @@ static void watch_apply_campaign(struct watch *watch, const json_t *data) {
     if (row)
         row_set_state(row, json_get_string(data, "language_state", row->state));
     else if (strcmp(json_get_string(data, "state", "running"), "running") != 0)
-        watch->current = false; /* ended; the snapshot tells how, for every language */
+        watch->current = false; /* it has ended; the snapshot says how, for every language */
 }
 
-/* Brings the rows up to date. True while the campaign runs; *error is set when that cannot be known any more.
- */
+/* Brings the rows up to date. False when the campaign has ended, or when it cannot be known any more whether it has:
+ * then watch->error is set. */
 static bool watch_refresh(struct watch *watch) {
     struct error err = {0};
     if (watch->current || watch_load_snapshot(watch, &err)) {
@@ -328,7 +332,7 @@ static bool watch_event(const char *type, const json_t *data, void *context) {
     return going;
 }
 
-/* No event tells of a hold that begins or ends: when nothing happens it may be why. */
+/* No event says that a hold begins or ends. When nothing happens, a hold may be why: ask. */
 static void watch_ask_hold(struct watch *watch) {
     struct error ignored;
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id);
@@ -401,7 +405,7 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     bool running = strcmp(watch_state(&watch), "running") == 0;
     if (running && !watch.terminal && !cli_json(cli))
         printf("%s: running, %zu language%s\n", id, watch.row_count - 1, watch.row_count == 2 ? "" : "s");
-    watch.current = false; /* events before the stream opens are missed: look again at its first sign of life */
+    watch.current = false; /* what happens before the stream opens is missed: take a new snapshot when it is open */
     if (running && !watch_listen(&watch, events, err))
         return false;
     cli_set_status(cli, watch_exit_status(watch_state(&watch)));
@@ -423,10 +427,8 @@ const struct command command_watch = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "follow a campaign to its end",
-    .help = "One bar a language on a terminal, plain lines elsewhere, every event as a line with --json (the "
-            "last line is "
-            "the campaign). A farm that is restarted is waited for, up to two minutes. Exit status: 0 done, "
-            "6 failed or "
-            "partial, 7 cancelled.\n\nExample:\n  mela watch diwali-2026-3f9a1c0b2d\n",
+    .help = "Shows a bar for each language on a terminal, and plain lines elsewhere. With --json each event is a line, "
+            "and the campaign is the last. Waits up to two minutes for a farm that is being restarted. Exit status: 0 "
+            "done, 6 failed or partial, 7 cancelled.\n\nExample:\n  mela watch diwali-2026-3f9a1c0b2d\n",
     .run = watch_run,
 };

@@ -27,7 +27,7 @@ struct doctor {
     bool failed;
 };
 
-/* `advice`: what to do about it; "" when there is nothing to do. */
+/* Notes a finding, and prints it at once. `advice`: what to do about it; "": nothing. */
 static void doctor_find(struct doctor *doctor, const char *what, enum verdict verdict, const char *advice,
                         const char *format, ...) printf_like(5, 6);
 
@@ -49,7 +49,8 @@ static void doctor_find(struct doctor *doctor, const char *what, enum verdict ve
     fflush(stdout);
 }
 
-/* Runs a program and gives what it printed, NULL when it cannot be started or fails. */
+/* Runs a program and returns what it printed; caller frees. NULL when it cannot be started, does not end in time, or
+ * fails: then *err has its first line. */
 static char *doctor_output_of(struct doctor *doctor, const char *const *argv, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/output", doctor->scratch);
     _cleanup_buffer_ struct buffer text = {0};
@@ -101,7 +102,7 @@ static void doctor_check_worker(struct doctor *doctor) {
                     "build or install it next to mela, or set MELA_WORKER to its path", "%s", err.message);
 }
 
-/* What a dub needs at least. */
+/* Is there a model for each role that every dub needs? */
 static void doctor_check_models(struct doctor *doctor) {
     static const char *const needed[] = {"detect", "mesh", "lips"};
     struct error err;
@@ -142,8 +143,8 @@ static void doctor_check_data(struct doctor *doctor) {
                 "%s can be written, %.1f GB are free", doctor->data, free_gb);
 }
 
-/* Writes, reads, and tries to create what is there: without a conditional create two workers could both win.
- */
+/* Writes, reads, and tries to create an object that exists, which must be refused: mela relies on it where two workers
+ * could create the same object. */
 static bool doctor_try_store(struct store *store, struct error *err) {
     char name[13], key[64];
     _cleanup_buffer_ struct buffer text = {0};
@@ -154,7 +155,8 @@ static bool doctor_try_store(struct store *store, struct error *err) {
     if (done && (text.length != 4 || memcmp(text.data, "mela", 4) != 0))
         done = error_set(err, ERR_STORE_UNAVAILABLE, "what was written does not come back");
     if (done && (store_put(store, key, "twice", 5, STORE_IF_ABSENT, &again) || again.code != ERR_STORE_EXISTS))
-        done = error_set(err, ERR_STORE_UNAVAILABLE, "it does not honour If-None-Match: * (conditional create)");
+        done = error_set(err, ERR_STORE_UNAVAILABLE,
+                         "it overwrites an object in spite of If-None-Match: * (conditional create)");
     struct error ignored;
     return store_delete(store, key, done ? err : &ignored) && done;
 }
@@ -168,8 +170,9 @@ static void doctor_check_store(struct doctor *doctor) {
     if (store && doctor_try_store(store, &err))
         doctor_find(doctor, "store", VERDICT_OK, "", "%s writes, reads and creates conditionally", url);
     else
-        doctor_find(doctor, "store", VERDICT_FAIL, "check --store, the credentials and the bucket's policy", "%s: %s",
-                    url, err.message);
+        doctor_find(doctor, "store", VERDICT_FAIL,
+                    "check --store, --s3-endpoint, the credentials and the bucket's policy", "%s: %s", url,
+                    err.message);
 }
 
 static void doctor_check_farm(struct doctor *doctor) {
@@ -224,7 +227,9 @@ static bool doctor_run(struct cli *cli, struct error *err) {
 const struct command command_doctor = {
     .name = "doctor",
     .summary = "check what a farm needs on this machine, and say what to do",
-    .help = "Exit status 1 when something fails.\n\nExample:\n  mela doctor --store s3://studio/mela\n",
+    .help = "Checks the disk, redis-server, mela-worker, the models, the store, the cards, and the farm's API. Each "
+            "line is ok, warn or fail, with what to do. Exit status 1 when something fails.\n\nExample:\n  mela doctor "
+            "--store s3://studio/mela\n",
     .options = (const struct cli_option[]){{"store", "URL", "the store to try; default: the data directory's"},
                                            {"s3-endpoint", "URL", "S3 server other than AWS"},
                                            {"models", "DIR", "folder with model weights"},

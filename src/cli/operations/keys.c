@@ -9,7 +9,7 @@ static bool keys_add_run(struct cli *cli, struct error *err) {
     if (!config)
         return false;
     if (!file)
-        return error_set(err, ERR_USAGE, "say which file the API reads its keys from with --keys FILE");
+        return error_set(err, ERR_USAGE, "--keys FILE is missing: the file that mela serve reads its keys from");
     if (role_text && !role_parse(role_text, &role))
         return error_set(err, ERR_USAGE, "--role is \"%s\", not viewer, producer or admin", role_text);
     _cleanup_free_ char *key = keys_create(file, cli_argument(cli, 0), role, err);
@@ -31,13 +31,12 @@ const struct command command_keys_add = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "make an API key",
-    .help =
-        "Makes a key, adds its SHA-256 to the file that mela serve reads, and prints the key: it is kept nowhere "
-        "else. A viewer reads; a producer submits and cancels too; an admin may do everything. mela serve reads the "
-        "file when it starts.\n\n"
-        "Examples:\n"
-        "  mela keys add asha --role producer --keys /etc/mela/keys.json\n"
-        "  MELA_KEYS=keys.json mela keys add dashboards --role viewer\n",
+    .help = "Makes a key, adds its SHA-256 to the file that mela serve reads, and prints the key, which is kept "
+            "nowhere. A viewer reads; a producer submits and cancels too; an admin may do everything. mela serve reads "
+            "the file only when it starts: restart it afterwards.\n\n"
+            "Examples:\n"
+            "  mela keys add asha --role producer --keys /etc/mela/keys.json\n"
+            "  MELA_KEYS=keys.json mela keys add dashboards --role viewer\n",
     .options = (const struct cli_option[]){{"keys", "FILE", "JSON file with the hashes of the API keys"},
                                            {"role", "ROLE", "viewer, producer (default) or admin"},
                                            {0}},

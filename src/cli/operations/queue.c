@@ -59,10 +59,10 @@ const struct command command_queue = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "audit the queue in Redis, or show its sizes",
-    .help =
-        "check looks at every key of the farm in Redis: records that belong to nothing, jobs that nothing would ever "
-        "run, sums that are wrong. It may run while the farm works. Exit status 1 when it found something.\n\n"
-        "Examples:\n  mela queue check\n  mela queue check --repair\n  mela queue stats --json\n",
-    .options = (const struct cli_option[]){{"repair", NULL, "put right what is found"}, BACKEND_OPTIONS, {0}},
+    .help = "check reads every key of the farm in Redis, and finds records that belong to nothing, jobs that nobody "
+            "would ever claim, and sums that are wrong. It may run while the farm works. Exit status 1 when something "
+            "was found and not repaired. stats prints how many jobs, campaigns and workers there are.\n\n"
+            "Examples:\n  mela queue check\n  mela queue check --repair\n  mela queue stats --json\n",
+    .options = (const struct cli_option[]){{"repair", NULL, "with check: correct what is found"}, BACKEND_OPTIONS, {0}},
     .run = queue_run,
 };

@@ -21,7 +21,8 @@ static void recover_print_campaign(const json_t *campaign, bool dry_run) {
     fflush(stdout);
 }
 
-/* A campaign that cannot be restored does not keep the others from it; a farm that does not answer does. */
+/* A campaign that cannot be restored is reported, and the next one follows; when the farm does not answer, all ends
+ * (NULL). New reference. */
 static json_t *recover_one(struct cli *cli, struct queue *queue, struct store *store, const char *id, bool named,
                            struct error *err) {
     json_t *campaign = recover_campaign(queue, store, id, named, cli_flag(cli, "dry-run"), err);
@@ -57,16 +58,15 @@ static bool recover_run(struct cli *cli, struct error *err) {
 const struct command command_recover = {
     .name = "recover",
     .summary = "bring campaigns back from the store when Redis lost them",
-    .help =
-        "Reads specs, plans and receipts from the store and puts back what Redis does not know: finished jobs as "
-        "finished, the others into the queue. Campaigns that Redis has cancelled, failed or finished stay so. It may "
-        "run while the farm works, and twice. Campaigns submitted more than seven days ago that Redis does not know "
-        "have expired; name one to bring it back all the same.\n\n"
-        "Examples:\n  mela recover --dry-run\n  mela recover\n  mela recover --campaign diwali-2026-3f9a1c0b2d\n",
+    .help = "Reads specs, plans and receipts from the store and restores what Redis does not know: finished jobs as "
+            "finished, the others as jobs to do. Campaigns that Redis knows as cancelled, failed or finished stay so. "
+            "It may run while the farm works, and more than once. A campaign that Redis does not know and that was "
+            "submitted more than seven days ago is left alone: it has expired. --campaign restores it all the same.\n\n"
+            "Examples:\n  mela recover --dry-run\n  mela recover\n  mela recover --campaign diwali-2026-3f9a1c0b2d\n",
     .options =
         (const struct cli_option[]){
             {"campaign", "ID", "only this one, however old"},
-            {"dry-run", NULL, "say what would be done, and do nothing"},
+            {"dry-run", NULL, "print what would be done, and do nothing"},
             BACKEND_OPTIONS,
             {0},
         },

@@ -36,7 +36,7 @@ static bool option_read_count(const char *option, const char *text, int64_t *out
            error_set(err, ERR_USAGE, "--%s %s: not a whole number from 0 to 1000000000", option, text);
 }
 
-/* "urgent=5": that many more jobs of the class are ready. */
+/* --class urgent=5: so many more jobs of the class are ready. */
 static bool demand_read_classes(struct cli *cli, struct scale_demand *demand, struct error *err) {
     const char *text;
     for (int i = 0; (text = cli_nth_value(cli, "class", i)); i++) {
@@ -61,7 +61,7 @@ static bool demand_read(struct cli *cli, struct scale_demand *demand, struct err
            demand_read_classes(cli, demand, err);
 }
 
-/* What the calendar says at --at. */
+/* --at: which classes the calendar holds at that time. */
 static bool demand_read_calendar(struct cli *cli, const struct scale_policy *policy, struct scale_demand *demand,
                                  struct error *err) {
     const char *at = cli_value(cli, "at");
@@ -111,17 +111,17 @@ static bool scale_desired_run(struct cli *cli, struct error *err) {
 const struct command command_scale_desired = {
     .name = "scale desired",
     .summary = "print how many workers the rule asks for, and why",
-    .help = "Asks the rule of farm.json (or the default) about numbers of jobs; no farm is needed. --ready and "
-            "--leased are batch jobs.\n\n"
+    .help = "Applies the rule of farm.json, or the default one, to the numbers of jobs that are given; no farm is "
+            "needed. --ready and --leased count batch jobs.\n\n"
             "Examples:\n  mela scale desired --ready 7\n"
-            "  mela scale desired --ready 40 --leased 3 --class urgent=5 --at 2026-11-08T23:30:00+05:30\n",
+            "  mela scale desired --ready 40 --class urgent=5 --at 2026-11-08T23:30:00Z\n",
     .options =
         (const struct cli_option[]){
             {"ready", "N", "batch jobs that wait for a worker, default 0"},
             {"leased", "M", "batch jobs that a worker holds, default 0"},
             {"class", "CLASS=K", "K more jobs of a class wait: urgent=K or batch=K; may be repeated"},
             {"pool", "POOL", "cpu or lipsync, default lipsync"},
-            {"at", "TIME", "ask the calendar about this time too, such as 2026-11-08T23:30:00+05:30"},
+            {"at", "TIME", "apply the calendar at this time too, such as 2026-11-08T23:30:00+05:30"},
             {0},
         },
     .run = scale_desired_run,
@@ -148,7 +148,7 @@ static void hold_print(const json_t *pool) {
     }
 }
 
-/* Of one pool, or of all. */
+/* Sends "hold" or "resume" for one pool, or for all. */
 static bool hold_request(struct cli *cli, const char *what, struct error *err) {
     _cleanup_client_ struct client *client = client_open(cli, err);
     _cleanup_json_ json_t *body = hold_body(cli), *answers = json_array();
@@ -179,7 +179,7 @@ static bool scale_resume_run(struct cli *cli, struct error *err) { return hold_r
 
 const struct command command_scale_hold = {
     .name = "scale hold",
-    .summary = "let no more batch jobs begin; what runs finishes",
+    .summary = "let no more batch jobs begin; those that run go on",
     .help = "Holds a class of a pool (of all pools, without --pool) until it is resumed, or until a time. Needs an "
             "administrator's key.\n\n"
             "Example:\n  mela scale hold --pool lipsync --until 2026-11-08T07:00:00+05:30\n",

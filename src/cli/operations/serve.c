@@ -10,7 +10,7 @@ static bool require(const struct config *config, const char *name, struct error 
            error_set(err, ERR_USAGE, "--%s is missing; give it, or set it in farm.json or the environment", name);
 }
 
-/* KEDA's side, only when it is asked for. */
+/* Starts KEDA's external scaler when --scaler-listen is given; else *keda stays NULL. */
 static bool start_scaler(const struct cli *cli, const struct queue_options *queue,
                          const struct scale_policies *policies, struct keda **keda, struct error *err) {
     struct keda_options options = {.address = cli_value(cli, "scaler-listen"),
@@ -58,11 +58,10 @@ static bool serve_run(struct cli *cli, struct error *err) {
 const struct command command_serve = {
     .name = "serve",
     .summary = "run the API server of a farm whose Redis and store are elsewhere",
-    .help = "For production: the same API as mela up, with nothing started beside it. Put a TLS proxy in "
-            "front.\n\n"
-            "Example:\n  mela serve --redis redis://redis:6379 --store s3://studio/mela --keys "
-            "/etc/mela/keys.json "
-            "--listen 0.0.0.0:7420\n",
+    .help = "For production: the API that mela up has too, and nothing else. It speaks plain HTTP: put a proxy with "
+            "TLS in front of it.\n\n"
+            "Example:\n  mela serve --redis redis://redis:6379 --store s3://studio/mela \\\n"
+            "      --keys /etc/mela/keys.json --listen 0.0.0.0:7420\n",
     .options =
         (const struct cli_option[]){
             {"redis", "URL", "redis://[user:password@]host:port[/db], rediss://...[?ca=FILE] or unix:///path"},
@@ -71,8 +70,8 @@ const struct command command_serve = {
             {"keys", "FILE", "JSON file with the hashes of the API keys"},
             {"listen", "ADDRESS", "address and port, default 127.0.0.1:7420"},
             {"scaler-listen", "ADDRESS", "address and port of KEDA's external scaler, such as 0.0.0.0:7421"},
-            {"scaler-cert", "FILE", "certificate of the scaler (PEM); without it plain text"},
-            {"scaler-key", "FILE", "its key (PEM)"},
+            {"scaler-cert", "FILE", "certificate of the scaler (PEM); without it there is no TLS"},
+            {"scaler-key", "FILE", "private key of that certificate (PEM)"},
             {"scaler-ca", "FILE", "authority whose certificate the scaler's clients must show (PEM)"},
             {"farm", "NAME", "namespace of the farm in Redis, default mela"},
             {"emf", "NAMESPACE", "once a minute, the farm's figures on stdout as CloudWatch's embedded metrics"},

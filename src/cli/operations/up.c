@@ -22,8 +22,10 @@ enum { DEFAULT_PORT = 7420, WORKERS_MAX = 256, GRACE_MS = 25000, REDIS_PAUSE_MS 
 struct up {
     struct cli *cli;
     const struct config *config;
-    char *data, *store_url, *keys_file, *key_file, *address_file, *models, *manifests;
-    int lock, signals;
+    char *data, *store_url, *models, *manifests;
+    char *keys_file;               /* hashes of all keys, for the API */
+    char *key_file, *address_file; /* the administrator's key and the API's address, for other commands */
+    int lock, signals;             /* descriptors; -1: none */
     struct scale_policies *policies;
     int gpus, cores;
     int64_t workers, cooldown, port;
@@ -57,7 +59,8 @@ static int count_cores(void) {
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* Without a card a worker keeps two cores busy; with one, a second worker would only share it. */
+/* The default is a worker for each card, since a second one would only share it; without cards, one for every two
+ * cores, which a worker keeps busy. */
 static bool up_read_workers(struct up *up, struct error *err) {
     up->gpus = count_gpus(config_get(up->config, "device"));
     up->cores = count_cores();
@@ -66,10 +69,23 @@ static bool up_read_workers(struct up *up, struct error *err) {
            config_get_integer(up->config, "workers", 0, WORKERS_MAX, &up->workers, err);
 }
 
+static bool up_find_folders(struct up *up, struct error *err) {
+    up->data = cli_data_directory(up->cli, err);
+    if (!up->data)
+        return false;
+    up->models = cli_models_directory(up->cli, err);
+    if (!up->models)
+        return false;
+    up->manifests = cli_manifests_directory(up->cli, err);
+    return up->manifests != NULL;
+}
+
 static bool up_read_options(struct up *up, struct error *err) {
-    if (!(up->config = cli_config(up->cli, err)) || !(up->policies = cli_policies(up->cli, false, err)) ||
-        !(up->data = cli_data_directory(up->cli, err)) || !(up->models = cli_models_directory(up->cli, err)) ||
-        !(up->manifests = cli_manifests_directory(up->cli, err)) || !up_read_workers(up, err) ||
+    up->config = cli_config(up->cli, err);
+    if (!up->config)
+        return false;
+    up->policies = cli_policies(up->cli, false, err);
+    if (!up->policies || !up_find_folders(up, err) || !up_read_workers(up, err) ||
         !config_get_integer(up->config, "cooldown", 1, 86400, &up->cooldown, err) ||
         !cli_integer(up->cli, "port", DEFAULT_PORT, 0, 65535, &up->port, err))
         return false;
@@ -81,7 +97,8 @@ static bool up_read_options(struct up *up, struct error *err) {
     return true;
 }
 
-/* One farm a data directory; the lock goes with the process, however it ends. */
+/* Locks the data directory: there is one farm in each. The kernel frees the lock when the process ends, however it
+ * ends. */
 static bool up_lock(struct up *up, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/lock", up->data);
     if (!directory_make(up->data, err))
@@ -113,7 +130,7 @@ static bool up_key_is_good(const struct up *up) {
     return read && keys_check(keys, text.data, &role, &name);
 }
 
-/* The first start makes an administrator's key, readable by this user only; later ones find it. */
+/* The first start makes an administrator's key, readable by this user only; later starts find it. */
 static bool up_make_key(const struct up *up, struct error *err) {
     if (up_key_is_good(up))
         return true;
@@ -140,13 +157,16 @@ static bool up_announce(const struct up *up, const struct server *server, struct
     return true;
 }
 
-/* The workers and the API wait for Redis; only the farm itself can bring its own one back. */
+/* Called when a child that is no worker may have ended. Workers and API only wait for Redis; who started it must
+ * restart it. */
 static void up_keep_redis(void *context) {
     struct error err;
     bool restarted;
     if (!local_redis_tend(context, &restarted, &err)) {
         log_write(NULL, LOG_ERROR, "Redis ended and cannot be started again: %s", err.message);
-        clock_sleep_ms(clock_system(), REDIS_PAUSE_MS); /* its end comes as another signal */
+        clock_sleep_ms(
+            clock_system(),
+            REDIS_PAUSE_MS); /* the next try comes with the next SIGCHLD: a start that fails is a child that ends */
     } else if (restarted) {
         log_write(NULL, LOG_WARN, "Redis had ended; it is started again");
     }
@@ -181,7 +201,7 @@ static bool up_scale(const struct up *up, struct local_redis *redis, const struc
     return local_scale_run(&options, err);
 }
 
-/* Declared in the order of starting, so that the cleanups stop the API before its Redis. */
+/* Redis is declared before the API: cleanups run in reverse, so the API stops first. */
 static bool up_serve_and_scale(const struct up *up, struct error *err) {
     _cleanup_free_ char *redis_directory = xasprintf("%s/redis", up->data);
     _cleanup_free_ char *listen = xasprintf("127.0.0.1:%d", (int)up->port);
@@ -207,33 +227,33 @@ static bool up_serve_and_scale(const struct up *up, struct error *err) {
 
 static bool up_run(struct cli *cli, struct error *err) {
     _cleanup_(up_free) struct up up = {.cli = cli, .lock = -1, .signals = -1};
-    return up_read_options(&up, err) && up_lock(&up, err) && up_make_key(&up, err) &&
-           (up.signals = service_signals(err)) >= 0 && up_serve_and_scale(&up, err);
+    if (!up_read_options(&up, err) || !up_lock(&up, err) || !up_make_key(&up, err))
+        return false;
+    up.signals = service_signals(err); /* before any thread is started */
+    return up.signals >= 0 && up_serve_and_scale(&up, err);
 }
 
 const struct command command_up = {
     .name = "up",
     .summary = "run a whole farm on this machine",
-    .help = "Starts a private Redis, the API on 127.0.0.1 and as many workers as the queue asks for (none "
-            "while there is "
-            "nothing to do), all below the data directory. Its address and an API key are left there, so "
-            "that the other "
-            "commands find it. SIGTERM or Ctrl-C lets workers finish or give back their jobs; a second one "
-            "stops at once. "
-            "Started again on the same directory, the farm goes on where it was.\n\n"
+    .help = "Starts a private Redis, the API on 127.0.0.1, and as many workers as the queue asks for: none while there "
+            "is nothing to do. All data are in the data directory; so are the farm's address and an API key, where the "
+            "other commands find them. SIGTERM or Ctrl-C lets workers finish or release their jobs; a second one stops "
+            "at once. Started again on the same directory, the farm goes on where it was.\n\n"
             "Examples:\n  mela up\n  mela up --data /var/lib/mela --workers 4 --store s3://studio/mela\n",
     .options =
         (const struct cli_option[]){
             {"store", "URL",
              "object store: file:///folder or s3://bucket/prefix; default: a folder in the data directory"},
             {"s3-endpoint", "URL", "S3 server other than AWS, such as http://minio:9000"},
-            {"workers", "N", "most workers at once; default: one a GPU, else one for every two cores; 0: none"},
+            {"workers", "N",
+             "most workers at once; 0: none; default: one for each GPU, or without GPUs one for every two cores"},
             {"models", "DIR", "folder with model weights; default: models in the data directory"},
             {"manifests", "DIR", "folder with the model manifests that mela ships"},
             {"port", "N", "port of the API, default 7420; 0 takes a free one"},
             {"device", "D", "auto, cpu or cuda:N"},
             {"farm", "NAME", "namespace of the farm in Redis, default mela"},
-            {"cooldown", "SECONDS", "how long a worker without work stays, default 30"},
+            {"cooldown", "SECONDS", "a worker ends after so long without work, default 30"},
             {0},
         },
     .run = up_run,

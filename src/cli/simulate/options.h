@@ -1,4 +1,5 @@
-/* What mela, for its list of commands and for completion, and mela-simulate say alike about the command. */
+/* What mela and mela-simulate both need to know of the command: mela lists it and completes its options, mela-simulate
+ * carries it out. */
 #pragma once
 
 #include "cli/cli.h"

@@ -1,4 +1,4 @@
-/* check: is this machine fit for work? */
+/* check: is this machine fit for work? A node that is not can be cordoned, so that Kubernetes puts no pod on it. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,7 +11,7 @@
 
 enum { CORDONED_MAX = 2 };
 
-/* The first thing that is wrong. Borrowed from the report. */
+/* The message of the first check that failed. Borrowed from the report. */
 static const char *reason_of(const json_t *report) {
     size_t i;
     json_t *check;
@@ -21,7 +21,7 @@ static const char *reason_of(const json_t *report) {
     return "";
 }
 
-/* Until somebody drains the node, the pod would be one of the replicas that the farm counts on. */
+/* The pod must go: while it stays, it counts as one of the farm's workers though it does nothing. */
 static bool leave_node(struct kubernetes *kubernetes) {
     struct error why;
     bool left = kubernetes_delete_pod(kubernetes, &why);
@@ -30,7 +30,8 @@ static bool leave_node(struct kubernetes *kubernetes) {
     return left;
 }
 
-/* What became of it goes into the report; a cluster that refuses is no reason to call a sick node healthy. */
+/* Cordons the node, and notes in the report whether it could. A refusal of the cluster is only logged: the node stays
+ * unfit either way. */
 static bool check_cordon(struct cli *cli, json_t *report, struct error *err) {
     int64_t most;
     if (!cli_integer(cli, "cordon-most", CORDONED_MAX, 1, 10000, &most, err))
@@ -43,7 +44,8 @@ static bool check_cordon(struct cli *cli, json_t *report, struct error *err) {
     else if (!kubernetes_cordon(kubernetes, reason_of(report), (int)most, &done, &why))
         log_write(NULL, LOG_ERROR, "the node is not cordoned: %s", why.message);
     else if (!done)
-        log_write(NULL, LOG_ERROR, "the node is not cordoned: %d others are already, look for a cause they share",
+        log_write(NULL, LOG_ERROR,
+                  "the node is not cordoned, because %d others are already: look for a cause that they share",
                   (int)most);
     json_object_set_new(report, "cordoned", json_boolean(done));
     json_object_set_new(report, "pod_deleted", json_boolean(done && leave_node(kubernetes)));
@@ -60,7 +62,7 @@ static void check_print_text(const json_t *report) {
                json_get_bool(check, "ok", false) ? "ok" : "FAILED", json_get_string(check, "message", ""));
 }
 
-/* The verdict for CloudWatch. */
+/* The verdict as a record of CloudWatch's embedded metric format. New reference. */
 static json_t *check_verdict(const struct config *config, const json_t *report) {
     json_t *record = emf_record(config_get(config, "emf"), clock_wall_ms(clock_system()));
     emf_add_dimension(record, "Farm", config_get(config, "farm"));
@@ -68,8 +70,8 @@ static json_t *check_verdict(const struct config *config, const json_t *report) 
     return record;
 }
 
-/* CloudWatch wants its record alone on a line. With --json the report is the record, which may have any further
- * members: so stdout stays one document. */
+/* CloudWatch wants its record on one line. With --json the report is put into that record, which may have other
+ * members, so that stdout is one JSON document. */
 static void check_print(const struct cli *cli, const struct config *config, json_t *report) {
     bool told = config_get(config, "emf");
     _cleanup_json_ json_t *record = told ? check_verdict(config, report) : NULL;
@@ -110,20 +112,20 @@ static bool check_run(struct cli *cli, struct error *err) {
 }
 
 static const struct cli_option options[] = {
-    {"memory-mb", "N", "least free memory of the device (default: not looked at)"},
-    {"cordon", NULL, "when something is wrong, take no more pods on this Kubernetes node (NODE_NAME), and leave it"},
-    {"emf", "NAMESPACE", "print the verdict as CloudWatch's embedded metric too; with --json the report is that line"},
-    {"cordon-most", "N", "but not when N nodes of the cluster are cordoned already (default 2)"},
+    {"memory-mb", "N", "least free memory of the device; default: not checked"},
+    {"cordon", NULL, "when something is wrong, cordon this Kubernetes node (NODE_NAME) and delete this pod"},
+    {"emf", "NAMESPACE", "print the verdict as CloudWatch's embedded metric too; with --json both are one line"},
+    {"cordon-most", "N", "cordon no node when N others of the cluster are cordoned already, default 2"},
     {0},
 };
 
 const struct command command_check = {
     .name = "check",
     .summary = "is this machine's card fit for work?",
-    .help = "For an init container: looks at the driver, the card, its memory and its record of errors, and runs a "
-            "network whose result must be the CPU's. The exit status is 0 when all is well and 1 when the machine is "
-            "at fault; a missing model or a wrong option has another one, and never cordons. A machine that promises a "
-            "card (/dev/nvidia0, NVIDIA_VISIBLE_DEVICES) must have one that works.\n\nExamples:\n"
+    .help = "For an init container: checks the driver, the card, its memory and its count of errors, and runs a "
+            "network on it whose result must be that of the CPU. Exit status 0 when all is well and 1 when the machine "
+            "is at fault; a missing model or a wrong option has another one, and never cordons. When there should be a "
+            "card (/dev/nvidia0 or NVIDIA_VISIBLE_DEVICES says so), it must work.\n\nExamples:\n"
             "  mela-worker check --json\n  mela-worker check --device cuda:0 --memory-mb 6000 --cordon",
     .options = options,
     .run = check_run,

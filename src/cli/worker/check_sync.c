@@ -6,15 +6,15 @@
 #include "cli/worker/commands.h"
 #include "model/zoo.h"
 
-enum { LAG_MAX = 8 }; /* frames looked at either way */
+enum { LAG_MAX = 8 }; /* frames that the mouth may be early or late */
 
 struct measures {
-    double *opening, *energy; /* one a frame; opening NAN without a face */
+    double *opening, *energy; /* of each frame: how open the mouth is (NAN: no face), how loud the sound */
     struct span {
         double start, end; /* seconds */
     } *shown;
     size_t count, capacity;
-    size_t faces;
+    size_t faces; /* frames with one */
 };
 
 static void measures_free(struct measures *measures) {
@@ -92,14 +92,21 @@ static void networks_close(struct networks *n) {
 
 static bool networks_open(struct cli *cli, struct networks *n, struct error *err) {
     _cleanup_model_flags_ struct model_flags flags = {0};
-    if (!model_flags_read(cli, &flags, err) || !(n->zoo = zoo_open(flags.manifests, flags.directory, err)))
+    if (!model_flags_read(cli, &flags, err))
+        return false;
+    n->zoo = zoo_open(flags.manifests, flags.directory, err);
+    if (!n->zoo)
         return false;
     zoo_set_cache(n->zoo, flags.graphs);
-    return (n->detector = detector_open(n->zoo, ZOO_DETECTOR, &flags.options.device, err)) &&
-           (n->mesh = mesh_open(n->zoo, ZOO_MESH, &flags.options.device, err));
+    n->detector = detector_open(n->zoo, ZOO_DETECTOR, &flags.options.device, err);
+    if (!n->detector)
+        return false;
+    n->mesh = mesh_open(n->zoo, ZOO_MESH, &flags.options.device, err);
+    return n->mesh != NULL;
 }
 
-/* The largest face's mouth opening, NAN without one. */
+/* How open the largest face's mouth is; NAN without a face. While *following, the face is sought where it was in the
+ * frame before (*face), without the detector. */
 static bool measure_frame(struct networks *n, const struct frame *frame, struct mesh_face *face, bool *following,
                           double *opening, struct error *err) {
     struct affine region;
@@ -170,13 +177,12 @@ static json_t *sync_report(const struct measures *m, const struct measures *orig
 }
 
 static void sync_print(const json_t *json) {
-    printf("%s: mouth and speech correlate with r = %.2f, the mouth %+d frames behind; a face in %lld of "
-           "%lld frames\n",
+    printf("%s: mouth and speech correlate with r = %.2f, the mouth %+d frames behind; a face in %lld of %lld frames\n",
            json_get_bool(json, "follows", false) ? "the lips follow" : "the lips do NOT follow",
            json_get_number(json, "r", 0), (int)json_get_integer(json, "lag_frames", 0),
            (long long)json_get_integer(json, "faces", 0), (long long)json_get_integer(json, "frames", 0));
     if (json_object_get(json, "r_original"))
-        printf("against the original's mouth: r = %.2f (the less, the less of it is left)\n",
+        printf("with the original's mouth: r = %.2f (near 1: the original's lips are still there)\n",
                json_get_number(json, "r_original", 0));
 }
 
@@ -203,7 +209,7 @@ static bool check_sync_run(struct cli *cli, struct error *err) {
 
 static const struct cli_option options[] = {
     {"audio", "FILE", "speech to compare with (default: the video's own sound)"},
-    {"original", "FILE", "the master, to see how much of its mouth is left"},
+    {"original", "FILE", "the master: do the lips still follow its mouth?"},
     {"threads", "N", "threads of one network on the CPU"},
     {0},
 };
@@ -214,10 +220,9 @@ const struct command command_check_sync = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "do the lips of a dub follow its speech?",
-    .help = "Runs Face Mesh over the video and correlates how open the mouth is with the loudness of the "
-            "speech. The lips "
-            "follow when r is at least 0.5 with the mouth at most two frames early or late; exit status 1 "
-            "otherwise.\n\n"
+    .help = "Finds the mouth in each frame by Face Mesh, and correlates how open it is with how loud the speech is. "
+            "The lips follow when r is at least 0.5 with the mouth at most two frames early or late. Exit status 1 "
+            "when they do not.\n\n"
             "Examples:\n"
             "  mela-worker check sync hi/final.mp4 --original master.mp4\n"
             "  mela-worker check sync final.mp4 --json",

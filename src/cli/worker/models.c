@@ -33,12 +33,12 @@ static bool models_list_run(struct cli *cli, struct error *err) {
 
 const struct command command_models_list = {
     .name = "models list",
-    .summary = "list the models: name, role, here or missing, size, licence, source",
+    .summary = "list the models: name, role, present or missing, size, licence, source",
     .help = "Example:\n  mela models list\n",
     .run = models_list_run,
 };
 
-/* Hashes one model; its line is printed, and an error kept in *err while others are checked still. */
+/* Checks one model and prints its line. On failure *err is set, and the caller goes on with the next model. */
 static bool model_check(struct cli *cli, const struct zoo *zoo, const char *name, json_t *results, struct error *err) {
     struct error why = {0};
     bool good = zoo_check(zoo, name, &why);
@@ -75,7 +75,7 @@ const struct command command_models_check = {
     .arguments = "[NAME...]",
     .max_arguments = 1000,
     .summary = "compare models with the hashes in their manifests",
-    .help = "Without names: every model that is here.\n\nExample:\n  mela models check lips-basic\n",
+    .help = "Without names: all models that are present.\n\nExample:\n  mela models check lips-basic\n",
     .run = models_check_run,
 };
 
@@ -104,9 +104,9 @@ const struct command command_models_add = {
     .min_arguments = 2,
     .max_arguments = 2,
     .summary = "add a model of your own: lips, detect, mesh or enhance",
-    .help = "The file's inputs and outputs are inspected and must fit the role; it is copied into the models "
-            "folder.\n\n"
-            "Example:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n",
+    .help =
+        "The file's inputs and outputs are inspected and must fit the role; it is copied into the models folder.\n\n"
+        "Example:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n",
     .options = (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
     .run = models_add_run,
 };
@@ -119,7 +119,7 @@ static struct store *models_open_store(struct cli *cli, struct error *err) {
     if (!config)
         return NULL;
     if (!url) {
-        error_set(err, ERR_USAGE, "say which store keeps the models with --store URL");
+        error_set(err, ERR_USAGE, "--store URL is missing: the store that keeps the models");
         return NULL;
     }
     struct store_options options = {.endpoint = config_get(config, "s3_endpoint")};
@@ -131,7 +131,7 @@ static char *model_store_key(const json_t *manifest) {
                         json_get_string(manifest, "file", ""));
 }
 
-/* Fetched under another name, and renamed only when the hash is the manifest's. */
+/* Fetches a model under another name, and renames it when its hash is the manifest's. */
 static bool model_pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name,
                        struct error *err) {
     const json_t *manifest = zoo_manifest(zoo, name, err);
@@ -184,7 +184,7 @@ const struct command command_models_pull = {
     .arguments = "NAME...",
     .min_arguments = 1,
     .max_arguments = 1000,
-    .summary = "fetch weights from the farm's store, hash checked",
+    .summary = "fetch weights from the farm's store, and check their hashes",
     .help = "Example:\n  mela models pull lips-basic --store s3://studio/mela\n",
     .run = models_pull_run,
 };
@@ -194,7 +194,7 @@ const struct command command_models_push = {
     .arguments = "NAME...",
     .min_arguments = 1,
     .max_arguments = 1000,
-    .summary = "put weights that are here into the farm's store, for models pull elsewhere",
+    .summary = "put weights of this machine into the farm's store, for models pull elsewhere",
     .help = "Example:\n  mela models push lips-basic --store s3://studio/mela\n",
     .run = models_push_run,
 };

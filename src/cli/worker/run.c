@@ -63,7 +63,7 @@ static bool run_run(struct cli *cli, struct error *err) {
     const char *wanted = cli_value(cli, "pools"), *class = cli_value(cli, "class");
     enum campaign_class only;
     if (!options.store_url)
-        return error_set(err, ERR_USAGE, "say where the farm keeps its objects with --store URL");
+        return error_set(err, ERR_USAGE, "--store URL is missing: the farm's object store");
     if (!parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) ||
         !model_flags_read(cli, &models, err))
         return false;
@@ -75,8 +75,8 @@ static bool run_run(struct cli *cli, struct error *err) {
 }
 
 static const struct cli_option options[] = {
-    {"pools", "LIST", "pools to take jobs from: cpu, lipsync (default: both)"},
-    {"class", "CLASS", "take jobs of this class only: urgent or batch (default: both)"},
+    {"pools", "LIST", "pools to claim jobs from: cpu, lipsync; default: both"},
+    {"class", "CLASS", "claim jobs of this class only: urgent or batch; default: both"},
     {"id", "NAME", "this worker's name (default: host, process, random)"},
     {"work", "DIR", "folder for the cache and scratch space"},
     {"cache-gb", "N", "largest size of the cache (default 20)"},
@@ -84,19 +84,18 @@ static const struct cli_option options[] = {
     {"threads", "N", "threads of one network on the CPU (default: one a core)"},
     {"detector", "NAME", "face detector of the zoo (default " ZOO_DETECTOR ")"},
     {"enhancer", "NAME", "network that sharpens faces (default " ZOO_ENHANCER ")"},
-    {"lease-ms", "N", "how long a job stays ours without a heartbeat (default 30000)"},
-    {"grace-ms", "N", "SIGTERM: time to finish the running job (default 25000)"},
+    {"lease-ms", "N", "how long the lease of a job lasts without a heartbeat, default 30000"},
+    {"grace-ms", "N", "time to finish running jobs after SIGTERM, default 25000"},
     {"metrics-listen", "ADDRESS", "address and port of /metrics, /healthz and /readyz, such as 0.0.0.0:7422"},
-    {"idle-exit-ms", "N", "end after so long without work (default: never)"},
+    {"idle-exit-ms", "N", "end after so long without work; default: never"},
     {0},
 };
 
 const struct command command_run = {
     .name = "run",
     .summary = "claim jobs and do them until told to stop",
-    .help = "SIGTERM drains: no new job is claimed, the running one is finished if the grace time allows and "
-            "given back "
-            "unharmed otherwise. A second SIGTERM gives it back at once.\n\nExamples:\n"
+    .help = "SIGTERM drains: no new job is claimed; jobs that run are finished if the grace time allows, and released "
+            "unharmed otherwise. A second SIGTERM releases them at once.\n\nExamples:\n"
             "  mela-worker run --pools lipsync --redis redis://redis:6379 --store s3://farm\n"
             "  mela-worker run --device cpu --threads 2 --idle-exit-ms 30000",
     .options = options,
