@@ -8,7 +8,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 DEADLINE = 60  # seconds; a hang must end, nothing here measures time
 
 

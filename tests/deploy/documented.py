@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 OUTPUTS = {"redis_address": "redis.invalid", "redis_secret": "mela-prod/redis", "registry": "registry.example/mela-prod"}
 TOKEN = "0123456789abcdefABCDEF"  # what `aws` prints
 STAND_IN = f"""#!/usr/bin/python3

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 CHART = ROOT / "deploy/helm/mela"
 DEPS = ROOT / ".deps/deploy"
 HELM = DEPS / "bin/helm"

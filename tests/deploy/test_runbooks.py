@@ -10,7 +10,7 @@ import pytest
 
 from promql import ROOT
 
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 PAGES = [ROOT / "docs/operations.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
 
 

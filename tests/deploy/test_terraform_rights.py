@@ -13,7 +13,7 @@ import terraform_files
 from aws_server import Aws, free_port
 from terraform_files import ROOT, TERRAFORM, blocks
 
-BUILD = ROOT / "build"
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 MEDIA = ROOT / ".deps/media/demo"
 ACCOUNT = "123456789012"
 BUCKETS = {"var.input_bucket_arn": "arn:aws:s3:::input", "var.output_bucket_arn": "arn:aws:s3:::output"}

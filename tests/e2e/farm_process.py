@@ -8,7 +8,7 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 DEPS = ROOT / ".deps"
 MEDIA = DEPS / "media"
 DEADLINE = 120  # seconds; a hang must end, nothing here measures time

@@ -13,7 +13,7 @@ import grpc
 import requests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
+BUILD = ROOT / os.environ.get("MELA_BUILD", "build")
 DEADLINE = 60  # seconds; a hang must end, nothing here measures time
 SERVICE = "/externalscaler.ExternalScaler/"
 KEY = "mela_test"
