@@ -215,7 +215,7 @@ static bool lists_from_json(json_t *segments, json_t *shots, json_t *languages, 
 /* ---- what a plan promises its users, who index by it without asking again ---- */
 
 /* So far from the ends of int64_t that sums of a few times cannot overflow. */
-static bool is_time(int64_t pts) { return pts >= 0 && pts <= INT64_MAX / 4; }
+static bool is_plan_time(int64_t pts) { return pts >= 0 && pts <= INT64_MAX / 4; }
 
 static bool segments_are_sound(const struct plan *plan) {
     int64_t frames = 0, pts = 0;
@@ -227,7 +227,7 @@ static bool segments_are_sound(const struct plan *plan) {
         frames += segment->frames;
         pts = segment->end_pts;
     }
-    return frames > 0 && frames == plan->frame_count && pts == plan->end_pts && is_time(pts);
+    return frames > 0 && frames == plan->frame_count && pts == plan->end_pts && is_plan_time(pts);
 }
 
 static bool shots_are_sound(const struct plan *plan) {
@@ -248,7 +248,7 @@ static bool language_is_sound(const struct plan *plan, const struct plan_languag
     }
     const double longest_s = 1e7; /* of a speech; more than any film */
     return language->output_count > 0 && language->outputs[0].start_pts == 0 && language->end_pts > after &&
-           is_time(language->end_pts) && language_is_valid(language->language) && language->speech_seconds >= 0 &&
+           is_plan_time(language->end_pts) && language_is_valid(language->language) && language->speech_seconds >= 0 &&
            language->speech_seconds <= longest_s;
 }
 
