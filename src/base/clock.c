@@ -33,11 +33,10 @@ void clock_format_iso(int64_t unix_ms, char out[32]) {
         seconds--;
     }
     time_t time = (time_t)seconds;
-    struct tm utc;
+    struct tm utc = {0};
     gmtime_r(&time, &utc);
-    char date[24] = "";
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(out, 32, "%s.%03dZ", date, (int)rest);
+    snprintf(out, 32, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+             utc.tm_hour, utc.tm_min, utc.tm_sec, (int)rest);
 }
 
 /* Reads "Z" or "+05:30" into minutes east of UTC; false for anything else. */
@@ -87,5 +86,7 @@ bool clock_parse_iso(const char *text, int64_t *unix_ms) {
     if (!parse_offset(rest, &offset))
         return false;
     *unix_ms = ((int64_t)seconds - offset * 60) * 1000 + ms;
-    return true;
+    /* In UTC too the year has four digits, so that clock_format_iso writes what can be read again. */
+    const int64_t year_0 = INT64_C(-62167219200000), year_10000 = INT64_C(253402300800000);
+    return *unix_ms >= year_0 && *unix_ms < year_10000;
 }

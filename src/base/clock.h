@@ -19,7 +19,8 @@ static inline int64_t clock_monotonic_ns(const struct clock *clock) { return clo
 static inline int64_t clock_monotonic_ms(const struct clock *clock) { return clock_monotonic_ns(clock) / 1000000; }
 static inline void clock_sleep_ms(const struct clock *clock, int64_t ms) { clock->sleep_ms(clock->context, ms); }
 
-/* "2026-11-08T12:30:00.000Z" for Unix milliseconds; `out` holds 32 bytes. */
+/* "2026-11-08T12:30:00.000Z" for Unix milliseconds of the years 0 to 9999; `out` holds 32 bytes. */
 void clock_format_iso(int64_t unix_ms, char out[32]);
-/* Parses an RFC 3339 date-time with offset or Z into Unix milliseconds; false when it is none. */
+/* Parses an RFC 3339 date-time with offset or Z into Unix milliseconds; false when it is none, or in UTC outside the
+ * years 0 to 9999. */
 bool clock_parse_iso(const char *text, int64_t *unix_ms);

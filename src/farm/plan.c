@@ -5,6 +5,12 @@
 
 #include "base/memory.h"
 
+/* Makes room for one more element; the room doubles, since a plan may have many thousands. */
+static void *grown(void *list, size_t count, size_t size) {
+    bool full = (count & (count - 1)) == 0; /* 0, and every power of two */
+    return full ? xreallocarray(list, MAX(2 * count, 1), size) : list;
+}
+
 /* First index in [from, count) whose pts is not before `time`. */
 static int64_t first_at_or_after(const struct plan_input *in, int64_t from, int64_t time) {
     int64_t low = from, high = in->frame_count;
@@ -19,7 +25,7 @@ static int64_t first_at_or_after(const struct plan_input *in, int64_t from, int6
 }
 
 static void add_segment(struct plan *plan, const struct plan_input *in, int64_t first, int64_t end) {
-    plan->segments = xreallocarray(plan->segments, plan->segment_count + 1, sizeof *plan->segments);
+    plan->segments = grown(plan->segments, plan->segment_count, sizeof *plan->segments);
     plan->segments[plan->segment_count++] =
         (struct plan_segment){.first_frame = first,
                               .frames = end - first,
@@ -65,7 +71,7 @@ static int64_t add_output(struct plan_language *language, const struct plan *pla
             high = middle - 1;
     }
     output.frames = low;
-    language->outputs = xreallocarray(language->outputs, language->output_count + 1, sizeof output);
+    language->outputs = grown(language->outputs, language->output_count, sizeof output);
     language->outputs[language->output_count++] = output;
     return output.start_pts + (low < segment->frames ? shown_at(in, segment, output.reversed, low)
                                                      : segment->end_pts - segment->start_pts);
@@ -209,7 +215,7 @@ static bool lists_from_json(json_t *segments, json_t *shots, json_t *languages, 
 /* ---- what a plan promises its users, who index by it without asking again ---- */
 
 /* So far from the ends of int64_t that sums of a few times cannot overflow. */
-static bool is_time(int64_t pts) { return pts >= 0 && pts <= INT64_MAX / 4; }
+static bool is_plan_time(int64_t pts) { return pts >= 0 && pts <= INT64_MAX / 4; }
 
 static bool segments_are_sound(const struct plan *plan) {
     int64_t frames = 0, pts = 0;
@@ -221,7 +227,7 @@ static bool segments_are_sound(const struct plan *plan) {
         frames += segment->frames;
         pts = segment->end_pts;
     }
-    return frames > 0 && frames == plan->frame_count && pts == plan->end_pts && is_time(pts);
+    return frames > 0 && frames == plan->frame_count && pts == plan->end_pts && is_plan_time(pts);
 }
 
 static bool shots_are_sound(const struct plan *plan) {
@@ -242,7 +248,7 @@ static bool language_is_sound(const struct plan *plan, const struct plan_languag
     }
     const double longest_s = 1e7; /* of a speech; more than any film */
     return language->output_count > 0 && language->outputs[0].start_pts == 0 && language->end_pts > after &&
-           is_time(language->end_pts) && language_is_valid(language->language) && language->speech_seconds >= 0 &&
+           is_plan_time(language->end_pts) && language_is_valid(language->language) && language->speech_seconds >= 0 &&
            language->speech_seconds <= longest_s;
 }
 
@@ -296,7 +302,7 @@ static bool *shown_segments(const struct plan *plan) {
 }
 
 static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct job_id id, const char *language) {
-    *jobs = xreallocarray(*jobs, *count + 1, sizeof **jobs);
+    *jobs = grown(*jobs, *count, sizeof **jobs);
     struct job_spec *job = &(*jobs)[(*count)++];
     *job = (struct job_spec){0};
     snprintf(id.language, sizeof id.language, "%s", language);

@@ -9,9 +9,8 @@ import subprocess
 
 import pytest
 
-from ..support.paths import ROOT
+from ..support.paths import BUILD, ROOT
 
-BUILD = pathlib.Path(os.environ.get("MELA_BUILD", ROOT / "build"))
 OUTPUTS = {"redis_address": "redis.invalid", "redis_secret": "mela-prod/redis", "registry": "registry.example/mela-prod"}
 TOKEN = "0123456789abcdefABCDEF"  # what `aws` prints
 STAND_IN = f"""#!/usr/bin/python3

@@ -29,8 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     size_t count = MIN(length - sizeof in, FRAMES_MAX);
     int64_t end = fill(pts, bytes + sizeof in, count);
     int num = MAX(in.base_num, 1), den = MAX(in.base_den, 1);
-    /* A speech of at most a hundred films: each output of a plan costs memory. */
-    double speech = MIN(in.speech_ms / 1e3, MIN(100.0 * (double)end * num / den, 1e7));
+    /* A speech of at most ten films: each output of a plan costs memory. */
+    double speech = MIN(in.speech_ms / 1e3, MIN(10.0 * (double)end * num / den, 1e7));
     struct dub dub = {.language = (char *)"hi"};
     struct campaign campaign = {
         .dubs = &dub, .dub_count = 1, .options = {.sync = in.sync % 4, .segment_seconds = 1 + in.seconds % 60}};

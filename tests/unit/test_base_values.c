@@ -150,6 +150,12 @@ static void times(void **state) {
     char text[32];
     clock_format_iso(1794141000250, text);
     assert_string_equal(text, "2026-11-08T12:30:00.250Z");
+    int64_t ms;
+    assert_true(clock_parse_iso("0226-11-08T18:00:00+05:30", &ms));
+    clock_format_iso(ms, text);
+    assert_string_equal(text, "0226-11-08T12:30:00.000Z");
+    assert_false(clock_parse_iso("9999-12-31T23:59:59-05:00", &ms));
+    assert_false(clock_parse_iso("0000-01-01T00:00:00+05:00", &ms));
     clock_format_iso(-1, text);
     assert_string_equal(text, "1969-12-31T23:59:59.999Z");
 }
