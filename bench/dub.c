@@ -111,7 +111,7 @@ static bool run_job(struct bench *bench, struct job_id job, const char *artifact
 static void add_steps(json_t *sums, const json_t *report) {
     const char *step;
     json_t *value;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, value)
+    json_object_foreach (json_object_get(report, "steps_ms"), step, value)
         json_object_set_new(sums, step, json_integer(json_get_integer(sums, step, 0) + json_integer_value(value)));
 }
 

@@ -11,10 +11,12 @@ static void print_rates(const json_t *rates, const char *title, const char *figu
     const char *mode, *workers;
     json_t *by_workers, *rate;
     printf("%-32s", title);
-    json_object_foreach(json_object_get(rates, "bare_script"), workers, rate) printf("%8s", workers);
-    json_object_foreach((json_t *)(uintptr_t)rates, mode, by_workers) {
+    json_object_foreach (json_object_get(rates, "bare_script"), workers, rate)
+        printf("%8s", workers);
+    json_object_foreach ((json_t *)(uintptr_t)rates, mode, by_workers) {
         printf("\n%-32s", mode);
-        json_object_foreach(by_workers, workers, rate) printf("%8.0f", json_get_number(rate, figure, 0));
+        json_object_foreach (by_workers, workers, rate)
+            printf("%8.0f", json_get_number(rate, figure, 0));
     }
     printf("\n\n");
 }
@@ -28,12 +30,13 @@ static void print_table(const json_t *result) {
     printf("%10s %12s %12s %12s %12s %12s %12s\n", "ready", "bulk add/s", "server us", "claim us", "finish us",
            "server us", "bytes a job");
     size_t i;
-    json_array_foreach(json_object_get(result, "sizes"), i, size) printf(
-        "%10lld %12lld %12.1f %12.0f %12.0f %12.0f %12lld\n", (long long)json_get_integer(size, "ready", 0),
-        (long long)json_get_integer(size, "bulk_add", 0), json_get_number(size, "add_cpu_us", 0),
-        json_get_number(json_object_get(size, "claim_us"), "p50", 0),
-        json_get_number(json_object_get(size, "finish_us"), "p50", 0),
-        json_get_number(size, "claim_and_finish_cpu_us", 0), (long long)json_get_integer(size, "bytes_per_job", 0));
+    json_array_foreach (json_object_get(result, "sizes"), i, size)
+        printf("%10lld %12lld %12.1f %12.0f %12.0f %12.0f %12lld\n", (long long)json_get_integer(size, "ready", 0),
+               (long long)json_get_integer(size, "bulk_add", 0), json_get_number(size, "add_cpu_us", 0),
+               json_get_number(json_object_get(size, "claim_us"), "p50", 0),
+               json_get_number(json_object_get(size, "finish_us"), "p50", 0),
+               json_get_number(size, "claim_and_finish_cpu_us", 0),
+               (long long)json_get_integer(size, "bytes_per_job", 0));
 }
 
 static bool run(struct cli *cli, struct error *err) {

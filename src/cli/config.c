@@ -12,7 +12,7 @@ static bool run(struct cli *cli, struct error *err) {
     }
     size_t i;
     json_t *setting;
-    json_array_foreach(settings, i, setting)
+    json_array_foreach (settings, i, setting)
         printf("%-12s %-28s %-14s %s\n", json_get_string(setting, "name", ""), json_get_string(setting, "value", "-"),
                json_get_string(setting, "source", ""), json_get_string(setting, "help", ""));
     return true;

@@ -25,7 +25,8 @@ static bool run(struct cli *cli, struct error *err) {
         cli_print_json(jobs);
         return true;
     }
-    json_array_foreach(jobs, i, job) print_job(job);
+    json_array_foreach (jobs, i, job)
+        print_job(job);
     return jobs != NULL;
 }
 

@@ -117,8 +117,9 @@ static void check_models(struct doctor *doctor) {
         bool present = false;
         size_t i;
         json_t *model;
-        json_array_foreach(models, i, model) present |=
-            json_get_bool(model, "present", false) && strcmp(json_get_string(model, "role", ""), needed[n]) == 0;
+        json_array_foreach (models, i, model)
+            present |=
+                json_get_bool(model, "present", false) && strcmp(json_get_string(model, "role", ""), needed[n]) == 0;
         if (!present)
             buffer_appendf(&missing, " %s", needed[n]);
     }

@@ -313,7 +313,7 @@ static void print_error(const struct cli *cli, const struct error *err) {
     fprintf(stderr, "%s: %s [%s]\n", cli->program->name, err->message, code);
     size_t i;
     json_t *detail;
-    json_array_foreach(cli->details, i, detail)
+    json_array_foreach (cli->details, i, detail)
         fprintf(stderr, "  %s %s\n", json_get_string(detail, "path", ""), json_get_string(detail, "message", ""));
 }
 

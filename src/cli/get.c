@@ -43,10 +43,10 @@ static bool get_all(struct client *client, const char *id, const char *folder, j
         return false;
     size_t i;
     json_t *language;
-    json_array_foreach(json_object_get(campaign, "languages"), i,
-                       language) if (strcmp(json_get_string(language, "state", ""), "done") == 0 &&
-                                     !get_language(client, id, json_get_string(language, "language", ""), folder, files,
-                                                   err)) return false;
+    json_array_foreach (json_object_get(campaign, "languages"), i, language)
+        if (strcmp(json_get_string(language, "state", ""), "done") == 0 &&
+            !get_language(client, id, json_get_string(language, "language", ""), folder, files, err))
+            return false;
     return json_array_size(files) ||
            error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them", id, id);
 }
@@ -66,7 +66,8 @@ static bool run(struct cli *cli, struct error *err) {
     if (cli_json(cli))
         cli_print_json(files);
     else
-        json_array_foreach(files, i, file) printf("%s\n", json_get_string(file, "file", ""));
+        json_array_foreach (files, i, file)
+            printf("%s\n", json_get_string(file, "file", ""));
     return true;
 }
 

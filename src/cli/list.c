@@ -15,7 +15,8 @@ static int64_t jobs_in_all(const json_t *campaign) {
     int64_t sum = 0;
     const char *state;
     json_t *count;
-    json_object_foreach(json_object_get(campaign, "jobs"), state, count) sum += json_integer_value(count);
+    json_object_foreach (json_object_get(campaign, "jobs"), state, count)
+        sum += json_integer_value(count);
     return sum;
 }
 
@@ -34,7 +35,7 @@ static bool run(struct cli *cli, struct error *err) {
     json_t *campaign;
     if (json_array_size(campaigns) == 0)
         printf("no campaigns yet; mela submit --help shows how to make one\n");
-    json_array_foreach(campaigns, i, campaign) {
+    json_array_foreach (campaigns, i, campaign) {
         char submitted[32];
         clock_format_iso(json_get_integer(campaign, "submitted_ms", 0), submitted);
         _cleanup_buffer_ struct buffer held = {0};

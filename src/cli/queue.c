@@ -10,7 +10,7 @@
 static void print_check(const json_t *result) {
     const json_t *findings = json_object_get(result, "findings"), *finding;
     size_t i;
-    json_array_foreach(findings, i, finding)
+    json_array_foreach (findings, i, finding)
         printf("%-8s %s: %s\n", json_get_bool(finding, "repaired", false) ? "repaired" : "found",
                json_get_string(finding, "where", ""), json_get_string(finding, "what", ""));
     printf("%lld keys, %lld campaigns, %lld jobs: %zu findings\n", (long long)json_get_integer(result, "keys", 0),
@@ -24,9 +24,10 @@ static void print_stats(const json_t *stats) {
     printf("%-10s %-7s %9s %9s %9s\n", "pool", "class", "ready", "leased", "delayed");
     const char *pool, *class;
     json_t *classes, *counts;
-    json_object_foreach(json_object_get(stats, "pools"), pool, classes) json_object_foreach(classes, class, counts)
-        printf("%-10s %-7s %9lld %9lld %9lld\n", pool, class, (long long)json_get_integer(counts, "ready", 0),
-               (long long)json_get_integer(counts, "leased", 0), (long long)json_get_integer(counts, "delayed", 0));
+    json_object_foreach (json_object_get(stats, "pools"), pool, classes)
+        json_object_foreach (classes, class, counts)
+            printf("%-10s %-7s %9lld %9lld %9lld\n", pool, class, (long long)json_get_integer(counts, "ready", 0),
+                   (long long)json_get_integer(counts, "leased", 0), (long long)json_get_integer(counts, "delayed", 0));
     printf("\n%lld campaigns, %lld of them finished; %lld dead jobs; %lld workers; Redis uses %s\n",
            (long long)json_get_integer(stats, "campaigns", 0), (long long)json_get_integer(stats, "finished", 0),
            (long long)json_get_integer(stats, "dead", 0), (long long)json_get_integer(stats, "workers", 0),

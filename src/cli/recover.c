@@ -41,7 +41,7 @@ static bool run(struct cli *cli, struct error *err) {
     json_t *id;
     if (!ids)
         return false;
-    json_array_foreach(ids, i, id) {
+    json_array_foreach (ids, i, id) {
         json_t *campaign = recover_one(cli, queue, store, json_string_value(id), one != NULL, err);
         if (!campaign)
             return false;

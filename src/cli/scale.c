@@ -101,7 +101,7 @@ static bool run_desired(struct cli *cli, struct error *err) {
     printf("%lld workers for pool %s\n", json_integer_value(json_object_get(answer, "desired")), pool_name(pool));
     const char *class;
     json_t *part;
-    json_object_foreach(json_object_get(answer, "classes"), class, part)
+    json_object_foreach (json_object_get(answer, "classes"), class, part)
         printf("  %-7s %4lld  %s\n", class, json_integer_value(json_object_get(part, "desired")),
                json_get_string(part, "why", ""));
     return true;
@@ -139,7 +139,7 @@ static json_t *hold_body(struct cli *cli) {
 static void print_held(const json_t *pool) {
     const char *class;
     json_t *until;
-    json_object_foreach(json_object_get(pool, "held_until_ms"), class, until) {
+    json_object_foreach (json_object_get(pool, "held_until_ms"), class, until) {
         _cleanup_buffer_ struct buffer text = {0};
         if (json_integer_value(until))
             terminal_held(&text, json_integer_value(until));
@@ -168,7 +168,8 @@ static bool hold_or_resume(struct cli *cli, const char *what, struct error *err)
     if (cli_json(cli))
         cli_print_json(answers);
     else
-        json_array_foreach(answers, i, answer) print_held(answer);
+        json_array_foreach (answers, i, answer)
+            print_held(answer);
     return true;
 }
 

@@ -42,11 +42,12 @@ static void print_campaign(const json_t *campaign) {
     printf("%-10s", "jobs");
     const char *state;
     json_t *value;
-    json_object_foreach(json_object_get(campaign, "jobs"), state, value) if (json_integer_value(value))
-        printf(" %lld %s", json_integer_value(value), state);
+    json_object_foreach (json_object_get(campaign, "jobs"), state, value)
+        if (json_integer_value(value))
+            printf(" %lld %s", json_integer_value(value), state);
     printf("\n");
     size_t i;
-    json_array_foreach(json_object_get(campaign, "languages"), i, value) {
+    json_array_foreach (json_object_get(campaign, "languages"), i, value) {
         printf("  %-8s %s\n", json_get_string(value, "language", ""), json_get_string(value, "state", ""));
         print_error(value, "           ");
     }
@@ -55,7 +56,7 @@ static void print_campaign(const json_t *campaign) {
 static void print_jobs(const json_t *jobs) {
     size_t i;
     json_t *job;
-    json_array_foreach(jobs, i, job) {
+    json_array_foreach (jobs, i, job) {
         printf("%-9s attempt %-2lld  %s  %s\n", json_get_string(job, "state", ""),
                (long long)json_get_integer(job, "attempt", 0), json_get_string(job, "id", ""),
                json_get_string(job, "worker", ""));

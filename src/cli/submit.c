@@ -145,8 +145,9 @@ static bool upload_files(struct client *client, json_t *spec, const char *folder
         return false;
     size_t i;
     json_t *dub;
-    json_array_foreach(json_object_get(spec, "dubs"), i,
-                       dub) if (!upload_member(client, dub, "audio", folder, err)) return false;
+    json_array_foreach (json_object_get(spec, "dubs"), i, dub)
+        if (!upload_member(client, dub, "audio", folder, err))
+            return false;
     return true;
 }
 

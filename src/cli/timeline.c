@@ -36,8 +36,8 @@ static int living_at(const json_t *workers, int64_t ms) {
     int count = 0;
     size_t i;
     const json_t *worker;
-    json_array_foreach(workers, i, worker) count +=
-        json_get_integer(worker, "came_ms", 0) <= ms && gone_of(worker) > ms;
+    json_array_foreach (workers, i, worker)
+        count += json_get_integer(worker, "came_ms", 0) <= ms && gone_of(worker) > ms;
     return count;
 }
 
@@ -49,7 +49,7 @@ static int *count_workers(const struct timeline *timeline, const json_t *workers
     const json_t *worker;
     for (int column = 0; column < timeline->width; column++)
         counts[column] = living_at(workers, timeline->start_ms + (int64_t)(column * step));
-    json_array_foreach(workers, i, worker) {
+    json_array_foreach (workers, i, worker) {
         int64_t came = json_get_integer(worker, "came_ms", 0);
         int column = timeline_column(timeline, came);
         if (came >= timeline->start_ms && column < timeline->width)
@@ -93,7 +93,7 @@ static void print_worker(const struct timeline *timeline, const json_t *worker, 
     mark(timeline, cells, came, gone, "─");
     size_t i;
     const json_t *job;
-    json_array_foreach(jobs, i, job) {
+    json_array_foreach (jobs, i, job) {
         if (strcmp(json_get_string(job, "worker", ""), id) != 0 || json_is_null(json_object_get(job, "claimed_ms")))
             continue;
         count++;
@@ -114,5 +114,6 @@ void timeline_workers(const struct timeline *timeline, const json_t *workers, co
     size_t i;
     const json_t *worker;
     print_counts(timeline, workers);
-    json_array_foreach(workers, i, worker) print_worker(timeline, worker, jobs);
+    json_array_foreach (workers, i, worker)
+        print_worker(timeline, worker, jobs);
 }

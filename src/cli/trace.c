@@ -52,7 +52,8 @@ static int64_t sum_of(const json_t *steps_ms) {
     double sum = 0;
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) sum += json_number_value(ms);
+    json_object_foreach ((json_t *)(uintptr_t)steps_ms, name, ms)
+        sum += json_number_value(ms);
     return (int64_t)sum;
 }
 
@@ -60,8 +61,9 @@ static double ms_of_rank(const json_t *steps_ms, size_t rank) {
     double sum = 0;
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms) if (rank_of(name) == rank) sum +=
-        json_number_value(ms);
+    json_object_foreach ((json_t *)(uintptr_t)steps_ms, name, ms)
+        if (rank_of(name) == rank)
+            sum += json_number_value(ms);
     return sum;
 }
 
@@ -109,7 +111,7 @@ static void print_job(const struct trace *trace, const json_t *job) {
 static void add_totals(json_t *totals, const json_t *steps_ms) {
     const char *name;
     json_t *ms;
-    json_object_foreach((json_t *)(uintptr_t)steps_ms, name, ms)
+    json_object_foreach ((json_t *)(uintptr_t)steps_ms, name, ms)
         json_object_set_new(totals, name, json_real(json_get_number(totals, name, 0) + json_number_value(ms)));
 }
 
@@ -118,7 +120,7 @@ static void print_totals(const struct trace *trace) {
     _cleanup_json_ json_t *totals = json_object();
     size_t i;
     json_t *job;
-    json_array_foreach(json_object_get(trace->json, "jobs"), i, job)
+    json_array_foreach (json_object_get(trace->json, "jobs"), i, job)
         add_totals(totals, json_object_get(job, "steps_ms"));
     double all = (double)sum_of(totals);
     printf("\nTime by step, all jobs together (the steps of one job overlap; · is waiting for a worker):\n");
@@ -139,7 +141,7 @@ static int label_of(const json_t *items, int least) {
     int label = least;
     size_t i;
     const json_t *item;
-    json_array_foreach(items, i, item) {
+    json_array_foreach (items, i, item) {
         const char *id = json_get_string(item, "id", ""), *slash = strchr(id, '/');
         label = MAX(label, (int)MIN(strlen(slash ? slash + 1 : id), LABEL_MAX));
     }
@@ -160,7 +162,8 @@ static void print_trace(struct trace *trace) {
     printf("%s: %s, %zu jobs\n", json_get_string(trace->json, "campaign", ""),
            json_get_string(trace->json, "state", ""), json_array_size(jobs));
     timeline_axis(axis, "0", span.data);
-    json_array_foreach(jobs, i, job) print_job(trace, job);
+    json_array_foreach (jobs, i, job)
+        print_job(trace, job);
     if (json_array_size(workers)) {
         printf("\nWorkers that had its jobs (─ there, █ at one of them):\n");
         timeline_workers(axis, workers, jobs);
@@ -187,8 +190,9 @@ static bool trace_campaign(struct cli *cli, struct client *client, struct error 
 static json_t *campaigns_since(const json_t *all, int64_t since_ms) {
     json_t *late = json_array(), *campaign;
     size_t i;
-    json_array_foreach(all, i, campaign) if (json_get_integer(campaign, "finished_ms", INT64_MAX) > since_ms)
-        json_array_insert(late, 0, campaign); /* they came newest first */
+    json_array_foreach (all, i, campaign)
+        if (json_get_integer(campaign, "finished_ms", INT64_MAX) > since_ms)
+            json_array_insert(late, 0, campaign); /* they came newest first */
     return late;
 }
 
@@ -197,8 +201,10 @@ static int64_t first_ms(const json_t *campaigns, const json_t *workers, int64_t 
     int64_t first = now_ms;
     size_t i;
     const json_t *item;
-    json_array_foreach(campaigns, i, item) first = MIN(first, json_get_integer(item, "submitted_ms", now_ms));
-    json_array_foreach(workers, i, item) first = MIN(first, json_get_integer(item, "came_ms", now_ms));
+    json_array_foreach (campaigns, i, item)
+        first = MIN(first, json_get_integer(item, "submitted_ms", now_ms));
+    json_array_foreach (workers, i, item)
+        first = MIN(first, json_get_integer(item, "came_ms", now_ms));
     return MAX(first, since_ms);
 }
 
@@ -226,7 +232,8 @@ static void print_farm(int64_t start_ms, int64_t end_ms, const json_t *campaigns
     timeline_fit(&axis);
     printf("%zu campaigns, %zu workers\n", json_array_size(campaigns), json_array_size(workers));
     timeline_axis(&axis, from, "now");
-    json_array_foreach(campaigns, i, campaign) print_campaign(&axis, campaign);
+    json_array_foreach (campaigns, i, campaign)
+        print_campaign(&axis, campaign);
     timeline_workers(&axis, workers, NULL);
 }
 

@@ -158,7 +158,8 @@ static bool take_snapshot(struct watch *watch, struct error *err) {
     watch->current = true; /* before the jobs, which may find that the plan is missing */
     size_t i;
     json_t *job;
-    json_array_foreach(jobs, i, job) take_job(watch, job);
+    json_array_foreach (jobs, i, job)
+        take_job(watch, job);
     watch->current = true;
     return true;
 }
@@ -356,7 +357,7 @@ static void print_end(const struct watch *watch) {
     printf("%s: %s after %s\n", watch->id, state_of(watch), text.data);
     size_t i;
     json_t *language;
-    json_array_foreach(json_object_get(watch->campaign, "languages"), i, language) {
+    json_array_foreach (json_object_get(watch->campaign, "languages"), i, language) {
         const json_t *error = json_object_get(language, "error");
         if (json_is_object(error))
             printf("  %s: %s [%s]\n", json_get_string(language, "language", ""), json_get_string(error, "message", ""),

@@ -74,7 +74,9 @@ static bool read_file(struct config *config, bool required, struct error *err) {
         return error_wrap(err, "settings file %s", config->file_name);
     const char *key;
     json_t *value;
-    json_object_foreach(config->file, key, value) if (!read_file_member(config, key, value, err)) return false;
+    json_object_foreach (config->file, key, value)
+        if (!read_file_member(config, key, value, err))
+            return false;
     return true;
 }
 

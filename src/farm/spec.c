@@ -17,7 +17,7 @@ void spec_problem(struct spec *spec, const char *path, const char *key, const ch
 void spec_unknown_members(struct spec *spec, const json_t *object, const char *path, const char *const *known) {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
         size_t i = 0;
         while (known[i] && strcmp(known[i], key) != 0)
             i++;
@@ -30,8 +30,9 @@ bool spec_ok(const json_t *problems, enum error_code code, const char *what, str
     _cleanup_buffer_ struct buffer text = {0};
     size_t i;
     json_t *problem;
-    json_array_foreach(problems, i, problem) buffer_appendf(
-        &text, "%s%s %s", i ? "; " : "", json_get_string(problem, "path", ""), json_get_string(problem, "message", ""));
+    json_array_foreach (problems, i, problem)
+        buffer_appendf(&text, "%s%s %s", i ? "; " : "", json_get_string(problem, "path", ""),
+                       json_get_string(problem, "message", ""));
     return !text.data || error_set(err, code, "%s: %s", what, text.data);
 }
 

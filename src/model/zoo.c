@@ -96,7 +96,7 @@ json_t *zoo_list(const struct zoo *zoo) {
     json_t *list = json_array();
     const char *name;
     json_t *manifest;
-    json_object_foreach(zoo->models, name, manifest) {
+    json_object_foreach (zoo->models, name, manifest) {
         json_t *entry = json_object();
         for (size_t i = 0; i < ARRAY_LENGTH(copied); i++)
             if (json_object_get(manifest, copied[i]))

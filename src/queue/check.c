@@ -167,7 +167,9 @@ json_t *queue_check(struct queue *queue, bool repair, struct error *err) {
         return NULL;
     const char *id;
     json_t *unused;
-    json_object_foreach(campaigns, id, unused) if (!check_campaign(&check, id, err)) return NULL;
+    json_object_foreach (campaigns, id, unused)
+        if (!check_campaign(&check, id, err))
+            return NULL;
     if (!check_counts(&check, err)) /* last: repairs move jobs */
         return NULL;
     return json_pack("{s:I, s:I, s:I, s:O}", "keys", (json_int_t)check.keys, "campaigns",

@@ -326,7 +326,8 @@ static void add_totals(struct command *arguments, enum job_kind kind, const json
     add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
     json_t *ms;
-    json_object_foreach(json_object_get(report, "steps_ms"), step, ms) add_total(&totals, "step_ms:", step, ms);
+    json_object_foreach (json_object_get(report, "steps_ms"), step, ms)
+        add_total(&totals, "step_ms:", step, ms);
     command_add(arguments, totals.data);
 }
 

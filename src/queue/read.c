@@ -357,8 +357,9 @@ json_t *queue_worker_history(struct queue *queue, int64_t since_ms, struct error
         take_history(all, open, reply->element[i]);
     json_t *late = json_array(), *worker;
     size_t i;
-    json_array_foreach(all, i, worker) if (json_get_integer(worker, "gone_ms", INT64_MAX) > since_ms)
-        json_array_append(late, worker);
+    json_array_foreach (all, i, worker)
+        if (json_get_integer(worker, "gone_ms", INT64_MAX) > since_ms)
+            json_array_append(late, worker);
     return late;
 }
 

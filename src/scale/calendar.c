@@ -93,7 +93,7 @@ static void read_days(struct spec *spec, const json_t *days, const char *path, s
         return;
     }
     out->days = xnew_array(struct special_day, json_object_size(days) + 1);
-    json_object_foreach((json_t *)(uintptr_t)days, date, value) {
+    json_object_foreach ((json_t *)(uintptr_t)days, date, value) {
         const char *what = json_string_value(value);
         bool hold = what && strcmp(what, "hold") == 0;
         struct special_day *day = &out->days[out->day_count++];

@@ -20,7 +20,7 @@ bool campaigns_list(struct request *request, struct error *err) {
 static void campaign_add_files(json_t *campaign, const char *id) {
     json_t *language;
     size_t i;
-    json_array_foreach(json_object_get(campaign, "languages"), i, language) {
+    json_array_foreach (json_object_get(campaign, "languages"), i, language) {
         if (strcmp(json_get_string(language, "state", ""), "done") != 0)
             continue;
         _cleanup_free_ char *path =

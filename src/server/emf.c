@@ -34,8 +34,8 @@ static void add_failed(json_t *record, const struct reading *reading, int64_t *b
     const char *kind;
     json_t *count;
     int64_t failed = 0;
-    json_object_foreach(json_object_get(reading->totals, "jobs_failed"), kind, count) failed +=
-        json_integer_value(count);
+    json_object_foreach (json_object_get(reading->totals, "jobs_failed"), kind, count)
+        failed += json_integer_value(count);
     if (*before != nothing_before)
         emf_add_metric(record, "JobsFailed", "Count", json_integer(failed >= *before ? failed - *before : failed));
     *before = failed;

@@ -50,7 +50,8 @@ static void stream_append(struct stream *stream, const json_t *event) {
 static void stream_append_all(struct stream *stream, const json_t *events) {
     const json_t *event;
     size_t i;
-    json_array_foreach(events, i, event) stream_append(stream, event);
+    json_array_foreach (events, i, event)
+        stream_append(stream, event);
 }
 
 /* Sleeps for a slice, or until the server stops. */

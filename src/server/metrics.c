@@ -161,7 +161,8 @@ static void write_steps(struct buffer *out, const struct reading *reading) {
     json_t *steps = json_object_get(reading->totals, "step_ms"), *ms;
     const char *step;
     metric_head(out, name, "counter", "Time spent in each step of finished jobs.");
-    json_object_foreach(steps, step, ms) metric_row(out, name, json_number_value(ms) * 0.001, "step", step);
+    json_object_foreach (steps, step, ms)
+        metric_row(out, name, json_number_value(ms) * 0.001, "step", step);
 }
 
 static void write_campaigns(struct buffer *out, const struct reading *reading) {
@@ -176,7 +177,7 @@ static void write_campaigns(struct buffer *out, const struct reading *reading) {
     metric_one(out, "mela_campaigns_open", "gauge", "Campaigns that have not ended.",
                json_get_number(reading->overview, "open", 0));
     metric_head(out, jobs, "gauge", "Jobs of the open campaigns, the newest fifty.");
-    json_array_foreach(json_object_get(reading->overview, "campaigns"), i, campaign) {
+    json_array_foreach (json_object_get(reading->overview, "campaigns"), i, campaign) {
         for (int s = 0; s < JOB_STATE_COUNT; s++) {
             const char *state = job_state_name((enum job_state)s);
             metric_row(out, jobs, json_get_number(json_object_get(campaign, "jobs"), state, 0), "campaign",

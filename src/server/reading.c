@@ -16,7 +16,7 @@ static void count_worker(struct reading *reading, const json_t *worker) {
     for (int s = 0; s < WORKER_STATE_COUNT; s++) {
         if (strcmp(state, state_names[s]) != 0)
             continue;
-        json_array_foreach(json_object_get(worker, "pools"), i, name) {
+        json_array_foreach (json_object_get(worker, "pools"), i, name) {
             enum pool pool;
             if (json_is_string(name) && pool_parse(json_string_value(name), &pool))
                 reading->workers[pool][s]++;
@@ -40,7 +40,8 @@ bool reading_take(const struct server *server, struct queue *queue, struct readi
     _cleanup_json_ json_t *workers = queue_workers(queue, err);
     size_t i;
     json_t *worker;
-    json_array_foreach(workers, i, worker) count_worker(out, worker);
+    json_array_foreach (workers, i, worker)
+        count_worker(out, worker);
     return workers && read_pools(server, queue, out, err) && (out->totals = queue_totals(queue, err)) &&
            (out->overview = queue_overview(queue, READING_CAMPAIGNS, err)) &&
            queue_redis_state(queue, &out->redis, err);

@@ -33,7 +33,8 @@ static bool trace_collect(struct queue *queue, const char *campaign, json_t *job
             return false;
         const json_t *job;
         size_t i;
-        json_array_foreach(json_object_get(page, "items"), i, job) json_array_append_new(jobs, trace_job(job));
+        json_array_foreach (json_object_get(page, "items"), i, job)
+            json_array_append_new(jobs, trace_job(job));
         free(cursor);
         cursor = xstrdup(json_get_string(page, "next", NULL));
     } while (cursor);
@@ -67,10 +68,12 @@ static json_t *trace_workers(const json_t *history, const json_t *jobs) {
     _cleanup_json_ json_t *names = json_object();
     json_t *workers = json_array(), *item;
     size_t i;
-    json_array_foreach(jobs, i, item) if (json_is_string(json_object_get(item, "worker")))
-        json_object_set_new(names, json_get_string(item, "worker", ""), json_true());
-    json_array_foreach(history, i, item) if (json_object_get(names, json_get_string(item, "id", "")))
-        json_array_append(workers, item);
+    json_array_foreach (jobs, i, item)
+        if (json_is_string(json_object_get(item, "worker")))
+            json_object_set_new(names, json_get_string(item, "worker", ""), json_true());
+    json_array_foreach (history, i, item)
+        if (json_object_get(names, json_get_string(item, "id", "")))
+            json_array_append(workers, item);
     return workers;
 }
 

@@ -142,8 +142,8 @@ static bool count_cordoned(struct kubernetes *kubernetes, const char *own, int *
     size_t i;
     json_t *node;
     *count = 0;
-    json_array_foreach(json_object_get(nodes, "items"), i, node) *count +=
-        strcmp(json_get_string(json_object_get(node, "metadata"), "name", ""), own) != 0;
+    json_array_foreach (json_object_get(nodes, "items"), i, node)
+        *count += strcmp(json_get_string(json_object_get(node, "metadata"), "name", ""), own) != 0;
     return true;
 }
 

@@ -122,8 +122,8 @@ static int retry(char **arguments) {
         return fail(&err);
     size_t i, revived = 0;
     json_t *job;
-    json_array_foreach(json_object_get(dead, "items"), i, job) revived +=
-        queue_retry(queue, json_get_string(job, "id", ""), &err);
+    json_array_foreach (json_object_get(dead, "items"), i, job)
+        revived += queue_retry(queue, json_get_string(job, "id", ""), &err);
     printf("%zu\n", revived);
     return 0;
 }
@@ -233,7 +233,8 @@ static bool audit_objects(struct audit *audit, const char *id, const json_t *job
     _cleanup_free_ char *prefix = xasprintf("campaigns/%s/", id);
     const json_t *job;
     size_t i;
-    json_array_foreach(jobs, i, job) json_object_set_new(published, json_get_string(job, "artifact", ""), json_true());
+    json_array_foreach (jobs, i, job)
+        json_object_set_new(published, json_get_string(job, "artifact", ""), json_true());
     audit->published = published;
     return store_list(audit->store, prefix, audit_object, audit, err);
 }
@@ -255,7 +256,8 @@ static bool audit_campaign(struct audit *audit, const char *id, struct error *er
     size_t i, expected = 1 + plan->segment_count + plan->language_count * (plan->segment_count + 1);
     if (json_array_size(jobs) != expected)
         problem(audit, "it has another number of jobs than its plan", id);
-    json_array_foreach(jobs, i, job) audit_job(audit, job);
+    json_array_foreach (jobs, i, job)
+        audit_job(audit, job);
     return audit_objects(audit, id, jobs, err);
 }
 
@@ -265,7 +267,8 @@ static int64_t jobs_done(struct queue *queue) {
     const char *kind;
     json_t *number;
     int64_t sum = 0;
-    json_object_foreach(json_object_get(totals, "jobs_done"), kind, number) sum += json_integer_value(number);
+    json_object_foreach (json_object_get(totals, "jobs_done"), kind, number)
+        sum += json_integer_value(number);
     return sum;
 }
 

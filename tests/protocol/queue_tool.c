@@ -47,8 +47,8 @@ struct asker {
 static void read_asker(const json_t *command, struct asker *asker) {
     size_t i, count = 0;
     json_t *name;
-    json_array_foreach(json_object_get(command, "pools"), i, name) count +=
-        pool_parse(json_string_value(name), &asker->pools[count]);
+    json_array_foreach (json_object_get(command, "pools"), i, name)
+        count += pool_parse(json_string_value(name), &asker->pools[count]);
     bool one_class = campaign_class_parse(json_get_string(command, "only", ""), &asker->only);
     asker->options = (struct claim_options){.worker = json_get_string(command, "worker", ""),
                                             .pools = asker->pools,
@@ -121,7 +121,7 @@ static bool take_marker(struct tool *tool, const json_t *command, json_t *answer
     size_t i;
     json_t *lane;
     bool taken = false;
-    json_array_foreach(json_object_get(command, "lanes"), i, lane) {
+    json_array_foreach (json_object_get(command, "lanes"), i, lane) {
         redisReply *reply = redisCommand(tool->redis, "ZPOPMIN {mela}:marker:%s", json_string_value(lane));
         if (!reply)
             return error_set(err, ERR_QUEUE_UNAVAILABLE, "%s", tool->redis->errstr);

@@ -72,7 +72,7 @@ static bool finish(struct queue *queue, const char *worker, const struct claim *
     const json_t *list = json_object_get(command, "children"), *child;
     _cleanup_free_ struct job_spec *children = xnew_array(struct job_spec, json_array_size(list) + 1);
     size_t i;
-    json_array_foreach(list, i, child) {
+    json_array_foreach (list, i, child) {
         snprintf(children[i].id, sizeof children[i].id, "%s", json_get_string(child, "id", ""));
         snprintf(children[i].next, sizeof children[i].next, "%s", json_get_string(child, "next", ""));
         children[i].waits_for = (int)json_get_integer(child, "waits_for", 0);

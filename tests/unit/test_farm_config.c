@@ -30,8 +30,9 @@ static char *write_file(const char *text) {
 static const char *source_of(const json_t *list, const char *name) {
     size_t i;
     json_t *item;
-    json_array_foreach(list, i, item) if (strcmp(json_get_string(item, "name", ""), name) ==
-                                          0) return json_get_string(item, "source", NULL);
+    json_array_foreach (list, i, item)
+        if (strcmp(json_get_string(item, "name", ""), name) == 0)
+            return json_get_string(item, "source", NULL);
     return NULL;
 }
 

@@ -224,7 +224,7 @@ static char *ids_of(struct queue *queue, json_t *(*list)(struct queue *, const c
         assert_true(json_array_size(json_object_get(page, "items")) <= 2);
         size_t i;
         json_t *item;
-        json_array_foreach(json_object_get(page, "items"), i, item)
+        json_array_foreach (json_object_get(page, "items"), i, item)
             buffer_appendf(&ids, "%s ", json_get_string(item, "id", "?"));
         free(cursor);
         cursor = xstrdup(json_get_string(page, "next", NULL));
@@ -272,7 +272,7 @@ static void test_a_long_listing_is_in_order_and_complete(void **state) {
         assert_ok(page, err);
         size_t i;
         json_t *job;
-        json_array_foreach(json_object_get(page, "items"), i, job) {
+        json_array_foreach (json_object_get(page, "items"), i, job) {
             const char *id = json_get_string(job, "id", "");
             assert_true(strcmp(last, id) < 0);
             snprintf(last, sizeof last, "%s", id);

@@ -140,8 +140,8 @@ static bool all_finished(struct queue *queue) {
     _cleanup_json_ json_t *page = queue_campaigns(queue, NULL, 100, &err);
     size_t i, running = 0;
     json_t *campaign;
-    json_array_foreach(json_object_get(page, "items"), i, campaign) running +=
-        strcmp(json_get_string(campaign, "state", ""), "running") == 0;
+    json_array_foreach (json_object_get(page, "items"), i, campaign)
+        running += strcmp(json_get_string(campaign, "state", ""), "running") == 0;
     return page && running == 0;
 }
 

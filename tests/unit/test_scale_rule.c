@@ -139,7 +139,9 @@ static void a_rule_of_farm_json_is_read(void **state) {
 static bool has_problem(const json_t *problems, const char *path) {
     size_t i;
     json_t *problem;
-    json_array_foreach(problems, i, problem) if (strcmp(json_get_string(problem, "path", ""), path) == 0) return true;
+    json_array_foreach (problems, i, problem)
+        if (strcmp(json_get_string(problem, "path", ""), path) == 0)
+            return true;
     return false;
 }
 

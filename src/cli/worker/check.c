@@ -15,8 +15,9 @@ enum { CORDONED_MAX = 2 };
 static const char *reason_of(const json_t *report) {
     size_t i;
     json_t *check;
-    json_array_foreach(json_object_get(report, "checks"), i,
-                       check) if (!json_get_bool(check, "ok", true)) return json_get_string(check, "message", "");
+    json_array_foreach (json_object_get(report, "checks"), i, check)
+        if (!json_get_bool(check, "ok", true))
+            return json_get_string(check, "message", "");
     return "";
 }
 
@@ -54,7 +55,7 @@ static void print_text(const json_t *report) {
     json_t *check;
     printf("%s %s%s%s\n", json_get_string(report, "device", ""), json_get_string(report, "name", ""),
            json_object_get(report, "driver") ? ", driver " : "", json_get_string(report, "driver", ""));
-    json_array_foreach(json_object_get(report, "checks"), i, check)
+    json_array_foreach (json_object_get(report, "checks"), i, check)
         printf("%-10s %-6s %s\n", json_get_string(check, "name", ""),
                json_get_bool(check, "ok", false) ? "ok" : "FAILED", json_get_string(check, "message", ""));
 }

@@ -23,7 +23,7 @@ static bool run_list(struct cli *cli, struct error *err) {
     if (models && cli_json(cli))
         cli_print_json(models);
     else
-        json_array_foreach(models, i, model)
+        json_array_foreach (models, i, model)
             printf("%-22s %-8s %-8s %8.1f MB  %-12s %s\n", json_get_string(model, "name", ""),
                    json_get_string(model, "role", ""), json_get_bool(model, "present", false) ? "present" : "missing",
                    (double)json_get_integer(model, "bytes", 0) / 1e6, json_get_string(model, "licence", ""),
@@ -62,8 +62,9 @@ static bool run_check(struct cli *cli, struct error *err) {
     json_t *model;
     for (int n = 0; cli_argument(cli, n); n++)
         good &= check_one(cli, zoo, cli_argument(cli, n), results, err);
-    json_array_foreach(models, i, model) if (!cli_argument_count(cli) && json_get_bool(model, "present", false)) good &=
-        check_one(cli, zoo, json_get_string(model, "name", ""), results, err);
+    json_array_foreach (models, i, model)
+        if (!cli_argument_count(cli) && json_get_bool(model, "present", false))
+            good &= check_one(cli, zoo, json_get_string(model, "name", ""), results, err);
     if (cli_json(cli))
         cli_print_json(results);
     return good;
