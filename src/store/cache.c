@@ -194,7 +194,7 @@ static bool take_reserved(void *context, const void *data, size_t length, struct
     download->done += (int64_t)length;
     if (download->done > download->size)
         return error_set(err, ERR_STORE_UNAVAILABLE, "the object changed while it was read");
-    return sink_to_descriptor(&download->descriptor, data, length, err);
+    return sink_write_descriptor(&download->descriptor, data, length, err);
 }
 
 /* Under the lock of those who sum up the folder: they must not see the file under both names, or under none.

@@ -1,10 +1,12 @@
 #include "store/credentials.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "store/profile.h"
 #include "store/xml.h"
 
 enum { EARLY_MS = 5 * 60 * 1000, TOKEN_LIMIT = 64 * 1024 };

@@ -15,7 +15,3 @@ void credential_source_free(struct credential_source *source);
 bool credentials_get(struct credential_source *source, struct credentials *out, struct error *err) must_check;
 /* The server called these expired: the next credentials_get fetches new ones. */
 void credentials_forget(struct credential_source *source, const struct credentials *expired);
-
-/* A setting of the profile AWS_PROFILE (or "default") from ~/.aws/config or, for keys, ~/.aws/credentials
- * first; NULL when it is not there. Caller frees. */
-char *profile_get(const char *setting);

@@ -1,5 +1,7 @@
 /* Objects as files below a folder. Every path is walked one component at a time from the root's descriptor,
  * following no symbolic link, so that no key and nobody's link leads outside. */
+#include "store/file_store.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "store/backend.h"
+#include "store/key.h"
 
 struct file_store {
     struct store base;
@@ -114,7 +116,7 @@ static bool file_get(struct store *store, const char *key, int64_t offset, int64
             return read_failed(of(store), key, errno, err);
         if (got == 0)
             break;
-        if (!sink->take(sink->context, block, (size_t)got, err))
+        if (!sink->write(sink->context, block, (size_t)got, err))
             return false;
         store->bytes_read += got;
         offset += got;
@@ -277,7 +279,7 @@ static struct store_writer *file_writer_open(struct store *store, const char *ke
 
 static bool file_write(struct store_writer *base, const void *data, size_t length, struct error *err) {
     struct file_writer *writer = (struct file_writer *)base;
-    if (!sink_to_descriptor(&writer->descriptor, data, length, err))
+    if (!sink_write_descriptor(&writer->descriptor, data, length, err))
         return error_wrap(err, "%s/%s", of(base->store)->path, base->key);
     base->store->bytes_written += (int64_t)length;
     return true;

@@ -1,6 +1,7 @@
 #include "store/http.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
@@ -144,7 +145,7 @@ static size_t on_body(char *data, size_t one, size_t length, void *context) {
     } else if (request->is_partial && status != 206) {
         error_set(transfer->err, ERR_STORE_UNAVAILABLE, "the server does not give ranges of an object");
         response->is_final = true;
-    } else if (!request->sink->take(request->sink->context, data, length, transfer->err))
+    } else if (!request->sink->write(request->sink->context, data, length, transfer->err))
         response->is_final = true;
     return response->is_final ? 0 : length;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/clock.h"
-#include "store/backend.h"
 #include "store/sigv4.h"
+#include "store/sink.h"
 
 /* How long to wait for a server, and how often to try again. Tests make it short. */
 struct http_policy {

@@ -4,7 +4,6 @@
 
 #include "base/digest.h"
 #include "base/memory.h"
-#include "store/backend.h"
 
 /* The store that a URI points into (borrowed from `farm`) and the key there, which the caller frees; false
  * with store.invalid_url for anything else. */

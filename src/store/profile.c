@@ -1,9 +1,10 @@
+#include "store/profile.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "store/credentials.h"
 
 static char *trim(char *text) {
     while (isspace((unsigned char)*text))

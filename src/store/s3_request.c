@@ -1,8 +1,9 @@
+#include "store/s3_request.h"
+
 #include <string.h>
 
 #include "base/digest.h"
 #include "base/memory.h"
-#include "store/s3.h"
 #include "store/xml.h"
 
 void s3_answer_clear(struct s3_answer *answer) {
@@ -12,7 +13,7 @@ void s3_answer_clear(struct s3_answer *answer) {
 }
 
 /* Over TLS the body is not hashed: the connection guards it. */
-static void payload_hash(const struct s3_store *s3, const struct s3_call *call, char out[SHA256_HEX + 1]) {
+static void payload_hash(const struct s3_bucket *s3, const struct s3_call *call, char out[SHA256_HEX + 1]) {
     unsigned char digest[SHA256_BYTES];
     if (call->length > 0 && strcmp(s3->scheme, "https") == 0) {
         memcpy(out, "UNSIGNED-PAYLOAD", sizeof "UNSIGNED-PAYLOAD");
@@ -24,7 +25,7 @@ static void payload_hash(const struct s3_store *s3, const struct s3_call *call, 
 
 static bool take_and_advance(void *context, const void *data, size_t length, struct error *err) {
     struct s3_call *call = context;
-    if (!call->sink->take(call->sink->context, data, length, err))
+    if (!call->sink->write(call->sink->context, data, length, err))
         return false;
     call->offset += (int64_t)length;
     call->count -= call->count >= 0 ? (int64_t)length : 0;
@@ -62,8 +63,8 @@ static void range_of(const struct s3_call *call, char out[64]) {
 }
 
 /* One signed try. */
-static bool try_once(struct s3_store *s3, struct s3_call *call, const char *hash, const struct credentials *credentials,
-                     struct http_response *response, struct error *err) {
+static bool try_once(struct s3_bucket *s3, struct s3_call *call, const char *hash,
+                     const struct credentials *credentials, struct http_response *response, struct error *err) {
     _cleanup_s3_address_ struct s3_address address;
     s3_address_init(&address, s3, call->key);
     char date[SIGV4_DATE_SIZE], range[64];
@@ -134,15 +135,11 @@ static bool credentials_expired(const struct s3_call *call, const struct s3_answ
 }
 
 /* AWS names the bucket's region when it is not the one we signed for; true when that is news. */
-static bool learn_region(struct s3_store *s3, const struct s3_answer *answer) {
+static bool learn_region(struct s3_bucket *s3, const struct s3_answer *answer) {
     int status = answer->http.status;
     if (s3->endpoint || !*answer->http.region || (status != 301 && status != 307 && status != 400))
         return false;
-    pthread_mutex_lock(&s3->lock);
-    bool is_news = strcmp(s3->region, answer->http.region) != 0;
-    memcpy(s3->region, answer->http.region, sizeof s3->region);
-    pthread_mutex_unlock(&s3->lock);
-    return is_news;
+    return s3_bucket_set_region(s3, answer->http.region);
 }
 
 static enum error_code code_of(const struct s3_answer *answer) {
@@ -168,17 +165,17 @@ static enum error_code code_of(const struct s3_answer *answer) {
 }
 
 /* Types a failure by its status and the code in its XML, and says what to do about it. */
-static bool fail(const struct s3_store *s3, const struct s3_call *call, const struct s3_answer *answer,
+static bool fail(const struct s3_bucket *s3, const struct s3_call *call, const struct s3_answer *answer,
                  struct error *err) {
     const struct buffer *body = &answer->http.body;
     enum error_code code = code_of(answer);
     if (code_is(answer, "NoSuchBucket"))
-        return error_set(err, code, "the bucket %s does not exist", s3->bucket);
+        return error_set(err, code, "the bucket %s does not exist", s3->name);
     const char *key = call->key ? call->key : "";
     if (code == ERR_STORE_NOT_FOUND)
-        return error_set(err, code, "no object s3://%s/%s%s", s3->bucket, s3->prefix, key);
+        return error_set(err, code, "no object s3://%s/%s%s", s3->name, s3->prefix, key);
     if (code == ERR_STORE_EXISTS)
-        return error_set(err, code, "s3://%s/%s%s exists already", s3->bucket, s3->prefix, key);
+        return error_set(err, code, "s3://%s/%s%s exists already", s3->name, s3->prefix, key);
     _cleanup_free_ char *message = body->data ? xml_text(body->data, body->length, "Message") : NULL;
     const char *advice = code_is(answer, "RequestTimeTooSkewed") ? "; this machine's clock is wrong"
                          : code_is(answer, "InvalidAccessKeyId") || code_is(answer, "SignatureDoesNotMatch")
@@ -186,8 +183,8 @@ static bool fail(const struct s3_store *s3, const struct s3_call *call, const st
                          : answer->http.status == 301 ? "; set AWS_REGION to the bucket's region"
                          : answer->http.status == 403 ? "; check the credentials and the bucket's policy"
                                                       : "";
-    return error_set(err, code, "%s s3://%s/%s%s: the server answered %d%s%s%s%s%s", call->method, s3->bucket,
-                     s3->prefix, key, answer->http.status, answer->code ? " " : "", answer->code ? answer->code : "",
+    return error_set(err, code, "%s s3://%s/%s%s: the server answered %d%s%s%s%s%s", call->method, s3->name, s3->prefix,
+                     key, answer->http.status, answer->code ? " " : "", answer->code ? answer->code : "",
                      message && *message ? ": " : "", message ? message : "", advice);
 }
 
@@ -196,7 +193,7 @@ static bool is_read(const struct s3_call *call, const struct s3_answer *answer) 
     return call->sink && (answer->http.status == 416 || call->count == 0);
 }
 
-bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer, struct error *err) {
+bool s3_send(struct s3_bucket *s3, struct s3_call *call, struct s3_answer *answer, struct error *err) {
     const struct http_policy *policy = http_policy(s3->http);
     char hash[SHA256_HEX + 1];
     payload_hash(s3, call, hash);
@@ -219,7 +216,7 @@ bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer
             if (answered)
                 return fail(s3, call, answer, err);
             *err = failure;
-            return error_wrap(err, "s3://%s/%s%s", s3->bucket, s3->prefix, call->key ? call->key : "");
+            return error_wrap(err, "s3://%s/%s%s", s3->name, s3->prefix, call->key ? call->key : "");
         }
         if (call->sink && !*call->etag)
             memcpy(call->etag, answer->http.etag, sizeof call->etag);
@@ -228,7 +225,7 @@ bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer
     }
 }
 
-bool s3_wrote(struct s3_store *s3, const char *key, const char *write_id) {
+bool s3_wrote(struct s3_bucket *s3, const char *key, const char *write_id) {
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error ignored;
     return s3_send(s3, &(struct s3_call){.method = "HEAD", .key = key}, &answer, &ignored) &&

@@ -1,11 +1,13 @@
 /* Writing to S3: one PUT up to 16 MiB, beyond that a multipart upload whose parts a few threads send while
  * the next ones are written. */
+#include "store/s3_writer.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/ring.h"
-#include "store/s3.h"
+#include "store/s3_request.h"
 #include "store/xml.h"
 
 enum { SINGLE_MAX = 16 << 20, SENDERS = 4, PARTS_MAX = 10000 /* S3's limit */ };
@@ -30,7 +32,7 @@ struct s3_writer {
     struct error failure; /* the first */
 };
 
-static struct s3_store *store_of(const struct s3_writer *writer) { return (struct s3_store *)writer->base.store; }
+static struct s3_bucket *bucket_of(const struct s3_writer *writer) { return s3_bucket_of(writer->base.store); }
 
 /* 8 MiB for the first 39 GiB, then more, so that 10,000 parts hold 650 GiB. */
 static size_t part_size(int number) { return number <= PARTS_MAX / 2 ? 8 << 20 : 128 << 20; }
@@ -78,7 +80,7 @@ static void send_part(struct s3_writer *writer, const struct part *part) {
                            .length = part->length};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    bool ok = s3_send(store_of(writer), &call, &answer, &failure);
+    bool ok = s3_send(bucket_of(writer), &call, &answer, &failure);
     if (ok && !*answer.http.etag)
         ok = error_set(&failure, ERR_STORE_UNAVAILABLE, "the server gave no ETag for a part of %s", writer->base.key);
     if (ok)
@@ -103,7 +105,7 @@ static bool begin_upload(struct s3_writer *writer, struct error *err) {
                            .body = "",
                            .write_id = writer->write_id};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
-    if (!s3_send(store_of(writer), &call, &answer, err))
+    if (!s3_send(bucket_of(writer), &call, &answer, err))
         return false;
     writer->upload_id =
         xml_text(answer.http.body.data ? answer.http.body.data : "", answer.http.body.length, "UploadId");
@@ -154,7 +156,7 @@ bool s3_writer_write(struct store_writer *base, const void *data, size_t length,
 static bool settle(struct s3_writer *writer, const struct s3_answer *answer, const struct error *failure,
                    struct error *err) {
     bool refused = answer->http.status == 412 || answer->http.status == 404;
-    if (refused && s3_wrote(store_of(writer), writer->base.key, writer->write_id))
+    if (refused && s3_wrote(bucket_of(writer), writer->base.key, writer->write_id))
         return true;
     *err = *failure;
     return false;
@@ -169,7 +171,7 @@ static bool put_single(struct s3_writer *writer, enum store_flags flags, struct 
                            .write_id = writer->write_id};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    if (!s3_send(store_of(writer), &call, &answer, &failure) && !settle(writer, &answer, &failure, err))
+    if (!s3_send(bucket_of(writer), &call, &answer, &failure) && !settle(writer, &answer, &failure, err))
         return false;
     writer->base.store->bytes_written += (int64_t)call.length;
     return true;
@@ -196,7 +198,7 @@ static bool complete(struct s3_writer *writer, enum store_flags flags, struct er
                            .if_absent = flags & STORE_IF_ABSENT};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    if (!s3_send(store_of(writer), &call, &answer, &failure) && !settle(writer, &answer, &failure, err))
+    if (!s3_send(bucket_of(writer), &call, &answer, &failure) && !settle(writer, &answer, &failure, err))
         return false;
     free(steal(writer->upload_id));
     return true;
@@ -219,7 +221,7 @@ static void abort_upload(struct s3_writer *writer) {
     struct s3_call call = {.method = "DELETE", .key = writer->base.key, .query = &query, .query_count = 1};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error ignored;
-    (void)!s3_send(store_of(writer), &call, &answer, &ignored);
+    (void)!s3_send(bucket_of(writer), &call, &answer, &ignored);
 }
 
 void s3_writer_free(struct store_writer *base) {

@@ -6,27 +6,11 @@
  * by several threads at once. */
 #pragma once
 
-#include <stdint.h>
-
 #include "base/buffer.h"
 #include "base/error.h"
+#include "store/types.h"
 
 struct store;
-
-enum store_flags {
-    STORE_IF_ABSENT = 1, /* fail with store.exists when the key is taken */
-};
-
-struct store_options {
-    const char *endpoint; /* S3 only: http(s)://host:port of MinIO and the like; NULL: AWS. Implies path style */
-    const char *region;   /* S3 only: NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile, then us-east-1 */
-};
-
-struct store_stat {
-    int64_t size;
-    int64_t modified_ms; /* Unix time */
-    char etag[80];       /* "" for file:// */
-};
 
 /* `url` is file:///absolute/folder (made when missing) or s3://bucket[/prefix]. NULL options: from the
  * environment (MELA_S3_ENDPOINT or AWS_ENDPOINT_URL, AWS_*). */
@@ -34,6 +18,9 @@ struct store *store_open(const char *url, const struct store_options *options, s
 void store_close(struct store *store);
 DEFINE_CLEANUP(struct store *, store_close)
 #define _cleanup_store_ _cleanup_(store_close_cleanup)
+/* The store of another bucket, with the endpoint and the credentials of this one; opened at first use and borrowed:
+ * it lives as long as `store`. NULL with store.invalid_url. */
+struct store *store_sibling(struct store *store, const char *bucket, struct error *err) must_check;
 
 /* The whole object, appended to `out`; store.too_large beyond `limit` bytes. */
 bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out, struct error *err) must_check;
