@@ -3,8 +3,8 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "server/handlers.h"
 #include "server/reply.h"
-#include "server/route.h"
 #include "store/input.h"
 
 enum { IDEMPOTENCY_KEY_MAX = 128, SPEC_LIMIT = 4 * 1024 * 1024 };
@@ -70,7 +70,7 @@ static bool input_look(struct store *store, const char *uri, char *path, json_t 
 
 static bool inputs_check(struct request *request, const struct campaign *campaign, struct error *err) {
     _cleanup_json_ json_t *problems = json_array();
-    struct store *store = request->server->store;
+    struct store *store = request->api->store;
     if (!input_look(store, campaign->video, xstrdup("$.video"), problems, err))
         return false;
     for (size_t i = 0; i < campaign->dub_count; i++)
@@ -152,9 +152,9 @@ bool campaigns_submit(struct request *request, struct error *err) {
     _cleanup_(spec_clear) struct spec spec = {0};
     spec_make(campaign, &spec);
     bool found, created;
-    if (!spec_find(request->server->store, &spec, &found, err))
+    if (!spec_find(request->api->store, &spec, &found, err))
         return false;
-    if (!found && (!inputs_check(request, campaign, err) || !spec_store(request->server->store, &spec, err)))
+    if (!found && (!inputs_check(request, campaign, err) || !spec_store(request->api->store, &spec, err)))
         return false;
     return queue_submit(queue, campaign, spec.sha256, &created, err) && submit_reply(request, queue, campaign->id, err);
 }
