@@ -2,13 +2,17 @@
 #include "directory_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/child.h"
 #include "base/digest.h"
 #include "base/ring.h"
+#include "base/thread.h"
 
 enum { ITEMS = 20000, PRODUCERS = 3 };
 
@@ -169,8 +173,48 @@ static void child_stops(void **state) {
 
 #define in_directory(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
 
+static void *run_until_told(void *out) {
+    while (!atomic_load((atomic_bool *)out))
+        sched_yield();
+    return NULL;
+}
+
+static void a_thread_has_a_name(void **state) {
+    struct error err;
+    atomic_bool stop = false;
+    pthread_t thread;
+    char name[16];
+    assert_ok(thread_start(&thread, "mela-test", run_until_told, &stop, &err), err);
+    assert_int_equal(pthread_getname_np(thread, name, sizeof name), 0);
+    assert_string_equal(name, "mela-test");
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+}
+
+/* A process that may have no further thread is told so. In a child, since the limit stays. */
+static void a_refused_thread_is_an_error(void **state) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* the sanitizer itself ends a process that gets no memory for a thread */
+#endif
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct error err = {0};
+        pthread_t thread;
+        atomic_bool stop = true;
+        struct rlimit none = {1 << 16, 1 << 16}; /* bytes of address space: no room for a stack */
+        bool limited = setrlimit(RLIMIT_AS, &none) == 0;
+        bool started = thread_start(&thread, "mela-test", run_until_told, &stop, &err);
+        _exit(limited && !started && err.code == ERR_INTERNAL && strstr(err.message, "mela-test") ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thread_has_a_name),         cmocka_unit_test(a_refused_thread_is_an_error),
         cmocka_unit_test(ring_between_threads),        cmocka_unit_test(ring_close_keeps_items),
         cmocka_unit_test(ring_abort_wakes_both_sides), in_directory(files),
         in_directory(tree_remove_follows_no_links),    in_directory(child_runs),
