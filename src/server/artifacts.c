@@ -99,7 +99,7 @@ static bool etag_is_listed(const char *header, const char *etag) {
     return header && (strcmp(header, "*") == 0 || strstr(header, etag));
 }
 
-static bool outside(struct request *request, int64_t size) {
+static bool range_refuse(struct request *request, int64_t size) {
     _cleanup_free_ char *range = xasprintf("bytes */%" PRId64, size);
     struct error failure;
     error_set(&failure, ERR_API_RANGE, "the file has %" PRId64 " bytes; the requested range lies behind them", size);
@@ -136,7 +136,7 @@ bool campaign_file(struct request *request, struct error *err) {
         reply_response(request, MHD_HTTP_NOT_MODIFIED,
                        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
     else if (kind == RANGE_OUTSIDE)
-        return outside(request, stat.size);
+        return range_refuse(request, stat.size);
     else
         artifact_reply(request, steal(key), first, length, stat.size, kind == RANGE_PART);
     reply_header(request, "Content-Type", type);

@@ -1,10 +1,10 @@
 #include "server/cloudwatch.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 #include "base/emf.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "server/reading.h"
 
 enum { NOTHING_BEFORE = -1 };
@@ -94,11 +94,8 @@ struct cloudwatch *cloudwatch_start(const struct api *api, const char *name_spac
     _cleanup_free_ struct cloudwatch *cloudwatch = xnew(struct cloudwatch);
     *cloudwatch = (struct cloudwatch){.api = api, .name_space = name_space, .period_ms = period_ms};
     cloudwatch->failed = NOTHING_BEFORE;
-    int failed = pthread_create(&cloudwatch->thread, NULL, cloudwatch_thread, cloudwatch);
-    if (!failed)
-        return steal(cloudwatch);
-    error_set_errno(err, ERR_INTERNAL, failed, "cannot start a thread");
-    return NULL;
+    return thread_start(&cloudwatch->thread, "cloudwatch", cloudwatch_thread, cloudwatch, err) ? steal(cloudwatch)
+                                                                                               : NULL;
 }
 
 void cloudwatch_stop(struct cloudwatch *cloudwatch) {

@@ -28,7 +28,7 @@ struct stream {
     size_t sent;
     int descriptor; /* the client's socket */
     int64_t heartbeat_ms, next_heartbeat_ns;
-    bool look, over; /* look: the campaign may have ended */
+    bool check_end, over; /* check_end: the campaign may have ended */
 };
 
 static bool campaign_ended(const json_t *campaign) {
@@ -45,7 +45,7 @@ static void stream_append(struct stream *stream, const json_t *event) {
     _cleanup_free_ char *data = json_line(json_object_get(event, "data"));
     buffer_appendf(&stream->pending, "id: %s\nevent: %s\ndata: %s\n\n", id, type, data);
     snprintf(stream->last, sizeof stream->last, "%s", id);
-    stream->look = stream->look || strcmp(type, "campaign") == 0;
+    stream->check_end = stream->check_end || strcmp(type, "campaign") == 0;
 }
 
 static void stream_append_all(struct stream *stream, const json_t *events) {
@@ -66,7 +66,7 @@ static bool stream_read(struct stream *stream, int64_t wait_ms) {
 
 /* A stream is over when its campaign ended and all was sent; what came just before the end is read once more.
  * False when Redis is away. */
-static bool stream_look(struct stream *stream) {
+static bool stream_check_end(struct stream *stream) {
     struct error err;
     _cleanup_json_ json_t *campaign = queue_campaign(stream->queue, stream->campaign, &err);
     if (!campaign && err.code != ERR_QUEUE_NOT_FOUND)
@@ -75,16 +75,16 @@ static bool stream_look(struct stream *stream) {
     if (ended && !stream_read(stream, 0))
         return false;
     stream->over = ended && stream->pending.length == 0;
-    stream->look = ended && !stream->over;
+    stream->check_end = ended && !stream->over;
     return true;
 }
 
 /* Finds something to send, or returns after a slice. While Redis is away the stream stays, and goes on later.
  */
 static void stream_fill(struct stream *stream) {
-    bool there = stream_read(stream, stream->look ? 0 : MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
-    if (there && stream->pending.length == 0 && stream->look)
-        there = stream_look(stream);
+    bool there = stream_read(stream, stream->check_end ? 0 : MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
+    if (there && stream->pending.length == 0 && stream->check_end)
+        there = stream_check_end(stream);
     if (!there)
         (void)lifetime_sleep(stream->api->lifetime, SLICE_MS);
     int64_t now_ns = clock_monotonic_ns(stream->api->clock);
@@ -92,7 +92,7 @@ static void stream_fill(struct stream *stream) {
         return;
     buffer_append_text(&stream->pending, ": heartbeat\n\n");
     stream->next_heartbeat_ns = now_ns + stream->heartbeat_ms * 1000000;
-    stream->look = true;
+    stream->check_end = true;
 }
 
 static ssize_t stream_send(void *context, uint64_t position, char *out, size_t capacity) {
@@ -147,7 +147,7 @@ static struct stream *stream_new(struct request *request, const char *last) {
     stream->descriptor = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     stream->heartbeat_ms = MIN(request->api->idle_timeout_s * 500, HEARTBEAT_MS);
     stream->next_heartbeat_ns = clock_monotonic_ns(stream->api->clock) + stream->heartbeat_ms * 1000000;
-    stream->look = true;
+    stream->check_end = true;
     buffer_append_text(&stream->pending, "retry: 2000\n\n");
     return stream;
 }

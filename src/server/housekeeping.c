@@ -2,10 +2,9 @@
  * queue learns when jobs are to be given up, and a Redis that has lost everything is noticed. */
 #include "server/housekeeping.h"
 
-#include <pthread.h>
-
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "recover/recover.h"
 
 enum { SWEEP_MS = 1000, SWEEPS_A_CHECK = 60 };
@@ -57,11 +56,7 @@ struct housekeeping *housekeeping_start(const struct api *api, const struct fail
                                         struct error *err) {
     _cleanup_free_ struct housekeeping *keeping = xnew(struct housekeeping);
     *keeping = (struct housekeeping){.api = api, .failure = failure};
-    int failed = pthread_create(&keeping->thread, NULL, housekeeping_thread, keeping);
-    if (!failed)
-        return steal(keeping);
-    error_set_errno(err, ERR_INTERNAL, failed, "cannot start a thread");
-    return NULL;
+    return thread_start(&keeping->thread, "housekeeping", housekeeping_thread, keeping, err) ? steal(keeping) : NULL;
 }
 
 void housekeeping_stop(struct housekeeping *keeping) {

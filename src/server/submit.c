@@ -51,7 +51,7 @@ static struct campaign *submit_parse(struct request *request, struct error *err)
 
 /* Adds a problem when the store knows that the input cannot be read. False when the store itself is in
  * trouble. */
-static bool input_look(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
+static bool input_add_problem(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
     _cleanup_free_ char *owned = path;
     struct store_stat stat;
     struct error cause;
@@ -71,10 +71,10 @@ static bool input_look(struct store *store, const char *uri, char *path, json_t 
 static bool inputs_check(struct request *request, const struct campaign *campaign, struct error *err) {
     _cleanup_json_ json_t *problems = json_array();
     struct store *store = request->api->store;
-    if (!input_look(store, campaign->video, xstrdup("$.video"), problems, err))
+    if (!input_add_problem(store, campaign->video, xstrdup("$.video"), problems, err))
         return false;
     for (size_t i = 0; i < campaign->dub_count; i++)
-        if (!input_look(store, campaign->dubs[i].audio, xasprintf("$.dubs[%zu].audio", i), problems, err))
+        if (!input_add_problem(store, campaign->dubs[i].audio, xasprintf("$.dubs[%zu].audio", i), problems, err))
             return false;
     if (json_array_size(problems) == 0)
         return true;

@@ -15,7 +15,7 @@ struct counted {
     struct store *store;
 };
 
-static bool take_and_count(void *context, const void *data, size_t length, struct error *err) {
+static bool sink_write_counted(void *context, const void *data, size_t length, struct error *err) {
     struct counted *counted = context;
     counted->store->bytes_read += (int64_t)length;
     return counted->sink->write(counted->sink->context, data, length, err);
@@ -25,7 +25,7 @@ static bool s3_get(struct store *store, const char *key, int64_t offset, int64_t
                    const struct sink *sink, struct error *err) {
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct counted counted = {sink, store};
-    const struct sink counting = {take_and_count, &counted};
+    const struct sink counting = {sink_write_counted, &counted};
     struct s3_call call = {.method = "GET", .key = key, .sink = &counting, .offset = offset, .count = length};
     if (etag)
         snprintf(call.etag, sizeof call.etag, "%s", etag);
@@ -57,8 +57,8 @@ struct listing {
     void *context;
 };
 
-/* Gives one <Contents> to the visitor; false when it has seen enough. */
-static bool visit_one(const struct listing *list, const char *xml, size_t length) {
+/* Calls the visitor for one <Contents>; false when it asked to stop. */
+static bool listing_visit(const struct listing *list, const char *xml, size_t length) {
     _cleanup_free_ char *key = xml_text(xml, length, "Key"), *size = xml_text(xml, length, "Size"),
                         *modified = xml_text(xml, length, "LastModified"), *etag = xml_text(xml, length, "ETag");
     size_t skip = strlen(list->s3->prefix);
@@ -73,13 +73,13 @@ static bool visit_one(const struct listing *list, const char *xml, size_t length
 }
 
 /* True when all of the page was visited and *token, now the next page's, is not NULL. */
-static bool visit_page(const struct listing *list, const struct buffer *page, char **token) {
+static bool listing_visit_page(const struct listing *list, const struct buffer *page, char **token) {
     free(steal(*token));
     if (!page->data)
         return false;
     const char *cursor = page->data, *inside;
     for (size_t length; xml_next(&cursor, "Contents", &inside, &length);)
-        if (!visit_one(list, inside, length))
+        if (!listing_visit(list, inside, length))
             return false;
     *token = xml_text(page->data, page->length, "NextContinuationToken");
     return *token && **token;
@@ -97,7 +97,7 @@ static bool s3_list(struct store *store, const char *prefix,
         struct s3_call call = {.method = "GET", .query = query, .query_count = token ? 3 : 2};
         if (!s3_send(list.s3, &call, &answer, err))
             return error_wrap(err, "cannot list %s with the prefix \"%s\"", store->url, prefix);
-        more = visit_page(&list, &answer.http.body, &token);
+        more = listing_visit_page(&list, &answer.http.body, &token);
     }
     return true;
 }
