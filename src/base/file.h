@@ -1,6 +1,8 @@
 /* Whole-file reads, atomic writes, directories, scratch space. */
 #pragma once
 
+#include <dirent.h>
+
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -14,3 +16,6 @@ bool directory_make(const char *path, struct error *err) must_check;
 void tree_remove(const char *path);
 /* Makes a new private directory below `parent` (which is made when missing); caller frees the path. */
 char *directory_make_temporary(const char *parent, const char *prefix, struct error *err) must_check;
+
+DEFINE_CLEANUP(DIR *, closedir)
+#define _cleanup_closedir_ _cleanup_(closedir_cleanup)

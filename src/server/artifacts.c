@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "server/handlers.h"
 #include "server/range.h"
 #include "server/reply.h"
-#include "server/route.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
 
@@ -53,7 +53,7 @@ static char *video_key(struct request *request, const struct job_id *join, struc
     struct queue *queue = request_queue(request, err);
     _cleanup_json_ json_t *job = queue ? queue_job(queue, id, err) : NULL;
     if (!job)
-        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->server->store, join) : NULL;
+        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->api->store, join) : NULL;
     const char *artifact = json_get_string(job, "artifact", "");
     if (*artifact)
         return xstrdup(artifact);
@@ -99,7 +99,7 @@ static bool etag_is_listed(const char *header, const char *etag) {
     return header && (strcmp(header, "*") == 0 || strstr(header, etag));
 }
 
-static bool outside(struct request *request, int64_t size) {
+static bool range_refuse(struct request *request, int64_t size) {
     _cleanup_free_ char *range = xasprintf("bytes */%" PRId64, size);
     struct error failure;
     error_set(&failure, ERR_API_RANGE, "the file has %" PRId64 " bytes; the requested range lies behind them", size);
@@ -110,7 +110,7 @@ static bool outside(struct request *request, int64_t size) {
 
 static void artifact_reply(struct request *request, char *key, int64_t first, int64_t length, int64_t size, bool part) {
     struct artifact *artifact = xnew(struct artifact);
-    *artifact = (struct artifact){request->server->store, key, first};
+    *artifact = (struct artifact){request->api->store, key, first};
     reply_response(
         request, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
         MHD_create_response_from_callback((uint64_t)length, BLOCK_BYTES, artifact_read, artifact, artifact_free));
@@ -126,7 +126,7 @@ bool campaign_file(struct request *request, struct error *err) {
     char etag[40];
     int64_t first, length;
     _cleanup_free_ char *key = artifact_key(request, &type, err);
-    if (!key || !store_head(request->server->store, key, &stat, err))
+    if (!key || !store_head(request->api->store, key, &stat, err))
         return false;
     artifact_etag(key, &stat, etag);
     const char *if_range = request_header(request, "If-Range");
@@ -136,7 +136,7 @@ bool campaign_file(struct request *request, struct error *err) {
         reply_response(request, MHD_HTTP_NOT_MODIFIED,
                        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
     else if (kind == RANGE_OUTSIDE)
-        return outside(request, stat.size);
+        return range_refuse(request, stat.size);
     else
         artifact_reply(request, steal(key), first, length, stat.size, kind == RANGE_PART);
     reply_header(request, "Content-Type", type);

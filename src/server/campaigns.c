@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "server/handlers.h"
 #include "server/reply.h"
-#include "server/route.h"
 
 enum { CAMPAIGNS_USUAL = 50, CAMPAIGNS_MOST = 200, JOBS_USUAL = 200, JOBS_MOST = 1000 };
 
@@ -48,7 +48,7 @@ bool campaign_cancel(struct request *request, struct error *err) {
     if (!queue || !queue_cancel(queue, id, err))
         return false;
     _cleanup_free_ char *key = layout_cancelled(id);
-    return store_put(request->server->store, key, "{}\n", 3, 0, err) && campaign_answer(request, queue, err);
+    return store_put(request->api->store, key, "{}\n", 3, 0, err) && campaign_answer(request, queue, err);
 }
 
 bool campaign_jobs(struct request *request, struct error *err) {

@@ -7,10 +7,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "server/guard.h"
+#include "server/handlers.h"
 #include "server/reply.h"
-#include "server/route.h"
 
 enum {
+    STREAMS_MAX = 256,
     EVENTS_A_READ = 100,
     HEARTBEAT_MS = 15000,
     SLICE_MS = 1000, /* how late a stream may learn that the client left or the server stops */
@@ -18,7 +19,7 @@ enum {
 };
 
 struct stream {
-    struct server *server;
+    struct api *api;
     struct queue *queue;
     char *campaign;
     char last[EVENT_ID_MAX + 1]; /* id of the last event read */
@@ -26,7 +27,7 @@ struct stream {
     size_t sent;
     int descriptor; /* the client's socket */
     int64_t heartbeat_ms, next_heartbeat_ns;
-    bool look, over; /* look: the campaign may have ended */
+    bool check_end, over; /* check_end: the campaign may have ended */
 };
 
 static bool campaign_ended(const json_t *campaign) {
@@ -43,7 +44,7 @@ static void stream_append(struct stream *stream, const json_t *event) {
     _cleanup_free_ char *data = json_line(json_object_get(event, "data"));
     buffer_appendf(&stream->pending, "id: %s\nevent: %s\ndata: %s\n\n", id, type, data);
     snprintf(stream->last, sizeof stream->last, "%s", id);
-    stream->look = stream->look || strcmp(type, "campaign") == 0;
+    stream->check_end = stream->check_end || strcmp(type, "campaign") == 0;
 }
 
 static void stream_append_all(struct stream *stream, const json_t *events) {
@@ -51,17 +52,6 @@ static void stream_append_all(struct stream *stream, const json_t *events) {
     size_t i;
     json_array_foreach (events, i, event)
         stream_append(stream, event);
-}
-
-/* Sleeps for a slice, or until the server stops. */
-static void server_pause(struct server *server) {
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += SLICE_MS / 1000;
-    pthread_mutex_lock(&server->lock);
-    while (!atomic_load(&server->stopping) && pthread_cond_timedwait(&server->change, &server->lock, &end) == 0)
-        ;
-    pthread_mutex_unlock(&server->lock);
 }
 
 /* Reads what is new, waiting for at most `wait_ms`. False when Redis is away. */
@@ -75,7 +65,7 @@ static bool stream_read(struct stream *stream, int64_t wait_ms) {
 
 /* A stream is over when its campaign ended and all was sent; what came just before the end is read once more.
  * False when Redis is away. */
-static bool stream_look(struct stream *stream) {
+static bool stream_check_end(struct stream *stream) {
     struct error err;
     _cleanup_json_ json_t *campaign = queue_campaign(stream->queue, stream->campaign, &err);
     if (!campaign && err.code != ERR_QUEUE_NOT_FOUND)
@@ -84,24 +74,24 @@ static bool stream_look(struct stream *stream) {
     if (ended && !stream_read(stream, 0))
         return false;
     stream->over = ended && stream->pending.length == 0;
-    stream->look = ended && !stream->over;
+    stream->check_end = ended && !stream->over;
     return true;
 }
 
 /* Finds something to send, or returns after a slice. While Redis is away the stream stays, and goes on later.
  */
 static void stream_fill(struct stream *stream) {
-    bool there = stream_read(stream, stream->look ? 0 : MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
-    if (there && stream->pending.length == 0 && stream->look)
-        there = stream_look(stream);
+    bool there = stream_read(stream, stream->check_end ? 0 : MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
+    if (there && stream->pending.length == 0 && stream->check_end)
+        there = stream_check_end(stream);
     if (!there)
-        server_pause(stream->server);
-    int64_t now_ns = clock_monotonic_ns(clock_system());
+        (void)lifetime_sleep(stream->api->lifetime, SLICE_MS);
+    int64_t now_ns = clock_monotonic_ns(stream->api->clock);
     if (now_ns < stream->next_heartbeat_ns)
         return;
     buffer_append_text(&stream->pending, ": heartbeat\n\n");
     stream->next_heartbeat_ns = now_ns + stream->heartbeat_ms * 1000000;
-    stream->look = true;
+    stream->check_end = true;
 }
 
 static ssize_t stream_send(void *context, uint64_t position, char *out, size_t capacity) {
@@ -109,7 +99,7 @@ static ssize_t stream_send(void *context, uint64_t position, char *out, size_t c
     while (stream->sent == stream->pending.length) {
         buffer_clear(&stream->pending);
         stream->sent = 0;
-        if (stream->over || atomic_load(&stream->server->stopping) || client_left(stream))
+        if (stream->over || lifetime_is_over(stream->api->lifetime) || client_left(stream))
             return MHD_CONTENT_READER_END_OF_STREAM;
         stream_fill(stream);
     }
@@ -119,10 +109,10 @@ static ssize_t stream_send(void *context, uint64_t position, char *out, size_t c
     return (ssize_t)length;
 }
 
-static void stream_free(void *context) {
+static void event_stream_free(void *context) {
     struct stream *stream = context;
-    server_queue_give(stream->server, stream->queue);
-    atomic_fetch_sub(&stream->server->streams, 1);
+    connections_return(stream->api->connections, stream->queue);
+    atomic_fetch_sub(&stream->api->streams, 1);
     buffer_free(&stream->pending);
     free(stream->campaign);
     free(stream);
@@ -149,26 +139,27 @@ static bool stream_position(const struct request *request, char last[EVENT_ID_MA
 
 static struct stream *stream_new(struct request *request, const char *last) {
     struct stream *stream = xnew(struct stream);
-    stream->server = request->server;
+    stream->api = request->api;
     stream->queue = steal(request->queue);
     stream->campaign = xstrdup(request->arguments[0]);
     memcpy(stream->last, last, sizeof stream->last);
     stream->descriptor = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    stream->heartbeat_ms = MIN(request->server->idle_timeout_s * 500, HEARTBEAT_MS);
-    stream->next_heartbeat_ns = clock_monotonic_ns(clock_system()) + stream->heartbeat_ms * 1000000;
-    stream->look = true;
+    stream->heartbeat_ms = MIN(request->api->idle_timeout_s * 500, HEARTBEAT_MS);
+    stream->next_heartbeat_ns = clock_monotonic_ns(stream->api->clock) + stream->heartbeat_ms * 1000000;
+    stream->check_end = true;
     buffer_append_text(&stream->pending, "retry: 2000\n\n");
     return stream;
 }
 
 static bool stream_start(struct request *request, const char *last, struct error *err) {
-    if (atomic_fetch_add(&request->server->streams, 1) >= STREAMS_MAX) {
-        atomic_fetch_sub(&request->server->streams, 1);
+    if (atomic_fetch_add(&request->api->streams, 1) >= STREAMS_MAX) {
+        atomic_fetch_sub(&request->api->streams, 1);
         return error_set(err, ERR_API_BUSY, "the server holds %d event streams already; try again later", STREAMS_MAX);
     }
     struct stream *stream = stream_new(request, last);
-    reply_response(request, MHD_HTTP_OK,
-                   MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, stream_free));
+    reply_response(
+        request, MHD_HTTP_OK,
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_send, stream, event_stream_free));
     reply_header(request, "Content-Type", "text/event-stream");
     reply_header(request, "Cache-Control", "no-store");
     reply_header(request, "X-Accel-Buffering", "no"); /* proxies of the nginx kind must not collect events */

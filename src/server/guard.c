@@ -89,7 +89,7 @@ static int hex_value(char c) {
 }
 
 /* Decodes percent signs once; NULL when one is malformed or stands for a control character. */
-static char *decode(const char *text, size_t length, bool plus_is_space) {
+static char *percent_decode(const char *text, size_t length, bool plus_is_space) {
     _cleanup_free_ char *out = xcalloc(length + 1, 1);
     size_t used = 0;
     for (size_t i = 0; i < length; i++) {
@@ -147,7 +147,7 @@ static bool components_are_plain(const char *path) {
 
 bool guard_target(const char *target, char **path, char **query, struct error *err) {
     size_t length = strcspn(target, "?");
-    _cleanup_free_ char *decoded = decode(target, length, false);
+    _cleanup_free_ char *decoded = percent_decode(target, length, false);
     if (!decoded || !is_utf8(decoded) || strchr(decoded, '\\'))
         return refuse(err, "the path is not valid percent-encoded UTF-8 text");
     if (decoded[0] != '/' || !components_are_plain(decoded))
@@ -163,7 +163,7 @@ bool guard_parameter(const char *query, const char *name, char **value, struct e
         size_t length = strcspn(pair, "&"), name_length = MIN(strcspn(pair, "="), length);
         if (name_length == strlen(name) && memcmp(pair, name, name_length) == 0) {
             size_t skip = MIN(name_length + 1, length);
-            char *decoded = *value ? NULL : decode(pair + skip, length - skip, true);
+            char *decoded = *value ? NULL : percent_decode(pair + skip, length - skip, true);
             if (!decoded || !is_utf8(decoded)) {
                 free(decoded);
                 free(steal(*value));

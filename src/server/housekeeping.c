@@ -1,44 +1,65 @@
-/* What nobody asks for and somebody must do: leases that ran out while no worker claims, campaigns that ended long ago,
- * telling the queue when jobs are given up, and saying so when Redis has lost everything. */
+/* What no request brings about: leases that ran out while no worker claims end, campaigns that ended long ago go, the
+ * queue learns when jobs are to be given up, and a Redis that has lost everything is noticed. */
+#include "server/housekeeping.h"
+
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/thread.h"
 #include "recover/recover.h"
-#include "server/request.h"
 
-enum { SWEEP_MS = 1000, LOOK_EVERY = 60 };
+enum { SWEEP_MS = 1000, SWEEPS_A_CHECK = 60 };
 
-static void sweep(struct server *server) {
-    struct error err;
-    struct queue *queue = server_queue_take(server, &err);
-    bool more = queue != NULL;
-    if (queue && server->failure && !queue_set_failure(queue, server->failure, &err))
-        more = false;
-    while (more && !atomic_load(&server->stopping))
-        if (!queue_sweep(queue, QUEUE_KEEP_FINISHED_MS, &more, &err))
-            more = false; /* Redis is away: requests say so, and the next turn tries again */
-    if (queue)
-        server_queue_give(server, queue);
+struct housekeeping {
+    const struct api *api;
+    const struct failure_policies *failure; /* may be NULL */
+    bool is_lost;                           /* Redis was empty beside a full store at the last check */
+    pthread_t thread;
+};
+
+/* Errors are not shown: Redis does not answer, requests say so, and the next sweep tries again. */
+static void housekeeping_sweep(const struct housekeeping *keeping, struct queue *queue) {
+    struct error away;
+    bool more = !keeping->failure || queue_set_failure(queue, keeping->failure, &away);
+    while (more && !lifetime_is_over(keeping->api->lifetime))
+        if (!queue_sweep(queue, QUEUE_KEEP_FINISHED_MS, &more, &away))
+            return;
 }
 
-/* Tells once that Redis is empty beside a store that is not; *lost: it was so the last time. */
-static void look_for_loss(struct server *server, bool *lost) {
-    struct error err;
-    struct queue *queue = server_queue_take(server, &err);
-    bool needed = false;
-    if (queue && recover_is_needed(queue, server->store, &needed, &err) && needed && !*lost)
+/* Warns, once, when Redis is empty and the store is not. */
+static void housekeeping_check_loss(struct housekeeping *keeping, struct queue *queue) {
+    struct error away;
+    bool is_lost = false;
+    if (recover_is_needed(queue, keeping->api->store, &is_lost, &away) && is_lost && !keeping->is_lost)
         log_write(NULL, LOG_WARN,
                   "Redis is empty, but the store holds campaigns: if they were lost, mela recover brings them back "
                   "(mela recover --dry-run shows which)");
-    *lost = needed;
-    if (queue)
-        server_queue_give(server, queue);
+    keeping->is_lost = is_lost;
 }
 
-void *housekeeping_thread(void *server) {
-    bool lost = false;
-    for (unsigned turn = 0; server_sleep(server, SWEEP_MS); turn++) {
-        if (turn % LOOK_EVERY == 0)
-            look_for_loss(server, &lost);
-        sweep(server);
+static void *housekeeping_thread(void *context) {
+    struct housekeeping *keeping = context;
+    struct connections *connections = keeping->api->connections;
+    for (unsigned sweep = 0; lifetime_sleep(keeping->api->lifetime, SWEEP_MS); sweep++) {
+        struct error away;
+        struct queue *queue = connections_borrow(connections, &away);
+        if (!queue)
+            continue;
+        if (sweep % SWEEPS_A_CHECK == 0)
+            housekeeping_check_loss(keeping, queue);
+        housekeeping_sweep(keeping, queue);
+        connections_return(connections, queue);
     }
     return NULL;
+}
+
+struct housekeeping *housekeeping_start(const struct api *api, const struct failure_policies *failure,
+                                        struct error *err) {
+    _cleanup_free_ struct housekeeping *keeping = xnew(struct housekeeping);
+    *keeping = (struct housekeeping){.api = api, .failure = failure};
+    return thread_start(&keeping->thread, "housekeeping", housekeeping_thread, keeping, err) ? steal(keeping) : NULL;
+}
+
+void housekeeping_stop(struct housekeeping *keeping) {
+    pthread_join(keeping->thread, NULL);
+    free(keeping);
 }

@@ -1,88 +1,9 @@
 /* GET /metrics in the Prometheus text format; docs/metrics.md lists the names. */
 #include "server/metrics.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "base/exposition.h"
-#include "base/memory.h"
-#include "server/reading.h"
-#include "server/reply.h"
-#include "server/route.h"
-
-enum { STATUS_COUNT = 600, ROUTES_MAX = 32, BUCKET_COUNT = 9 };
-
-static const double bucket_seconds[BUCKET_COUNT] = {0.001, 0.005, 0.025, 0.1, 0.25, 1, 5, 30, 120};
-
-struct route_metrics {
-    atomic_long by_status[STATUS_COUNT]; /* 0: the client left before the answer */
-    atomic_long buckets[BUCKET_COUNT + 1];
-    atomic_llong duration_ns;
-};
-
-struct metrics {
-    struct route_metrics routes[ROUTES_MAX]; /* the last one: requests that no route matched */
-};
-
-struct metrics *metrics_new(void) { return xnew(struct metrics); }
-
-void metrics_free(struct metrics *metrics) { free(metrics); }
-
-void metrics_count(struct metrics *metrics, const struct route *route, unsigned status, int64_t duration_ns) {
-    struct route_metrics *counts = &metrics->routes[route ? route - routes : ROUTES_MAX - 1];
-    size_t bucket = 0;
-    while (bucket < BUCKET_COUNT && (double)duration_ns > bucket_seconds[bucket] * 1e9)
-        bucket++;
-    atomic_fetch_add(&counts->by_status[status < STATUS_COUNT ? status : 0], 1);
-    atomic_fetch_add(&counts->buckets[bucket], 1);
-    atomic_fetch_add(&counts->duration_ns, duration_ns);
-}
-
-static void route_labels(size_t index, char out[96]) {
-    if (index < route_count)
-        snprintf(out, 96, "method=\"%s\",route=\"%s\"", routes[index].method, routes[index].pattern);
-    else
-        snprintf(out, 96, "method=\"\",route=\"none\"");
-}
-
-static void write_requests(struct buffer *out, struct metrics *metrics) {
-    char labels[96];
-    metric_head(out, "mela_http_requests_total", "counter",
-                "Requests completed, by route and status; status 0: the client left before the answer.");
-    for (size_t route = 0; route < ROUTES_MAX; route++) {
-        route_labels(route, labels);
-        for (int status = 0; status < STATUS_COUNT; status++) {
-            long count = atomic_load(&metrics->routes[route].by_status[status]);
-            if (count)
-                buffer_appendf(out, "mela_http_requests_total{%s,status=\"%d\"} %ld\n", labels, status, count);
-        }
-    }
-}
-
-static void write_durations_of(struct buffer *out, struct route_metrics *counts, const char *labels) {
-    static const char name[] = "mela_http_request_duration_seconds";
-    long total = 0;
-    for (size_t i = 0; i < BUCKET_COUNT; i++) {
-        total += atomic_load(&counts->buckets[i]);
-        buffer_appendf(out, "%s_bucket{%s,le=\"%g\"} %ld\n", name, labels, bucket_seconds[i], total);
-    }
-    total += atomic_load(&counts->buckets[BUCKET_COUNT]);
-    buffer_appendf(out, "%s_bucket{%s,le=\"+Inf\"} %ld\n", name, labels, total);
-    buffer_appendf(out, "%s_sum{%s} %.9f\n", name, labels, (double)atomic_load(&counts->duration_ns) / 1e9);
-    buffer_appendf(out, "%s_count{%s} %ld\n", name, labels, total);
-}
-
-static void write_durations(struct buffer *out, struct metrics *metrics) {
-    char labels[96];
-    metric_head(out, "mela_http_request_duration_seconds", "histogram",
-                "Time from the request's first line to the last byte of its answer.");
-    for (size_t route = 0; route < ROUTES_MAX; route++) {
-        if (!atomic_load(&metrics->routes[route].duration_ns))
-            continue;
-        route_labels(route, labels);
-        write_durations_of(out, &metrics->routes[route], labels);
-    }
-}
 
 struct pool_series {
     const char *name, *help;
@@ -199,7 +120,7 @@ static void write_redis(struct buffer *out, const struct redis_state *redis) {
                "1 unless Redis failed to write its append-only file or its snapshot the last time.", redis->persists);
 }
 
-static void write_farm(struct buffer *out, const struct reading *reading) {
+void metrics_write_farm(struct buffer *out, const struct reading *reading) {
     write_pools(out, reading);
     write_oldest(out, reading);
     write_held(out, reading);
@@ -214,21 +135,4 @@ static void write_farm(struct buffer *out, const struct reading *reading) {
                json_get_number(reading->overview, "dead", 0));
     write_campaigns(out, reading);
     write_redis(out, &reading->redis);
-}
-
-bool metrics_show(struct request *request, struct error *err) {
-    _cleanup_buffer_ struct buffer text = {0};
-    _cleanup_reading_ struct reading reading = {0};
-    struct error away; /* no error here: mela_queue_up says it, and the process' own numbers stay visible */
-    struct queue *queue = request_queue(request, &away);
-    bool up = queue && reading_take(request->server, queue, &reading, &away);
-    metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about the farm below.", up);
-    if (up)
-        write_farm(&text, &reading);
-    metric_process(&text);
-    metric_one(&text, "mela_event_streams", "gauge", "Event streams open now.", atomic_load(&request->server->streams));
-    store_metrics(request->server->store, &text);
-    write_requests(&text, request->server->metrics);
-    write_durations(&text, request->server->metrics);
-    return reply_text(request, MHD_HTTP_OK, EXPOSITION_MEDIA_TYPE, &text);
 }

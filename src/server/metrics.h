@@ -1,9 +1,7 @@
-/* Counts of what the API did. Private to this room; safe from any thread. */
+/* The state of the farm in the Prometheus text format; docs/metrics.md lists the names. Private to this room. */
 #pragma once
 
-#include "server/request.h"
+#include "base/buffer.h"
+#include "server/reading.h"
 
-struct metrics *metrics_new(void);
-void metrics_free(struct metrics *metrics);
-/* Counts a completed request; `route` NULL: none matched; `status` 0: the client left before the answer. */
-void metrics_count(struct metrics *metrics, const struct route *route, unsigned status, int64_t duration_ns);
+void metrics_write_farm(struct buffer *out, const struct reading *reading);

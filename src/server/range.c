@@ -9,7 +9,7 @@
 
 /* Reads digits; a number beyond 18 digits stands for "very far". Returns what follows, NULL without a digit.
  */
-static const char *number(const char *text, int64_t *out) {
+static const char *range_number(const char *text, int64_t *out) {
     const int64_t far = 1000000000000000000;
     *out = 0;
     if (!isdigit((unsigned char)*text))
@@ -28,15 +28,15 @@ enum range_kind range_parse(const char *header, int64_t size, int64_t *first, in
         return RANGE_WHOLE;
     const char *text = header + sizeof unit - 1;
     if (*text == '-') {
-        text = number(text + 1, &suffix);
+        text = range_number(text + 1, &suffix);
         if (!text || *text)
             return RANGE_WHOLE;
         if (suffix == 0 || size == 0)
             return RANGE_OUTSIDE;
         from = MAX(size - suffix, (int64_t)0);
     } else {
-        text = number(text, &from);
-        if (!text || *text++ != '-' || (*text && (!(text = number(text, &to)) || *text)) || to < from)
+        text = range_number(text, &from);
+        if (!text || *text++ != '-' || (*text && (!(text = range_number(text, &to)) || *text)) || to < from)
             return RANGE_WHOLE;
         if (from >= size)
             return RANGE_OUTSIDE;

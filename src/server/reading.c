@@ -9,6 +9,10 @@ _Static_assert(ARRAY_LENGTH(state_names) == WORKER_STATE_COUNT, "one a state");
 
 const char *worker_state_name(enum worker_state state) { return state_names[state]; }
 
+const struct scale_rule *pool_rule(const struct scale_policies *policies, enum pool pool) {
+    return policies ? &policies->pools[pool].rule : &scale_rule_default;
+}
+
 static void count_worker(struct reading *reading, const json_t *worker) {
     const char *state = json_get_string(worker, "state", "");
     size_t i;
@@ -24,25 +28,26 @@ static void count_worker(struct reading *reading, const json_t *worker) {
     }
 }
 
-static bool read_pools(const struct server *server, struct queue *queue, struct reading *out, struct error *err) {
+static bool read_pools(struct queue *queue, const struct scale_policies *policies, struct reading *out,
+                       struct error *err) {
     for (int i = 0; i < POOL_COUNT; i++) {
         enum pool pool = (enum pool)i;
         if (!queue_pool_counts(queue, pool, SCALE_COOL_DOWN_MS, &out->counts[pool], err))
             return false;
         struct scale_demand demand = scale_demand_of(&out->counts[pool]);
-        out->desired[pool] = scale_desired(server_rule(server, pool), &demand).total;
+        out->desired[pool] = scale_desired(pool_rule(policies, pool), &demand).total;
     }
     return true;
 }
 
-bool reading_take(const struct server *server, struct queue *queue, struct reading *out, struct error *err) {
+bool reading_fetch(struct queue *queue, const struct scale_policies *policies, struct reading *out, struct error *err) {
     *out = (struct reading){0};
     _cleanup_json_ json_t *workers = queue_workers(queue, err);
     size_t i;
     json_t *worker;
     json_array_foreach (workers, i, worker)
         count_worker(out, worker);
-    return workers && read_pools(server, queue, out, err) && (out->totals = queue_totals(queue, err)) &&
+    return workers && read_pools(queue, policies, out, err) && (out->totals = queue_totals(queue, err)) &&
            (out->overview = queue_overview(queue, READING_CAMPAIGNS, err)) &&
            queue_redis_state(queue, &out->redis, err);
 }

@@ -1,7 +1,9 @@
-/* What the farm is like right now, as far as Redis knows; /metrics and CloudWatch are told it. Private to this room. */
+/* The state of the farm at one time, as Redis knows it; /metrics and CloudWatch show it. Private to this room. */
 #pragma once
 
-#include "server/request.h"
+#include "base/json.h"
+#include "queue/queue.h"
+#include "scale/policy.h"
 
 enum { READING_CAMPAIGNS = 50 };
 enum worker_state { WORKER_IDLE, WORKER_BUSY, WORKER_DRAINING, WORKER_STATE_COUNT };
@@ -16,8 +18,13 @@ struct reading {
     struct redis_state redis;
 };
 
-/* False when Redis does not answer; whatever was read is freed by reading_free all the same. */
-bool reading_take(const struct server *server, struct queue *queue, struct reading *out, struct error *err) must_check;
+/* Asks Redis; `policies` may be NULL. False with the queue's errors; reading_free is due all the same. */
+bool reading_fetch(struct queue *queue, const struct scale_policies *policies, struct reading *out,
+                   struct error *err) must_check;
+/* All workers of a pool that live, whatever their state. */
 int reading_workers(const struct reading *reading, enum pool pool);
 void reading_free(struct reading *reading);
 #define _cleanup_reading_ _cleanup_(reading_free)
+
+/* The rule of a pool; the default one when `policies` is NULL. */
+const struct scale_rule *pool_rule(const struct scale_policies *policies, enum pool pool);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "server/handlers.h"
 
 const struct route routes[] = {
     {"POST", "/v1/campaigns", ACCESS_PRODUCER, BODY_SPEC, campaigns_submit},
@@ -22,8 +23,8 @@ const struct route routes[] = {
     {"POST", "/v1/pools/{}/resume", ACCESS_ADMIN, BODY_SPEC, pool_resume},
     {"GET", "/v1/workers", ACCESS_VIEWER, BODY_NONE, workers_list},
     {"GET", "/v1/workers/history", ACCESS_VIEWER, BODY_NONE, workers_history},
-    {"PUT", "/v1/files/{}", ACCESS_PRODUCER, BODY_UPLOAD, file_finish, file_begin, file_take},
-    {"HEAD", "/v1/files/{}", ACCESS_VIEWER, BODY_NONE, file_head},
+    {"PUT", "/v1/files/{}", ACCESS_PRODUCER, BODY_UPLOAD, upload_finish, upload_begin, upload_receive},
+    {"HEAD", "/v1/files/{}", ACCESS_VIEWER, BODY_NONE, upload_head},
     {"GET", "/healthz", ACCESS_PUBLIC, BODY_NONE, health_show},
     {"GET", "/readyz", ACCESS_PUBLIC, BODY_NONE, ready_show},
     {"GET", "/metrics", ACCESS_PUBLIC, BODY_NONE, metrics_show},

@@ -3,8 +3,8 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "server/handlers.h"
 #include "server/reply.h"
-#include "server/route.h"
 #include "store/input.h"
 
 enum { IDEMPOTENCY_KEY_MAX = 128, SPEC_LIMIT = 4 * 1024 * 1024 };
@@ -51,7 +51,7 @@ static struct campaign *submit_parse(struct request *request, struct error *err)
 
 /* Adds a problem when the store knows that the input cannot be read. False when the store itself is in
  * trouble. */
-static bool input_look(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
+static bool input_add_problem(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
     _cleanup_free_ char *owned = path;
     struct store_stat stat;
     struct error cause;
@@ -70,11 +70,11 @@ static bool input_look(struct store *store, const char *uri, char *path, json_t 
 
 static bool inputs_check(struct request *request, const struct campaign *campaign, struct error *err) {
     _cleanup_json_ json_t *problems = json_array();
-    struct store *store = request->server->store;
-    if (!input_look(store, campaign->video, xstrdup("$.video"), problems, err))
+    struct store *store = request->api->store;
+    if (!input_add_problem(store, campaign->video, xstrdup("$.video"), problems, err))
         return false;
     for (size_t i = 0; i < campaign->dub_count; i++)
-        if (!input_look(store, campaign->dubs[i].audio, xasprintf("$.dubs[%zu].audio", i), problems, err))
+        if (!input_add_problem(store, campaign->dubs[i].audio, xasprintf("$.dubs[%zu].audio", i), problems, err))
             return false;
     if (json_array_size(problems) == 0)
         return true;
@@ -152,9 +152,9 @@ bool campaigns_submit(struct request *request, struct error *err) {
     _cleanup_(spec_clear) struct spec spec = {0};
     spec_make(campaign, &spec);
     bool found, created;
-    if (!spec_find(request->server->store, &spec, &found, err))
+    if (!spec_find(request->api->store, &spec, &found, err))
         return false;
-    if (!found && (!inputs_check(request, campaign, err) || !spec_store(request->server->store, &spec, err)))
+    if (!found && (!inputs_check(request, campaign, err) || !spec_store(request->api->store, &spec, err)))
         return false;
     return queue_submit(queue, campaign, spec.sha256, &created, err) && submit_reply(request, queue, campaign->id, err);
 }

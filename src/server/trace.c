@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "server/handlers.h"
 #include "server/reply.h"
-#include "server/route.h"
 
 enum { TRACE_PAGE = 1000 };
 
@@ -84,7 +84,7 @@ bool campaign_trace(struct request *request, struct error *err) {
     if (!campaign || !trace_collect(queue, id, jobs, err))
         return false;
     int64_t start_ms = json_get_integer(campaign, "submitted_ms", 0),
-            end_ms = json_get_integer(campaign, "finished_ms", clock_wall_ms(clock_system()));
+            end_ms = json_get_integer(campaign, "finished_ms", clock_wall_ms(request->api->clock));
     _cleanup_json_ json_t *history = queue_worker_history(queue, start_ms, err);
     return history && reply_json(request, MHD_HTTP_OK,
                                  json_pack("{s:s, s:O, s:I, s:I, s:o, s:o}", "campaign", id, "state",

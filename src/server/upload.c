@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "server/handlers.h"
 #include "server/reply.h"
-#include "server/route.h"
 
 struct upload {
     struct store_writer *writer; /* NULL once committed, or after writing failed */
@@ -23,33 +23,33 @@ void upload_free(struct upload *upload) {
     free(upload);
 }
 
-static char *file_key(const struct request *request, struct error *err) {
+static char *upload_key(const struct request *request, struct error *err) {
     if (is_sha256_hex(request->arguments[0]))
         return layout_file(request->arguments[0]);
     error_set(err, ERR_API_BAD_REQUEST, "a file is named by its SHA-256: 64 lower-case hex characters");
     return NULL;
 }
 
-static bool file_answer(struct request *request, unsigned status, int64_t bytes) {
+static bool upload_answer(struct request *request, unsigned status, int64_t bytes) {
     return reply_json(request, status,
                       json_pack("{s:s, s:I}", "sha256", request->arguments[0], "bytes", (json_int_t)bytes));
 }
 
-bool file_head(struct request *request, struct error *err) {
+bool upload_head(struct request *request, struct error *err) {
     struct store_stat stat;
-    _cleanup_free_ char *key = file_key(request, err);
-    return key && store_head(request->server->store, key, &stat, err) && file_answer(request, MHD_HTTP_OK, stat.size);
+    _cleanup_free_ char *key = upload_key(request, err);
+    return key && store_head(request->api->store, key, &stat, err) && upload_answer(request, MHD_HTTP_OK, stat.size);
 }
 
-bool file_begin(struct request *request, struct error *err) {
-    struct store *store = request->server->store;
+bool upload_begin(struct request *request, struct error *err) {
+    struct store *store = request->api->store;
     struct store_stat stat;
     struct error cause;
-    _cleanup_free_ char *key = file_key(request, err);
+    _cleanup_free_ char *key = upload_key(request, err);
     if (!key)
         return false;
     if (store_head(store, key, &stat, &cause))
-        return file_answer(request, MHD_HTTP_OK, stat.size); /* stored before: the body is not needed */
+        return upload_answer(request, MHD_HTTP_OK, stat.size); /* stored before: the body is not needed */
     if (cause.code != ERR_STORE_NOT_FOUND) {
         *err = cause;
         return false;
@@ -63,7 +63,7 @@ bool file_begin(struct request *request, struct error *err) {
 }
 
 /* libmicrohttpd takes no answer in the middle of a body: after a failure the rest is read and dropped. */
-void file_take(struct request *request, const void *data, size_t length) {
+void upload_receive(struct request *request, const void *data, size_t length) {
     struct upload *upload = request->upload;
     upload->bytes += (int64_t)length;
     sha256_update(upload->hash, data, length);
@@ -71,7 +71,7 @@ void file_take(struct request *request, const void *data, size_t length) {
         store_writer_abort(steal(upload->writer));
 }
 
-bool file_finish(struct request *request, struct error *err) {
+bool upload_finish(struct request *request, struct error *err) {
     struct upload *upload = request->upload;
     unsigned char hash[SHA256_BYTES];
     char hex[SHA256_HEX + 1];
@@ -92,5 +92,5 @@ bool file_finish(struct request *request, struct error *err) {
         *err = cause;
         return false;
     }
-    return file_answer(request, MHD_HTTP_CREATED, upload->bytes);
+    return upload_answer(request, MHD_HTTP_CREATED, upload->bytes);
 }

@@ -66,8 +66,9 @@ static bool lock_wait(int descriptor, int how) {
     return !failed;
 }
 
-/* Takes a lock file of this name; -1 and *err on failure. Closing it lets go. */
-static int lock_take(const struct cache *cache, const char *name, struct error *err) {
+/* Opens the lock file of this name and locks it, waiting for whoever has it; -1 and *err on failure. Closing the
+ * descriptor unlocks it. */
+static int lock_open(const struct cache *cache, const char *name, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/%s", cache->locks, name);
     int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (descriptor >= 0 && lock_wait(descriptor, LOCK_EX))
@@ -78,9 +79,8 @@ static int lock_take(const struct cache *cache, const char *name, struct error *
     return -1;
 }
 
-/* Turns the lock into a shared one and says whether the file still has a name: it may be removed in between.
- */
-static bool hold(int descriptor) {
+/* Locks the file shared; false when it has no name any more: it may have been removed before it was locked. */
+static bool entry_lock_shared(int descriptor) {
     struct stat info;
     return lock_wait(descriptor, LOCK_SH) && fstat(descriptor, &info) == 0 && info.st_nlink > 0;
 }
@@ -88,7 +88,7 @@ static bool hold(int descriptor) {
 /* The entry if it is there, marked as used now. */
 static struct cache_entry *entry_open(const char *path) {
     _cleanup_close_ int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0 || !hold(descriptor))
+    if (descriptor < 0 || !entry_lock_shared(descriptor))
         return NULL;
     futimens(descriptor, NULL);
     int held = descriptor;
@@ -113,18 +113,16 @@ static void items_free(struct items *items) {
     free(items->list);
 }
 
-static int by_use(const void *a, const void *b) {
+static int compare_use(const void *a, const void *b) {
     const struct timespec *x = &((const struct item *)a)->used, *y = &((const struct item *)b)->used;
     if (x->tv_sec != y->tv_sec)
         return x->tv_sec < y->tv_sec ? -1 : 1;
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-DEFINE_CLEANUP(DIR *, closedir)
-
 /* All files with their sizes, oldest use first; returns their sum, or -1 with *err. */
-static int64_t scan(const struct cache *cache, struct items *items, struct error *err) {
-    _cleanup_(closedir_cleanup) DIR *folder = opendir(cache->objects);
+static int64_t cache_scan(const struct cache *cache, struct items *items, struct error *err) {
+    _cleanup_closedir_ DIR *folder = opendir(cache->objects);
     if (!folder) {
         error_set_errno(err, ERR_IO, errno, "cannot read the cache %s", cache->objects);
         return -1;
@@ -143,26 +141,26 @@ static int64_t scan(const struct cache *cache, struct items *items, struct error
         total += info.st_size;
     }
     if (items->count > 0)
-        qsort(items->list, items->count, sizeof *items->list, by_use);
+        qsort(items->list, items->count, sizeof *items->list, compare_use);
     return total;
 }
 
 /* Removes a file nobody uses; false when it is in use. */
-static bool evict(const char *path) {
+static bool cache_evict(const char *path) {
     _cleanup_close_ int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     return descriptor < 0 || (flock(descriptor, LOCK_EX | LOCK_NB) == 0 && unlink(path) == 0);
 }
 
 /* Makes room for `size` bytes and reserves them as the exclusively locked file `path`; -1 with *err. */
-static int reserve(const struct cache *cache, const char *path, int64_t size, struct error *err) {
-    _cleanup_close_ int room = lock_take(cache, "room", err);
+static int cache_reserve(const struct cache *cache, const char *path, int64_t size, struct error *err) {
+    _cleanup_close_ int room = lock_open(cache, "room", err);
     _cleanup_(items_free) struct items items = {0};
     if (room < 0)
         return -1;
     unlink(path); /* of a fetch that was killed; nobody else fetches this while we hold its lock */
-    int64_t total = scan(cache, &items, err);
+    int64_t total = cache_scan(cache, &items, err);
     for (size_t i = 0; total >= 0 && i < items.count && total + size > cache->limit; i++)
-        if (evict(items.list[i].path))
+        if (cache_evict(items.list[i].path))
             total -= items.list[i].size;
     if (total < 0)
         return -1;
@@ -189,39 +187,38 @@ struct download {
 };
 
 /* The object may not outgrow what was reserved for it. */
-static bool take_reserved(void *context, const void *data, size_t length, struct error *err) {
+static bool sink_write_reserved(void *context, const void *data, size_t length, struct error *err) {
     struct download *download = context;
     download->done += (int64_t)length;
     if (download->done > download->size)
         return error_set(err, ERR_STORE_UNAVAILABLE, "the object changed while it was read");
-    return sink_to_descriptor(&download->descriptor, data, length, err);
+    return sink_write_descriptor(&download->descriptor, data, length, err);
 }
 
-/* Under the lock of those who sum up the folder: they must not see the file under both names, or under none.
- */
-static bool publish(const struct cache *cache, const char *part, const char *path, struct error *err) {
-    _cleanup_close_ int room = lock_take(cache, "room", err);
+/* Renames under the lock of those who sum up the folder: they must not see the file under both names, or under none. */
+static bool cache_publish(const struct cache *cache, const char *part, const char *path, struct error *err) {
+    _cleanup_close_ int room = lock_open(cache, "room", err);
     return room >= 0 && (rename(part, path) == 0 || error_set_errno(err, ERR_IO, errno, "cannot write %s", path));
 }
 
 /* Downloads into the cache; the caller holds the name's lock. */
-static struct cache_entry *download(const struct cache *cache, struct store *store, const char *key,
-                                    const struct store_stat *stat, const char *path, struct error *err) {
+static struct cache_entry *cache_download(const struct cache *cache, struct store *store, const char *key,
+                                          const struct store_stat *stat, const char *path, struct error *err) {
     _cleanup_free_ char *part = xasprintf("%s.part", path);
-    _cleanup_close_ int descriptor = reserve(cache, part, stat->size, err);
+    _cleanup_close_ int descriptor = cache_reserve(cache, part, stat->size, err);
     if (descriptor < 0)
         return NULL;
     struct download state = {descriptor, stat->size, 0};
     bool ok = store->operations->get(store, key, 0, -1, *stat->etag ? stat->etag : NULL,
-                                     &(struct sink){take_reserved, &state}, err);
+                                     &(struct sink){sink_write_reserved, &state}, err);
     if (ok && state.done != stat->size)
         ok = error_set(err, ERR_STORE_UNAVAILABLE, "%s changed while it was read", key);
-    ok = ok && publish(cache, part, path, err);
+    ok = ok && cache_publish(cache, part, path, err);
     if (!ok) {
         unlink(part);
         return NULL;
     }
-    if (!hold(descriptor)) {
+    if (!entry_lock_shared(descriptor)) {
         error_set(err, ERR_DISK_FULL, "%s was pushed out of the cache %s at once; raise its limit", key,
                   cache->objects);
         return NULL;
@@ -232,8 +229,8 @@ static struct cache_entry *download(const struct cache *cache, struct store *sto
 }
 
 /* Where the object as described by `stat` lives in the cache; caller frees. */
-static char *path_of(const struct cache *cache, const struct store *store, const char *key,
-                     const struct store_stat *stat) {
+static char *cache_path(const struct cache *cache, const struct store *store, const char *key,
+                        const struct store_stat *stat) {
     _cleanup_free_ char *identity = *stat->etag ? xasprintf("%s\n%s\n%s", store->url, key, stat->etag)
                                                 : xasprintf("%s\n%s\n%lld\n%lld", store->url, key,
                                                             (long long)stat->size, (long long)stat->modified_ms);
@@ -251,15 +248,15 @@ struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const 
     char *local = store->operations->local_path(store, key);
     if (local)
         return entry_new(local, -1);
-    _cleanup_free_ char *path = path_of(cache, store, key, &stat);
+    _cleanup_free_ char *path = cache_path(cache, store, key, &stat);
     struct cache_entry *entry = entry_open(path);
     if (entry)
         return entry;
     char stripe[3] = {0};
     memcpy(stripe, strrchr(path, '/') + 1, 2);
-    _cleanup_close_ int lock = lock_take(cache, stripe, err);
+    _cleanup_close_ int lock = lock_open(cache, stripe, err);
     if (lock < 0)
         return NULL;
     entry = entry_open(path);
-    return entry ? entry : download(cache, store, key, &stat, path, err);
+    return entry ? entry : cache_download(cache, store, key, &stat, path, err);
 }

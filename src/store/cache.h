@@ -5,7 +5,8 @@
 
 struct cache;
 
-/* Keeps at most `limit` bytes below `directory`, oldest use first to go; entries in use are never removed. */
+/* Keeps at most `limit` bytes below `directory`, which is made when missing; the files that were not used for longest
+ * go first, those in use never. NULL with io or disk.full. */
 struct cache *cache_open(const char *directory, int64_t limit, struct error *err) must_check;
 void cache_close(struct cache *cache);
 DEFINE_CLEANUP(struct cache *, cache_close)
@@ -13,12 +14,13 @@ DEFINE_CLEANUP(struct cache *, cache_close)
 
 /* A local path that holds the object as it is now in the store (checked by ETag, or size and time), fetched
  * if needed, once even when several processes ask together. Stays valid until cache_release; NULL on failure.
- * `store` in file:// form answers with its own path without copying. */
+ * An object of a file:// store has its own path: nothing is copied. */
 struct cache_entry;
 struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key,
                                 struct error *err) must_check;
 /* Borrowed, valid until release. */
 const char *cache_entry_path(const struct cache_entry *entry);
+/* The file may be evicted from now on. */
 void cache_release(struct cache_entry *entry);
 DEFINE_CLEANUP(struct cache_entry *, cache_release)
 #define _cleanup_cache_entry_ _cleanup_(cache_release_cleanup)

@@ -1,10 +1,12 @@
 #include "store/credentials.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "store/profile.h"
 #include "store/xml.h"
 
 enum { EARLY_MS = 5 * 60 * 1000, TOKEN_LIMIT = 64 * 1024 };
@@ -12,6 +14,8 @@ enum { EARLY_MS = 5 * 60 * 1000, TOKEN_LIMIT = 64 * 1024 };
 struct credential_source {
     struct http *http;
     char *region;
+    /* Guards `now`. A fetch happens while it is held, on purpose: others would only ask for the same credentials. They
+     * wait for it, up to six tries of HTTP; http's own lock is taken inside. */
     pthread_mutex_t lock;
     struct credentials now; /* access_key NULL: none yet */
 };
@@ -35,16 +39,16 @@ void credential_source_free(struct credential_source *source) {
 }
 
 /* The variable's value, NULL when it is unset or empty. */
-static const char *variable(const char *name) {
+static const char *environment_get(const char *name) {
     const char *value = getenv(name);
     return value && *value ? value : NULL;
 }
 
 static enum outcome from_environment(struct credentials *out) {
-    const char *access = variable("AWS_ACCESS_KEY_ID"), *secret = variable("AWS_SECRET_ACCESS_KEY");
+    const char *access = environment_get("AWS_ACCESS_KEY_ID"), *secret = environment_get("AWS_SECRET_ACCESS_KEY");
     if (!access || !secret)
         return ABSENT;
-    *out = (struct credentials){xstrdup(access), xstrdup(secret), xstrdup(variable("AWS_SESSION_TOKEN")), 0};
+    *out = (struct credentials){xstrdup(access), xstrdup(secret), xstrdup(environment_get("AWS_SESSION_TOKEN")), 0};
     return FOUND;
 }
 
@@ -56,7 +60,7 @@ static enum outcome from_profile(struct credentials *out, struct error *err) {
         return FOUND;
     }
     credentials_clear(&found);
-    if (!variable("AWS_PROFILE"))
+    if (!environment_get("AWS_PROFILE"))
         return ABSENT;
     error_set(err, ERR_STORE_CREDENTIALS, "the profile %s has no aws_access_key_id and aws_secret_access_key in ~/.aws",
               getenv("AWS_PROFILE"));
@@ -64,8 +68,8 @@ static enum outcome from_profile(struct credentials *out, struct error *err) {
 }
 
 /* Fails when the answer is not a 200; the body is not shown, it may hold secrets. */
-static bool ask(struct credential_source *source, const struct http_request *request, struct http_response *response,
-                struct error *err) {
+static bool credentials_request(struct credential_source *source, const struct http_request *request,
+                                struct http_response *response, struct error *err) {
     if (!http_send(source->http, request, response, err))
         return error_wrap(err, "cannot fetch credentials");
     if (response->status == 200 && response->body.length > 0)
@@ -77,7 +81,7 @@ static bool ask(struct credential_source *source, const struct http_request *req
                      code ? code : "");
 }
 
-static bool read_token(const char *path, struct buffer *out, struct error *err) {
+static bool token_read(const char *path, struct buffer *out, struct error *err) {
     if (!file_read(path, TOKEN_LIMIT, out, err))
         return error_wrap(err, "cannot fetch credentials");
     while (out->length > 0 && strchr(" \r\n", out->data[out->length - 1]))
@@ -85,7 +89,7 @@ static bool read_token(const char *path, struct buffer *out, struct error *err) 
     return true;
 }
 
-static bool is_complete(const struct credentials *found, const char *from, struct error *err) {
+static bool credentials_are_complete(const struct credentials *found, const char *from, struct error *err) {
     return (found->access_key && found->secret_key) ||
            error_set(err, ERR_STORE_CREDENTIALS, "the answer of %s holds no credentials", from);
 }
@@ -98,12 +102,12 @@ bool credentials_from_xml(const struct buffer *answer, const char *url, struct c
                                 xml_text(xml, length, "SessionToken"), 0};
     if (expires)
         (void)clock_parse_iso(expires, &out->expires_ms);
-    return is_complete(out, url, err);
+    return credentials_are_complete(out, url, err);
 }
 
 static bool assume_role(struct credential_source *source, const char *role, const char *token, struct credentials *out,
                         struct error *err) {
-    const char *given = variable("AWS_ENDPOINT_URL_STS"), *name = variable("AWS_ROLE_SESSION_NAME");
+    const char *given = environment_get("AWS_ENDPOINT_URL_STS"), *name = environment_get("AWS_ROLE_SESSION_NAME");
     _cleanup_free_ char *url = given ? xstrdup(given)
                                      : xasprintf("https://sts.%s.amazonaws.com%s/", source->region,
                                                  strncmp(source->region, "cn-", 3) == 0 ? ".cn" : "");
@@ -116,24 +120,24 @@ static bool assume_role(struct credential_source *source, const char *role, cons
     canonical_query(&body, form, ARRAY_LENGTH(form));
     _cleanup_http_response_ struct http_response response = {0};
     const struct pair type = {"Content-Type", "application/x-www-form-urlencoded"};
-    if (!ask(source,
-             &(struct http_request){.method = "POST",
-                                    .url = url,
-                                    .headers = &type,
-                                    .header_count = 1,
-                                    .body = body.data,
-                                    .length = body.length},
-             &response, err))
+    if (!credentials_request(source,
+                             &(struct http_request){.method = "POST",
+                                                    .url = url,
+                                                    .headers = &type,
+                                                    .header_count = 1,
+                                                    .body = body.data,
+                                                    .length = body.length},
+                             &response, err))
         return false;
     return credentials_from_xml(&response.body, url, out, err);
 }
 
 static enum outcome from_web_identity(struct credential_source *source, struct credentials *out, struct error *err) {
-    const char *path = variable("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = variable("AWS_ROLE_ARN");
+    const char *path = environment_get("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = environment_get("AWS_ROLE_ARN");
     if (!path || !role)
         return ABSENT;
     _cleanup_buffer_ struct buffer token = {0};
-    return read_token(path, &token, err) && token.length > 0 && assume_role(source, role, token.data, out, err)
+    return token_read(path, &token, err) && token.length > 0 && assume_role(source, role, token.data, out, err)
                ? FOUND
                : FAILED;
 }
@@ -148,11 +152,11 @@ bool credentials_from_json(const struct buffer *answer, const char *url, struct 
     const char *expires = json_get_string(json, "Expiration", NULL);
     if (expires)
         (void)clock_parse_iso(expires, &out->expires_ms);
-    return is_complete(out, url, err);
+    return credentials_are_complete(out, url, err);
 }
 
 /* AWS SDKs send the token in the clear only to these. */
-static bool is_trusted(const char *url) {
+static bool container_is_trusted(const char *url) {
     static const char *const hosts[] = {"https://",
                                         "http://127.0.0.1",
                                         "http://localhost",
@@ -169,20 +173,20 @@ static bool is_trusted(const char *url) {
 }
 
 static enum outcome from_container(struct credential_source *source, struct credentials *out, struct error *err) {
-    const char *relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    const char *full = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    const char *relative = environment_get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    const char *full = environment_get("AWS_CONTAINER_CREDENTIALS_FULL_URI");
     if (!relative && !full)
         return ABSENT;
     _cleanup_free_ char *url = relative ? xasprintf("http://169.254.170.2%s", relative) : xstrdup(full);
-    if (!is_trusted(url)) {
+    if (!container_is_trusted(url)) {
         error_set(err, ERR_STORE_CREDENTIALS,
                   "AWS_CONTAINER_CREDENTIALS_FULL_URI %s must be https or a loopback or container address", url);
         return FAILED;
     }
-    const char *path = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    const char *fixed = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    const char *path = environment_get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    const char *fixed = environment_get("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     _cleanup_buffer_ struct buffer token = {0};
-    if (path && !read_token(path, &token, err))
+    if (path && !token_read(path, &token, err))
         return FAILED;
     if (!path && fixed)
         buffer_append_text(&token, fixed);
@@ -190,14 +194,15 @@ static enum outcome from_container(struct credential_source *source, struct cred
     _cleanup_http_response_ struct http_response response = {0};
     const struct http_request request = {
         .method = "GET", .url = url, .headers = &authorization, .header_count = token.length > 0, .direct = true};
-    return ask(source, &request, &response, err) && credentials_from_json(&response.body, url, out, err) ? FOUND
-                                                                                                         : FAILED;
+    return credentials_request(source, &request, &response, err) && credentials_from_json(&response.body, url, out, err)
+               ? FOUND
+               : FAILED;
 }
 
 /* One request to the instance's metadata; quick to give up, since most machines have none. */
-static bool ask_instance(struct credential_source *source, const char *method, const char *path,
-                         const struct pair *header, struct http_response *response) {
-    const char *base = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+static bool instance_request(struct credential_source *source, const char *method, const char *path,
+                             const struct pair *header, struct http_response *response) {
+    const char *base = environment_get("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     size_t length = base ? strlen(base) : 0;
     _cleanup_free_ char *url = base ? xasprintf("%.*s%s", (int)length - (base[length - 1] == '/'), base, path)
                                     : xasprintf("http://169.254.169.254%s", path);
@@ -209,24 +214,24 @@ static bool ask_instance(struct credential_source *source, const char *method, c
 
 static enum outcome from_instance(struct credential_source *source, struct credentials *out, struct error *err) {
     static const char *const roles = "/latest/meta-data/iam/security-credentials/";
-    const char *disabled = variable("AWS_EC2_METADATA_DISABLED");
+    const char *disabled = environment_get("AWS_EC2_METADATA_DISABLED");
     _cleanup_http_response_ struct http_response token = {0}, role = {0}, answer = {0};
     const struct pair lifetime = {"X-aws-ec2-metadata-token-ttl-seconds", "21600"};
     if ((disabled && strcasecmp(disabled, "true") == 0) ||
-        !ask_instance(source, "PUT", "/latest/api/token", &lifetime, &token))
+        !instance_request(source, "PUT", "/latest/api/token", &lifetime, &token))
         return ABSENT;
     const struct pair header = {"X-aws-ec2-metadata-token", token.body.data};
-    if (!ask_instance(source, "GET", roles, &header, &role))
+    if (!instance_request(source, "GET", roles, &header, &role))
         return ABSENT;
     _cleanup_free_ char *path = xasprintf("%s%.*s", roles, (int)strcspn(role.body.data, "\r\n"), role.body.data);
-    if (!ask_instance(source, "GET", path, &header, &answer)) {
+    if (!instance_request(source, "GET", path, &header, &answer)) {
         error_set(err, ERR_STORE_CREDENTIALS, "the instance metadata gives no credentials at %s", path);
         return FAILED;
     }
     return credentials_from_json(&answer.body, path, out, err) ? FOUND : FAILED;
 }
 
-static bool load(struct credential_source *source, struct credentials *out, struct error *err) {
+static bool credentials_load(struct credential_source *source, struct credentials *out, struct error *err) {
     enum outcome outcome = from_environment(out);
     if (outcome == ABSENT)
         outcome = from_web_identity(source, out, err);
@@ -246,7 +251,7 @@ static bool load(struct credential_source *source, struct credentials *out, stru
     return outcome == FOUND;
 }
 
-static bool is_due(const struct credentials *credentials, int64_t now_ms) {
+static bool credentials_are_due(const struct credentials *credentials, int64_t now_ms) {
     return !credentials->access_key || (credentials->expires_ms && credentials->expires_ms - EARLY_MS <= now_ms);
 }
 
@@ -254,14 +259,14 @@ bool credentials_get(struct credential_source *source, struct credentials *out, 
     pthread_mutex_lock(&source->lock);
     int64_t now_ms = clock_wall_ms(http_policy(source->http)->clock);
     bool ok = true;
-    if (is_due(&source->now, now_ms)) {
+    if (credentials_are_due(&source->now, now_ms)) {
         struct credentials fresh = {0};
         struct error failure;
-        if (load(source, &fresh, &failure)) {
+        if (credentials_load(source, &fresh, &failure)) {
             credentials_clear(&source->now);
             source->now = fresh;
         } else if (!source->now.access_key || source->now.expires_ms <= now_ms) {
-            *err = failure; /* else the old ones still serve */
+            *err = failure; /* else the old ones are valid still: the next call fetches again */
             ok = false;
         }
     }

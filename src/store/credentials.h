@@ -1,7 +1,7 @@
 /* Where AWS credentials come from, in this order: AWS_ACCESS_KEY_ID and its companions; web identity (an EKS
  * service account: STS AssumeRoleWithWebIdentity); the profile AWS_PROFILE in ~/.aws; the container endpoint
  * (ECS, EKS pod identity); IMDSv2. What expires is fetched anew five minutes before. For several threads at
- * once. */
+ * once. Internal to the room. */
 #pragma once
 
 #include "store/http.h"
@@ -13,7 +13,8 @@ void credential_source_free(struct credential_source *source);
 
 /* A copy for the caller to clear; store.credentials says what was tried. */
 bool credentials_get(struct credential_source *source, struct credentials *out, struct error *err) must_check;
-/* The server called these expired: the next credentials_get fetches new ones. */
+/* To be called when a server calls these expired: the next credentials_get fetches new ones, unless another thread has
+ * fetched some since. */
 void credentials_forget(struct credential_source *source, const struct credentials *expired);
 
 /* What a provider answered: the container endpoint's and the instance's {"AccessKeyId", "SecretAccessKey", "Token",
@@ -22,7 +23,3 @@ bool credentials_from_json(const struct buffer *answer, const char *url, struct 
                            struct error *err) must_check;
 bool credentials_from_xml(const struct buffer *answer, const char *url, struct credentials *out,
                           struct error *err) must_check;
-
-/* A setting of the profile AWS_PROFILE (or "default") from ~/.aws/config or, for keys, ~/.aws/credentials
- * first; NULL when it is not there. Caller frees. */
-char *profile_get(const char *setting);

@@ -1,5 +1,7 @@
 /* Objects as files below a folder. Every path is walked one component at a time from the root's descriptor,
  * following no symbolic link, so that no key and nobody's link leads outside. */
+#include "store/file_store.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "store/backend.h"
+#include "store/key.h"
 
 struct file_store {
     struct store base;
@@ -25,10 +27,10 @@ struct file_writer {
     char name[33]; /* in .tmp */
 };
 
-static struct file_store *of(struct store *store) { return (struct file_store *)store; }
+static struct file_store *file_store_of(struct store *store) { return (struct file_store *)store; }
 
 static void file_close(struct store *store) {
-    struct file_store *file = of(store);
+    struct file_store *file = file_store_of(store);
     if (file->root >= 0)
         close(file->root);
     if (file->temporary >= 0)
@@ -66,12 +68,12 @@ static int open_parent(const struct file_store *file, const char *key, bool make
     return folder;
 }
 
-static bool missing(int errno_value) {
+static bool errno_is_missing(int errno_value) {
     return errno_value == ENOENT || errno_value == ENOTDIR || errno_value == EISDIR || errno_value == ENAMETOOLONG;
 }
 
-static bool read_failed(const struct file_store *file, const char *key, int errno_value, struct error *err) {
-    if (missing(errno_value))
+static bool file_store_read_failed(const struct file_store *file, const char *key, int errno_value, struct error *err) {
+    if (errno_is_missing(errno_value))
         return error_set(err, ERR_STORE_NOT_FOUND, "no object %s in the store %s", key, file->path);
     enum error_code code =
         errno_value == EACCES || errno_value == EPERM || errno_value == ELOOP ? ERR_STORE_DENIED : ERR_IO;
@@ -85,7 +87,7 @@ static int open_object(const struct file_store *file, const char *key, struct st
     int object = parent < 0 ? -1 : openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (object >= 0 && fstat(object, info) == 0 && S_ISREG(info->st_mode))
         return object;
-    read_failed(file, key, object >= 0 ? ENOENT : errno, err);
+    file_store_read_failed(file, key, object >= 0 ? ENOENT : errno, err);
     if (object >= 0)
         close(object);
     return -1;
@@ -100,7 +102,7 @@ static bool file_get(struct store *store, const char *key, int64_t offset, int64
                      const struct sink *sink, struct error *err) {
     enum { BLOCK = 256 * 1024 };
     struct stat info;
-    _cleanup_close_ int object = open_object(of(store), key, &info, err);
+    _cleanup_close_ int object = open_object(file_store_of(store), key, &info, err);
     if (object < 0)
         return false;
     store->requests++;
@@ -111,10 +113,10 @@ static bool file_get(struct store *store, const char *key, int64_t offset, int64
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return read_failed(of(store), key, errno, err);
+            return file_store_read_failed(file_store_of(store), key, errno, err);
         if (got == 0)
             break;
-        if (!sink->take(sink->context, block, (size_t)got, err))
+        if (!sink->write(sink->context, block, (size_t)got, err))
             return false;
         store->bytes_read += got;
         offset += got;
@@ -125,7 +127,7 @@ static bool file_get(struct store *store, const char *key, int64_t offset, int64
 
 static bool file_head(struct store *store, const char *key, struct store_stat *stat, struct error *err) {
     struct stat info;
-    _cleanup_close_ int object = open_object(of(store), key, &info, err);
+    _cleanup_close_ int object = open_object(file_store_of(store), key, &info, err);
     if (object < 0)
         return false;
     store->requests++;
@@ -133,9 +135,9 @@ static bool file_head(struct store *store, const char *key, struct store_stat *s
     return true;
 }
 
-/* Removes the folders above a deleted object as far as they are empty: they are no objects, and in their way
- * stands no later key of the same name. */
-static void prune(const struct file_store *file, const char *key) {
+/* Removes the folders above a deleted object as far as they are empty: they are no objects, and would stand in the way
+ * of a later object of their name. */
+static void file_store_prune(const struct file_store *file, const char *key) {
     _cleanup_free_ char *path = xstrdup(key);
     for (char *slash; (slash = strrchr(path, '/'));) {
         *slash = '\0';
@@ -147,16 +149,16 @@ static void prune(const struct file_store *file, const char *key) {
 }
 
 static bool file_delete(struct store *store, const char *key, struct error *err) {
-    struct file_store *file = of(store);
+    struct file_store *file = file_store_of(store);
     const char *name;
     _cleanup_close_ int parent = open_parent(file, key, false, &name);
     store->requests++;
     if (parent >= 0 && unlinkat(parent, name, 0) == 0) {
         fsync(parent);
-        prune(file, key);
+        file_store_prune(file, key);
         return true;
     }
-    if (missing(errno))
+    if (errno_is_missing(errno))
         return true;
     enum error_code code = errno == EACCES || errno == EPERM || errno == EROFS ? ERR_STORE_DENIED : ERR_IO;
     return error_set_errno(err, code, errno, "cannot delete %s/%s", file->path, key);
@@ -177,12 +179,13 @@ struct listing {
 
 static bool starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
-static int by_key(const void *a, const void *b) {
+static int compare_keys(const void *a, const void *b) {
     return strcmp(((const struct entry *)a)->key, ((const struct entry *)b)->key);
 }
 
 /* Fills `entry` when `name` in `folder` is, or may hold, a key that is asked for. */
-static bool wanted(const struct listing *list, int folder, const char *path, const char *name, struct entry *entry) {
+static bool entry_read(const struct listing *list, int folder, const char *path, const char *name,
+                       struct entry *entry) {
     struct stat info;
     _cleanup_free_ char *key = xasprintf("%s%s/", path, name);
     size_t length = strlen(key) - 1;
@@ -213,7 +216,7 @@ static void entries_free(struct entries *entries) {
 static void read_entries(const struct listing *list, DIR *folder, const char *path, struct entries *out) {
     for (struct dirent *item; (item = readdir(folder));) {
         struct entry entry;
-        if (!wanted(list, dirfd(folder), path, item->d_name, &entry))
+        if (!entry_read(list, dirfd(folder), path, item->d_name, &entry))
             continue;
         if (out->count == out->capacity) {
             out->capacity = MAX(out->capacity * 2, 64);
@@ -222,10 +225,8 @@ static void read_entries(const struct listing *list, DIR *folder, const char *pa
         out->items[out->count++] = entry;
     }
     if (out->count > 0)
-        qsort(out->items, out->count, sizeof *out->items, by_key);
+        qsort(out->items, out->count, sizeof *out->items, compare_keys);
 }
-
-DEFINE_CLEANUP(DIR *, closedir)
 
 /* Lists below the folder `path` ("" or "a/b/"), which is closed again before its subfolders are opened. */
 static bool list_folder(struct listing *list, const char *path, struct error *err) {
@@ -233,11 +234,11 @@ static bool list_folder(struct listing *list, const char *path, struct error *er
     const char *name;
     int descriptor = open_parent(list->file, path, false, &name);
     {
-        _cleanup_(closedir_cleanup) DIR *folder = descriptor < 0 ? NULL : fdopendir(descriptor);
-        if (!folder && missing(errno))
+        _cleanup_closedir_ DIR *folder = descriptor < 0 ? NULL : fdopendir(descriptor);
+        if (!folder && errno_is_missing(errno))
             return true; /* deleted since its parent was read */
         if (!folder)
-            return read_failed(list->file, path, errno, err);
+            return file_store_read_failed(list->file, path, errno, err);
         read_entries(list, folder, path, &entries);
     }
     for (size_t i = 0; i < entries.count && !list->stopped; i++) {
@@ -254,37 +255,40 @@ static bool file_list(struct store *store, const char *prefix,
                       bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                       struct error *err) {
     store->requests++;
-    struct listing list = {of(store), prefix, visit, context, false};
+    struct listing list = {file_store_of(store), prefix, visit, context, false};
     return list_folder(&list, "", err);
 }
 
-static char *file_local_path(struct store *store, const char *key) { return xasprintf("%s/%s", of(store)->path, key); }
+static char *file_local_path(struct store *store, const char *key) {
+    return xasprintf("%s/%s", file_store_of(store)->path, key);
+}
 
 static char *file_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
-    return xasprintf("file://%s/%s", of(store)->path, key);
+    return xasprintf("file://%s/%s", file_store_of(store)->path, key);
 }
 
 static struct store_writer *file_writer_open(struct store *store, const char *key, struct error *err) {
     struct file_writer *writer = xnew(struct file_writer);
     random_text(writer->name, sizeof writer->name - 1);
-    writer->descriptor = openat(of(store)->temporary, writer->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    writer->descriptor =
+        openat(file_store_of(store)->temporary, writer->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (writer->descriptor >= 0)
         return &writer->base;
-    error_set_errno(err, ERR_IO, errno, "cannot write into %s/.tmp", of(store)->path);
+    error_set_errno(err, ERR_IO, errno, "cannot write into %s/.tmp", file_store_of(store)->path);
     free(writer);
     return NULL;
 }
 
 static bool file_write(struct store_writer *base, const void *data, size_t length, struct error *err) {
     struct file_writer *writer = (struct file_writer *)base;
-    if (!sink_to_descriptor(&writer->descriptor, data, length, err))
-        return error_wrap(err, "%s/%s", of(base->store)->path, base->key);
+    if (!sink_write_descriptor(&writer->descriptor, data, length, err))
+        return error_wrap(err, "%s/%s", file_store_of(base->store)->path, base->key);
     base->store->bytes_written += (int64_t)length;
     return true;
 }
 
-/* Gives the temporary file its name; 0 or an errno. */
-static int publish(const struct file_store *file, const struct file_writer *writer, enum store_flags flags) {
+/* Renames the temporary file to its key; 0 or an errno. */
+static int writer_publish(const struct file_store *file, const struct file_writer *writer, enum store_flags flags) {
     const char *name;
     _cleanup_close_ int parent = open_parent(file, writer->base.key, true, &name);
     if (parent < 0)
@@ -296,17 +300,17 @@ static int publish(const struct file_store *file, const struct file_writer *writ
 
 static bool file_commit(struct store_writer *base, enum store_flags flags, struct error *err) {
     struct file_writer *writer = (struct file_writer *)base;
-    struct file_store *file = of(base->store);
+    struct file_store *file = file_store_of(base->store);
     base->store->requests++;
-    int failure = fsync(writer->descriptor) == 0 ? publish(file, writer, flags) : errno;
+    int failure = fsync(writer->descriptor) == 0 ? writer_publish(file, writer, flags) : errno;
     for (int again = 0; again < 10 && failure == ENOENT; again++)
-        failure = publish(file, writer, flags); /* a delete pruned the folder just now */
+        failure = writer_publish(file, writer, flags); /* a delete pruned the folder just now */
     if (failure == 0)
         return true;
     if (failure == EEXIST && flags & STORE_IF_ABSENT)
         return error_set(err, ERR_STORE_EXISTS, "%s/%s exists already", file->path, base->key);
     enum error_code code = failure == EACCES || failure == EPERM || failure == EROFS ? ERR_STORE_DENIED
-                           : failure != ENOENT && missing(failure)                   ? ERR_STORE_INVALID_KEY
+                           : failure != ENOENT && errno_is_missing(failure)          ? ERR_STORE_INVALID_KEY
                                                                                      : ERR_IO;
     return error_set_errno(err, code, failure, "cannot write %s/%s", file->path, base->key);
 }
@@ -314,15 +318,15 @@ static bool file_commit(struct store_writer *base, enum store_flags flags, struc
 static void file_writer_free(struct store_writer *base) {
     struct file_writer *writer = (struct file_writer *)base;
     close(writer->descriptor);
-    unlinkat(of(base->store)->temporary, writer->name, 0); /* gone already if it was renamed */
+    unlinkat(file_store_of(base->store)->temporary, writer->name, 0); /* gone already if it was renamed */
     free(writer);
 }
 
 /* Removes what a writer that was killed has left in .tmp, once it is a day old. */
-static void sweep(const struct file_store *file) {
+static void file_store_sweep(const struct file_store *file) {
     enum { DAY_SECONDS = 24 * 3600 };
     int descriptor = openat(file->temporary, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir_cleanup) DIR *folder = descriptor < 0 ? NULL : fdopendir(descriptor);
+    _cleanup_closedir_ DIR *folder = descriptor < 0 ? NULL : fdopendir(descriptor);
     int64_t oldest = clock_wall_ms(clock_system()) / 1000 - DAY_SECONDS;
     struct stat info;
     for (struct dirent *item; folder && (item = readdir(folder));)
@@ -354,7 +358,7 @@ struct store *file_store_open(const char *root, struct error *err) {
     file->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     file->temporary = file->root < 0 ? -1 : step_into(file->root, ".tmp", true);
     if (file->path && file->temporary >= 0) {
-        sweep(file);
+        file_store_sweep(file);
         return &file->base;
     }
     error_set_errno(err, ERR_IO, errno, "cannot open the store %s", root);

@@ -1,6 +1,7 @@
 #include "store/http.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
@@ -14,6 +15,7 @@ const struct http_policy http_policy_default = {
 
 struct http {
     struct http_policy policy;
+    /* Guards what follows. Nothing is called while it is held; a handle is used by the one thread that borrowed it. */
     pthread_mutex_t lock;
     CURL *kept[KEPT];
     int count;
@@ -57,7 +59,7 @@ void http_response_clear(struct http_response *response) {
     *response = (struct http_response){0};
 }
 
-static CURL *take_handle(struct http *http) {
+static CURL *handle_borrow(struct http *http) {
     pthread_mutex_lock(&http->lock);
     CURL *curl = http->count > 0 ? http->kept[--http->count] : NULL;
     pthread_mutex_unlock(&http->lock);
@@ -66,7 +68,7 @@ static CURL *take_handle(struct http *http) {
     return curl;
 }
 
-static void give_handle(struct http *http, CURL *curl) {
+static void handle_return(struct http *http, CURL *curl) {
     curl_easy_reset(curl); /* the connection stays */
     pthread_mutex_lock(&http->lock);
     if (http->count < KEPT)
@@ -97,36 +99,36 @@ static const char *header_value(const char *line, size_t length, const char *nam
     return value;
 }
 
-static void copy_text(char *out, size_t capacity, const char *value, size_t length) {
+static void header_copy(char *out, size_t capacity, const char *value, size_t length) {
     length = MIN(length, capacity - 1);
     memcpy(out, value, length);
     out[length] = '\0';
 }
 
-static size_t on_header(char *line, size_t one, size_t length, void *context) {
+static size_t http_on_header(char *line, size_t one, size_t length, void *context) {
     struct http_response *response = ((struct transfer *)context)->response;
     size_t size;
     const char *value;
     char text[80];
     if ((value = header_value(line, length, "etag", &size))) {
         bool quoted = size >= 2 && value[0] == '"' && value[size - 1] == '"';
-        copy_text(response->etag, sizeof response->etag, value + quoted, size - 2 * quoted);
+        header_copy(response->etag, sizeof response->etag, value + quoted, size - 2 * quoted);
     } else if ((value = header_value(line, length, "content-length", &size))) {
-        copy_text(text, sizeof text, value, size);
+        header_copy(text, sizeof text, value, size);
         response->length = strtoll(text, NULL, 10);
     } else if ((value = header_value(line, length, "last-modified", &size))) {
-        copy_text(text, sizeof text, value, size);
+        header_copy(text, sizeof text, value, size);
         response->modified_ms = (int64_t)curl_getdate(text, NULL) * 1000;
     } else if ((value = header_value(line, length, "x-amz-bucket-region", &size))) {
-        copy_text(response->region, sizeof response->region, value, size);
+        header_copy(response->region, sizeof response->region, value, size);
     } else if ((value = header_value(line, length, WRITE_ID_HEADER, &size))) {
-        copy_text(response->write_id, sizeof response->write_id, value, size);
+        header_copy(response->write_id, sizeof response->write_id, value, size);
     }
     return length;
 }
 
-/* Returning another count than was given makes curl end the transfer. */
-static size_t on_body(char *data, size_t one, size_t length, void *context) {
+/* Another result than `length` makes curl end the transfer. */
+static size_t http_on_body(char *data, size_t one, size_t length, void *context) {
     struct transfer *transfer = context;
     const struct http_request *request = transfer->request;
     struct http_response *response = transfer->response;
@@ -142,9 +144,10 @@ static size_t on_body(char *data, size_t one, size_t length, void *context) {
         error_set(transfer->err, ERR_STORE_UNAVAILABLE, "the object changed while it was read");
         response->is_final = true;
     } else if (request->is_partial && status != 206) {
-        error_set(transfer->err, ERR_STORE_UNAVAILABLE, "the server does not give ranges of an object");
+        error_set(transfer->err, ERR_STORE_UNAVAILABLE,
+                  "the server ignores ranges: it sent the whole object instead of its rest");
         response->is_final = true;
-    } else if (!request->sink->take(request->sink->context, data, length, transfer->err))
+    } else if (!request->sink->write(request->sink->context, data, length, transfer->err))
         response->is_final = true;
     return response->is_final ? 0 : length;
 }
@@ -158,7 +161,7 @@ static struct curl_slist *header_list(const struct http_request *request) {
     return list;
 }
 
-static void set_options(const struct http *http, struct transfer *transfer, struct curl_slist *headers) {
+static void http_set_options(const struct http *http, struct transfer *transfer, struct curl_slist *headers) {
     CURL *curl = transfer->curl;
     const struct http_request *request = transfer->request;
     curl_easy_setopt(curl, CURLOPT_URL, request->url);
@@ -180,25 +183,25 @@ static void set_options(const struct http *http, struct transfer *transfer, stru
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     else
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, http_on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
 }
 
 bool http_try(struct http *http, const struct http_request *request, struct http_response *response,
               struct error *err) {
     http_response_clear(response);
-    struct transfer transfer = {take_handle(http), request, response, err};
+    struct transfer transfer = {handle_borrow(http), request, response, err};
     struct curl_slist *headers = header_list(request);
-    set_options(http, &transfer, headers);
+    http_set_options(http, &transfer, headers);
     char reason[CURL_ERROR_SIZE] = "";
     curl_easy_setopt(transfer.curl, CURLOPT_ERRORBUFFER, reason);
     CURLcode code = curl_easy_perform(transfer.curl);
     long status = 0;
     curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
-    give_handle(http, transfer.curl);
+    handle_return(http, transfer.curl);
     if (code == CURLE_OK) {
         response->status = (int)status;
         return true;
@@ -211,7 +214,7 @@ bool http_try(struct http *http, const struct http_request *request, struct http
 
 bool http_send(struct http *http, const struct http_request *request, struct http_response *response,
                struct error *err) {
-    struct error failure = {0}; /* what passes is not shown */
+    struct error failure = {0}; /* only the last try's is shown */
     for (int attempt = 0;; attempt++) {
         bool answered = http_try(http, request, response, &failure);
         bool over = response->is_final || attempt + 1 >= http->policy.attempts;

@@ -4,7 +4,6 @@
 
 #include "base/digest.h"
 #include "base/memory.h"
-#include "store/backend.h"
 
 bool input_locate(struct store *farm, const char *uri, struct store **store, char **key, struct error *err) {
     if (strncmp(uri, "sha256:", 7) == 0 && is_sha256_hex(uri + 7)) {

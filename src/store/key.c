@@ -1,6 +1,6 @@
-#include <string.h>
+#include "store/key.h"
 
-#include "store/backend.h"
+#include <string.h>
 
 enum { KEY_MAX = 1024 }; /* S3's limit, in bytes */
 

@@ -1,9 +1,10 @@
+#include "store/profile.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "store/credentials.h"
 
 static char *trim(char *text) {
     while (isspace((unsigned char)*text))
@@ -15,7 +16,7 @@ static char *trim(char *text) {
 
 /* True when the header "[name]" opens the profile; in the config file all but the default are "[profile
  * name]". */
-static bool opens(char *line, const char *profile) {
+static bool profile_opens(char *line, const char *profile) {
     char *end = strchr(line, ']');
     if (!end)
         return false;
@@ -27,7 +28,7 @@ static bool opens(char *line, const char *profile) {
 }
 
 /* The setting in one INI file; NULL when the file, the profile or the setting is not there. */
-static char *read_setting(const char *path, const char *profile, const char *setting) {
+static char *profile_read(const char *path, const char *profile, const char *setting) {
     _cleanup_buffer_ struct buffer text = {0};
     struct error ignored;
     if (!file_read(path, 1 << 20, &text, &ignored) || !text.data)
@@ -37,7 +38,7 @@ static char *read_setting(const char *path, const char *profile, const char *set
     for (char *raw = strtok_r(text.data, "\n", &position); raw; raw = strtok_r(NULL, "\n", &position)) {
         char *line = trim(raw), *equals = strchr(line, '=');
         if (*line == '[') {
-            inside = opens(line, profile);
+            inside = profile_opens(line, profile);
         } else if (inside && equals && *line != '#' && *line != ';') {
             *equals = '\0';
             if (strcmp(trim(line), setting) == 0)
@@ -47,7 +48,7 @@ static char *read_setting(const char *path, const char *profile, const char *set
     return NULL;
 }
 
-static char *path_of(const char *variable, const char *name) {
+static char *profile_path(const char *variable, const char *name) {
     const char *given = getenv(variable), *home = getenv("HOME");
     return given && *given ? xstrdup(given) : xasprintf("%s/.aws/%s", home ? home : "", name);
 }
@@ -56,8 +57,8 @@ char *profile_get(const char *setting) {
     const char *profile = getenv("AWS_PROFILE");
     if (!profile || !*profile)
         profile = "default";
-    _cleanup_free_ char *keys = path_of("AWS_SHARED_CREDENTIALS_FILE", "credentials");
-    _cleanup_free_ char *config = path_of("AWS_CONFIG_FILE", "config");
-    char *value = read_setting(keys, profile, setting);
-    return value ? value : read_setting(config, profile, setting);
+    _cleanup_free_ char *keys = profile_path("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+    _cleanup_free_ char *config = profile_path("AWS_CONFIG_FILE", "config");
+    char *value = profile_read(keys, profile, setting);
+    return value ? value : profile_read(config, profile, setting);
 }

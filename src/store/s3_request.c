@@ -1,8 +1,9 @@
+#include "store/s3_request.h"
+
 #include <string.h>
 
 #include "base/digest.h"
 #include "base/memory.h"
-#include "store/s3.h"
 #include "store/xml.h"
 
 void s3_answer_clear(struct s3_answer *answer) {
@@ -11,8 +12,8 @@ void s3_answer_clear(struct s3_answer *answer) {
     *answer = (struct s3_answer){0};
 }
 
-/* Over TLS the body is not hashed: the connection guards it. */
-static void payload_hash(const struct s3_store *s3, const struct s3_call *call, char out[SHA256_HEX + 1]) {
+/* Over TLS the body is not hashed: the connection protects it. */
+static void payload_hash(const struct s3_bucket *s3, const struct s3_call *call, char out[SHA256_HEX + 1]) {
     unsigned char digest[SHA256_BYTES];
     if (call->length > 0 && strcmp(s3->scheme, "https") == 0) {
         memcpy(out, "UNSIGNED-PAYLOAD", sizeof "UNSIGNED-PAYLOAD");
@@ -22,9 +23,9 @@ static void payload_hash(const struct s3_store *s3, const struct s3_call *call, 
     hex_encode(digest, sizeof digest, out);
 }
 
-static bool take_and_advance(void *context, const void *data, size_t length, struct error *err) {
+static bool sink_write_advancing(void *context, const void *data, size_t length, struct error *err) {
     struct s3_call *call = context;
-    if (!call->sink->take(call->sink->context, data, length, err))
+    if (!call->sink->write(call->sink->context, data, length, err))
         return false;
     call->offset += (int64_t)length;
     call->count -= call->count >= 0 ? (int64_t)length : 0;
@@ -53,7 +54,7 @@ static size_t collect_headers(const struct s3_call *call, const char *host, cons
     return count;
 }
 
-static void range_of(const struct s3_call *call, char out[64]) {
+static void range_header(const struct s3_call *call, char out[64]) {
     *out = '\0';
     if (call->sink && call->count >= 0)
         snprintf(out, 64, "bytes=%lld-%lld", (long long)call->offset, (long long)(call->offset + call->count - 1));
@@ -62,15 +63,15 @@ static void range_of(const struct s3_call *call, char out[64]) {
 }
 
 /* One signed try. */
-static bool try_once(struct s3_store *s3, struct s3_call *call, const char *hash, const struct credentials *credentials,
-                     struct http_response *response, struct error *err) {
+static bool s3_try(struct s3_bucket *s3, struct s3_call *call, const char *hash, const struct credentials *credentials,
+                   struct http_response *response, struct error *err) {
     _cleanup_s3_address_ struct s3_address address;
     s3_address_init(&address, s3, call->key);
     char date[SIGV4_DATE_SIZE], range[64];
     struct pair headers[HEADERS_MAX];
     int64_t now = clock_wall_ms(http_policy(s3->http)->clock);
     sigv4_date(now, date);
-    range_of(call, range);
+    range_header(call, range);
     size_t count = collect_headers(call, address.host, range, hash, date, credentials->session_token, headers);
     const struct sigv4_request to_sign = {.method = call->method,
                                           .path = address.path,
@@ -87,7 +88,7 @@ static bool try_once(struct s3_store *s3, struct s3_call *call, const char *hash
     _cleanup_buffer_ struct buffer query = {0};
     canonical_query(&query, call->query, call->query_count);
     _cleanup_free_ char *url = s3_address_url(&address, s3, query.data);
-    const struct sink sink = {take_and_advance, call};
+    const struct sink sink = {sink_write_advancing, call};
     const struct http_request request = {.method = call->method,
                                          .url = url,
                                          .headers = headers,
@@ -106,7 +107,7 @@ static bool code_is(const struct s3_answer *answer, const char *code) {
 }
 
 /* Reads the error's code. CompleteMultipartUpload may answer 200 and then say in the body that it failed. */
-static void read_code(struct s3_answer *answer) {
+static void s3_read_code(struct s3_answer *answer) {
     const struct buffer *body = &answer->http.body;
     free(steal(answer->code));
     if (answer->http.status / 100 == 2 && (!body->data || !strstr(body->data, "<Error>")))
@@ -117,7 +118,7 @@ static void read_code(struct s3_answer *answer) {
         answer->code = xml_text(body->data, body->length, "Code");
 }
 
-static bool is_transient(const struct s3_answer *answer) {
+static bool s3_is_transient(const struct s3_answer *answer) {
     static const char *const codes[] = {"SlowDown",         "RequestTimeout",     "InternalError",
                                         "OperationAborted", "ServiceUnavailable", "ConditionalRequestConflict"};
     for (size_t i = 0; i < ARRAY_LENGTH(codes); i++)
@@ -133,20 +134,17 @@ static bool credentials_expired(const struct s3_call *call, const struct s3_answ
            (answer->http.status == 400 && strcmp(call->method, "HEAD") == 0 && credentials->session_token);
 }
 
-/* AWS names the bucket's region when it is not the one we signed for; true when that is news. */
-static bool learn_region(struct s3_store *s3, const struct s3_answer *answer) {
+/* AWS names the bucket's region when the request was signed for another one; true when that is a new one, so that the
+ * request is worth sending again. */
+static bool learn_region(struct s3_bucket *s3, const struct s3_answer *answer) {
     int status = answer->http.status;
     if (s3->endpoint || !*answer->http.region || (status != 301 && status != 307 && status != 400))
         return false;
-    pthread_mutex_lock(&s3->lock);
-    bool is_news = strcmp(s3->region, answer->http.region) != 0;
-    memcpy(s3->region, answer->http.region, sizeof s3->region);
-    pthread_mutex_unlock(&s3->lock);
-    return is_news;
+    return s3_bucket_set_region(s3, answer->http.region);
 }
 
-static enum error_code code_of(const struct s3_answer *answer) {
-    if (is_transient(answer))
+static enum error_code s3_error_code(const struct s3_answer *answer) {
+    if (s3_is_transient(answer))
         return ERR_STORE_UNAVAILABLE;
     if (code_is(answer, "KeyTooLongError"))
         return ERR_STORE_INVALID_KEY;
@@ -167,59 +165,67 @@ static enum error_code code_of(const struct s3_answer *answer) {
     }
 }
 
+/* What the user can do about a failure; "" where nobody knows. */
+static const char *s3_advice(const struct s3_answer *answer) {
+    if (code_is(answer, "RequestTimeTooSkewed"))
+        return "; this machine's clock is wrong";
+    if (code_is(answer, "InvalidAccessKeyId") || code_is(answer, "SignatureDoesNotMatch"))
+        return "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    if (answer->http.status == 301)
+        return "; set AWS_REGION to the bucket's region";
+    if (answer->http.status == 403)
+        return "; check the credentials and the bucket's policy";
+    return "";
+}
+
 /* Types a failure by its status and the code in its XML, and says what to do about it. */
-static bool fail(const struct s3_store *s3, const struct s3_call *call, const struct s3_answer *answer,
-                 struct error *err) {
+static bool s3_fail(const struct s3_bucket *s3, const struct s3_call *call, const struct s3_answer *answer,
+                    struct error *err) {
     const struct buffer *body = &answer->http.body;
-    enum error_code code = code_of(answer);
+    enum error_code code = s3_error_code(answer);
     if (code_is(answer, "NoSuchBucket"))
-        return error_set(err, code, "the bucket %s does not exist", s3->bucket);
+        return error_set(err, code, "the bucket %s does not exist", s3->name);
     const char *key = call->key ? call->key : "";
     if (code == ERR_STORE_NOT_FOUND)
-        return error_set(err, code, "no object s3://%s/%s%s", s3->bucket, s3->prefix, key);
+        return error_set(err, code, "no object s3://%s/%s%s", s3->name, s3->prefix, key);
     if (code == ERR_STORE_EXISTS)
-        return error_set(err, code, "s3://%s/%s%s exists already", s3->bucket, s3->prefix, key);
+        return error_set(err, code, "s3://%s/%s%s exists already", s3->name, s3->prefix, key);
     _cleanup_free_ char *message = body->data ? xml_text(body->data, body->length, "Message") : NULL;
-    const char *advice = code_is(answer, "RequestTimeTooSkewed") ? "; this machine's clock is wrong"
-                         : code_is(answer, "InvalidAccessKeyId") || code_is(answer, "SignatureDoesNotMatch")
-                             ? "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                         : answer->http.status == 301 ? "; set AWS_REGION to the bucket's region"
-                         : answer->http.status == 403 ? "; check the credentials and the bucket's policy"
-                                                      : "";
-    return error_set(err, code, "%s s3://%s/%s%s: the server answered %d%s%s%s%s%s", call->method, s3->bucket,
-                     s3->prefix, key, answer->http.status, answer->code ? " " : "", answer->code ? answer->code : "",
+    const char *advice = s3_advice(answer);
+    return error_set(err, code, "%s s3://%s/%s%s: the server answered %d%s%s%s%s%s", call->method, s3->name, s3->prefix,
+                     key, answer->http.status, answer->code ? " " : "", answer->code ? answer->code : "",
                      message && *message ? ": " : "", message ? message : "", advice);
 }
 
 /* The range is used up, or begins at or behind the end: there is no more to read. */
-static bool is_read(const struct s3_call *call, const struct s3_answer *answer) {
+static bool s3_is_read(const struct s3_call *call, const struct s3_answer *answer) {
     return call->sink && (answer->http.status == 416 || call->count == 0);
 }
 
-bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer, struct error *err) {
+bool s3_send(struct s3_bucket *s3, struct s3_call *call, struct s3_answer *answer, struct error *err) {
     const struct http_policy *policy = http_policy(s3->http);
     char hash[SHA256_HEX + 1];
     payload_hash(s3, call, hash);
-    struct error failure = {0}; /* what passes is not shown */
+    struct error failure = {0}; /* only the last try's is shown */
     for (int attempt = 0, renewed = 0;;) {
         _cleanup_credentials_ struct credentials credentials = {0};
         if (!credentials_get(s3->credentials, &credentials, err))
             return false;
-        bool answered = try_once(s3, call, hash, &credentials, &answer->http, &failure);
-        read_code(answer);
-        if ((answered && answer->http.status / 100 == 2) || (!answer->http.is_final && is_read(call, answer)))
+        bool answered = s3_try(s3, call, hash, &credentials, &answer->http, &failure);
+        s3_read_code(answer);
+        if ((answered && answer->http.status / 100 == 2) || (!answer->http.is_final && s3_is_read(call, answer)))
             return true;
         if (answered && renewed < 2 && (credentials_expired(call, answer, &credentials) || learn_region(s3, answer))) {
             credentials_forget(s3->credentials, &credentials);
             renewed++;
             continue;
         }
-        bool again = !answer->http.is_final && (!answered || is_transient(answer));
+        bool again = !answer->http.is_final && (!answered || s3_is_transient(answer));
         if (!again || ++attempt >= policy->attempts) {
             if (answered)
-                return fail(s3, call, answer, err);
+                return s3_fail(s3, call, answer, err);
             *err = failure;
-            return error_wrap(err, "s3://%s/%s%s", s3->bucket, s3->prefix, call->key ? call->key : "");
+            return error_wrap(err, "s3://%s/%s%s", s3->name, s3->prefix, call->key ? call->key : "");
         }
         if (call->sink && !*call->etag)
             memcpy(call->etag, answer->http.etag, sizeof call->etag);
@@ -228,7 +234,7 @@ bool s3_send(struct s3_store *s3, struct s3_call *call, struct s3_answer *answer
     }
 }
 
-bool s3_wrote(struct s3_store *s3, const char *key, const char *write_id) {
+bool s3_wrote(struct s3_bucket *s3, const char *key, const char *write_id) {
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error ignored;
     return s3_send(s3, &(struct s3_call){.method = "HEAD", .key = key}, &answer, &ignored) &&

@@ -1,80 +1,40 @@
+#include "store/s3_store.h"
+
 #include <string.h>
 
 #include "base/memory.h"
-#include "store/s3.h"
+#include "store/key.h"
+#include "store/s3_request.h"
+#include "store/s3_writer.h"
 #include "store/xml.h"
 
-static struct s3_store *of(struct store *store) { return (struct s3_store *)store; }
-
-void s3_address_init(struct s3_address *address, struct s3_store *s3, const char *key) {
-    pthread_mutex_lock(&s3->lock);
-    memcpy(address->region, s3->region, sizeof address->region);
-    pthread_mutex_unlock(&s3->lock);
-    const char *china = strncmp(address->region, "cn-", 3) == 0 ? ".cn" : "";
-    if (s3->endpoint)
-        address->host = xstrdup(s3->host);
-    else if (s3->is_path_style)
-        address->host = xasprintf("s3.%s.amazonaws.com%s", address->region, china);
-    else
-        address->host = xasprintf("%s.s3.%s.amazonaws.com%s", s3->bucket, address->region, china);
-    const char *bucket = s3->is_path_style ? s3->bucket : "";
-    address->path =
-        key ? xasprintf("/%s%s%s%s", bucket, *bucket ? "/" : "", s3->prefix, key) : xasprintf("/%s", bucket);
-}
-
-void s3_address_clear(struct s3_address *address) {
-    free(address->host);
-    free(address->path);
-}
-
-char *s3_address_url(const struct s3_address *address, const struct s3_store *s3, const char *query) {
-    struct buffer url = {0};
-    buffer_appendf(&url, "%s://%s", s3->scheme, address->host);
-    uri_encode(&url, address->path, true);
-    if (query && *query)
-        buffer_appendf(&url, "?%s", query);
-    return buffer_steal(&url);
-}
-
-static void s3_close(struct store *store) {
-    struct s3_store *s3 = of(store);
-    credential_source_free(s3->credentials);
-    http_free(s3->http);
-    pthread_mutex_destroy(&s3->lock);
-    free(s3->bucket);
-    free(s3->prefix);
-    free(s3->endpoint);
-    free(s3->scheme);
-    free(s3->host);
-    free(s3->home_region);
-    free(s3);
-}
+static void s3_close(struct store *store) { s3_bucket_free(s3_bucket_of(store)); }
 
 struct counted {
     const struct sink *sink;
     struct store *store;
 };
 
-static bool take_and_count(void *context, const void *data, size_t length, struct error *err) {
+static bool sink_write_counted(void *context, const void *data, size_t length, struct error *err) {
     struct counted *counted = context;
     counted->store->bytes_read += (int64_t)length;
-    return counted->sink->take(counted->sink->context, data, length, err);
+    return counted->sink->write(counted->sink->context, data, length, err);
 }
 
 static bool s3_get(struct store *store, const char *key, int64_t offset, int64_t length, const char *etag,
                    const struct sink *sink, struct error *err) {
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct counted counted = {sink, store};
-    const struct sink counting = {take_and_count, &counted};
+    const struct sink counting = {sink_write_counted, &counted};
     struct s3_call call = {.method = "GET", .key = key, .sink = &counting, .offset = offset, .count = length};
     if (etag)
         snprintf(call.etag, sizeof call.etag, "%s", etag);
-    return s3_send(of(store), &call, &answer, err);
+    return s3_send(s3_bucket_of(store), &call, &answer, err);
 }
 
 static bool s3_head(struct store *store, const char *key, struct store_stat *stat, struct error *err) {
     _cleanup_s3_answer_ struct s3_answer answer = {0};
-    if (!s3_send(of(store), &(struct s3_call){.method = "HEAD", .key = key}, &answer, err))
+    if (!s3_send(s3_bucket_of(store), &(struct s3_call){.method = "HEAD", .key = key}, &answer, err))
         return false;
     *stat = (struct store_stat){answer.http.length, answer.http.modified_ms, ""};
     memcpy(stat->etag, answer.http.etag, sizeof stat->etag);
@@ -84,7 +44,7 @@ static bool s3_head(struct store *store, const char *key, struct store_stat *sta
 static bool s3_delete(struct store *store, const char *key, struct error *err) {
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    if (s3_send(of(store), &(struct s3_call){.method = "DELETE", .key = key}, &answer, &failure) ||
+    if (s3_send(s3_bucket_of(store), &(struct s3_call){.method = "DELETE", .key = key}, &answer, &failure) ||
         (answer.http.status == 404 && !(answer.code && strcmp(answer.code, "NoSuchBucket") == 0)))
         return true;
     *err = failure;
@@ -92,13 +52,13 @@ static bool s3_delete(struct store *store, const char *key, struct error *err) {
 }
 
 struct listing {
-    struct s3_store *s3;
+    struct s3_bucket *s3;
     bool (*visit)(const char *key, const struct store_stat *stat, void *context);
     void *context;
 };
 
-/* Gives one <Contents> to the visitor; false when it has seen enough. */
-static bool visit_one(const struct listing *list, const char *xml, size_t length) {
+/* Calls the visitor for one <Contents>; false when it asked to stop. */
+static bool listing_visit(const struct listing *list, const char *xml, size_t length) {
     _cleanup_free_ char *key = xml_text(xml, length, "Key"), *size = xml_text(xml, length, "Size"),
                         *modified = xml_text(xml, length, "LastModified"), *etag = xml_text(xml, length, "ETag");
     size_t skip = strlen(list->s3->prefix);
@@ -113,13 +73,13 @@ static bool visit_one(const struct listing *list, const char *xml, size_t length
 }
 
 /* True when all of the page was visited and *token, now the next page's, is not NULL. */
-static bool visit_page(const struct listing *list, const struct buffer *page, char **token) {
+static bool listing_visit_page(const struct listing *list, const struct buffer *page, char **token) {
     free(steal(*token));
     if (!page->data)
         return false;
     const char *cursor = page->data, *inside;
     for (size_t length; xml_next(&cursor, "Contents", &inside, &length);)
-        if (!visit_one(list, inside, length))
+        if (!listing_visit(list, inside, length))
             return false;
     *token = xml_text(page->data, page->length, "NextContinuationToken");
     return *token && **token;
@@ -128,7 +88,7 @@ static bool visit_page(const struct listing *list, const struct buffer *page, ch
 static bool s3_list(struct store *store, const char *prefix,
                     bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                     struct error *err) {
-    struct listing list = {of(store), visit, context};
+    struct listing list = {s3_bucket_of(store), visit, context};
     _cleanup_free_ char *whole = xasprintf("%s%s", list.s3->prefix, prefix), *token = NULL;
     bool more = true;
     while (more) {
@@ -137,14 +97,14 @@ static bool s3_list(struct store *store, const char *prefix,
         struct s3_call call = {.method = "GET", .query = query, .query_count = token ? 3 : 2};
         if (!s3_send(list.s3, &call, &answer, err))
             return error_wrap(err, "cannot list %s with the prefix \"%s\"", store->url, prefix);
-        more = visit_page(&list, &answer.http.body, &token);
+        more = listing_visit_page(&list, &answer.http.body, &token);
     }
     return true;
 }
 
 static char *s3_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
     enum { WEEK_SECONDS = 7 * 24 * 3600 }; /* the longest S3 takes */
-    struct s3_store *s3 = of(store);
+    struct s3_bucket *s3 = s3_bucket_of(store);
     if (seconds < 1 || seconds > WEEK_SECONDS) {
         error_set(err, ERR_USAGE, "a presigned URL is valid for 1 to %d seconds, not %d", WEEK_SECONDS, seconds);
         return NULL;
@@ -169,7 +129,7 @@ static char *s3_presign(struct store *store, const char *method, const char *key
 
 static char *s3_local_path(struct store *store, const char *key) { return NULL; }
 
-const struct store_operations s3_operations = {
+static const struct store_operations s3_operations = {
     .close = s3_close,
     .get = s3_get,
     .head = s3_head,
@@ -183,64 +143,21 @@ const struct store_operations s3_operations = {
     .writer_free = s3_writer_free,
 };
 
-/* The first of these variables that is set; NULL when none is. */
-static const char *first_set(const char *const *names) {
-    for (; *names; names++)
-        if (getenv(*names) && *getenv(*names))
-            return getenv(*names);
-    return NULL;
-}
-
-static void choose_region(struct s3_store *s3, const char *given) {
-    _cleanup_free_ char *profile = NULL;
-    if (!given)
-        given = first_set((const char *const[]){"AWS_REGION", "AWS_DEFAULT_REGION", NULL});
-    if (!given)
-        given = profile = profile_get("region");
-    snprintf(s3->region, sizeof s3->region, "%s", given && *given ? given : "us-east-1");
-    s3->home_region = xstrdup(s3->region);
-}
-
-/* Splits http(s)://host[:port][/]; the scheme's own port is left out, as clients and servers do in "Host". */
-static bool choose_endpoint(struct s3_store *s3, const char *given, struct error *err) {
-    if (!given)
-        given = first_set((const char *const[]){"MELA_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", NULL});
-    s3->is_path_style = given || strchr(s3->bucket, '.');
-    s3->scheme = xstrdup(given && strncmp(given, "http://", 7) == 0 ? "http" : "https");
-    if (!given)
-        return true;
-    const char *host = strncmp(given, s3->scheme, strlen(s3->scheme)) == 0 ? strstr(given, "://") : NULL;
-    size_t length = host ? strcspn(host + 3, "/?#@") : 0;
-    if (length == 0 || (host[3 + length] && strcmp(host + 3 + length, "/") != 0))
-        return error_set(err, ERR_STORE_INVALID_URL, "the S3 endpoint \"%s\" is not http(s)://host[:port]", given);
-    s3->endpoint = xstrdup(given);
-    s3->host = xstrndup(host + 3, length);
-    const char *port = s3->scheme[4] ? ":443" : ":80";
-    if (length > strlen(port) && strcmp(s3->host + length - strlen(port), port) == 0)
-        s3->host[length - strlen(port)] = '\0';
-    return true;
-}
-
 struct store *s3_store_open(const char *bucket, const char *prefix, const struct store_options *options,
                             struct error *err) {
-    struct s3_store *s3 = xnew(struct s3_store);
+    struct s3_bucket *s3 = s3_bucket_new(bucket, prefix, options, err);
+    if (!s3)
+        return NULL;
     s3->base.operations = &s3_operations;
-    s3->bucket = xstrdup(bucket);
-    s3->prefix = *prefix ? xasprintf("%s/", prefix) : xstrdup("");
-    pthread_mutex_init(&s3->lock, NULL);
-    choose_region(s3, options ? options->region : NULL);
-    s3->http = http_new(&http_policy_default);
-    s3->credentials = credential_source_new(s3->http, s3->home_region);
-    if (choose_endpoint(s3, options ? options->endpoint : NULL, err))
-        return &s3->base;
-    s3_close(&s3->base);
-    return NULL;
+    return &s3->base;
 }
 
 struct store_options s3_store_options(const struct store *store) {
-    const struct s3_store *s3 = (const struct s3_store *)store;
+    const struct s3_bucket *s3 = (const struct s3_bucket *)store;
     return store->operations == &s3_operations ? (struct store_options){s3->endpoint, s3->home_region}
                                                : (struct store_options){0};
 }
 
-void s3_policy_set(struct store *store, const struct http_policy *policy) { http_policy_set(of(store)->http, policy); }
+void s3_policy_set(struct store *store, const struct http_policy *policy) {
+    http_policy_set(s3_bucket_of(store)->http, policy);
+}

@@ -1,11 +1,14 @@
 /* Writing to S3: one PUT up to 16 MiB, beyond that a multipart upload whose parts a few threads send while
  * the next ones are written. */
+#include "store/s3_writer.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/ring.h"
-#include "store/s3.h"
+#include "base/thread.h"
+#include "store/s3_request.h"
 #include "store/xml.h"
 
 enum { SINGLE_MAX = 16 << 20, SENDERS = 4, PARTS_MAX = 10000 /* S3's limit */ };
@@ -23,14 +26,16 @@ struct s3_writer {
     char *upload_id; /* NULL: no multipart upload was begun, or it is complete */
     struct ring *parts;
     pthread_t senders[SENDERS];
-    int sender_count, part_count;
-    pthread_mutex_t lock; /* of what follows */
-    char **etags;         /* by part number - 1 */
+    int sender_count, part_count; /* the writer's own thread only; senders know their part's number */
+    /* Guards what follows, between the writer's thread and the senders. Nothing that waits is called while it is
+     * held. */
+    pthread_mutex_t lock;
+    char **etags; /* by part number - 1; NULL: not sent yet */
     bool failed;
     struct error failure; /* the first */
 };
 
-static struct s3_store *store_of(const struct s3_writer *writer) { return (struct s3_store *)writer->base.store; }
+static struct s3_bucket *bucket_of(const struct s3_writer *writer) { return s3_bucket_of(writer->base.store); }
 
 /* 8 MiB for the first 39 GiB, then more, so that 10,000 parts hold 650 GiB. */
 static size_t part_size(int number) { return number <= PARTS_MAX / 2 ? 8 << 20 : 128 << 20; }
@@ -47,7 +52,8 @@ static void part_free(struct part *part) {
     free(part);
 }
 
-static void remember(struct s3_writer *writer, const struct part *part, const char *etag, const struct error *failure) {
+static void part_record(struct s3_writer *writer, const struct part *part, const char *etag,
+                        const struct error *failure) {
     pthread_mutex_lock(&writer->lock);
     if (etag)
         writer->etags[part->number - 1] = xstrdup(etag);
@@ -57,7 +63,7 @@ static void remember(struct s3_writer *writer, const struct part *part, const ch
     pthread_mutex_unlock(&writer->lock);
 }
 
-static bool has_failed(struct s3_writer *writer, struct error *err) {
+static bool writer_has_failed(struct s3_writer *writer, struct error *err) {
     pthread_mutex_lock(&writer->lock);
     bool failed = writer->failed;
     if (failed && err)
@@ -66,7 +72,7 @@ static bool has_failed(struct s3_writer *writer, struct error *err) {
     return failed;
 }
 
-static void send_part(struct s3_writer *writer, const struct part *part) {
+static void part_send(struct s3_writer *writer, const struct part *part) {
     char number[16];
     snprintf(number, sizeof number, "%d", part->number);
     const struct pair query[] = {{"partNumber", number}, {"uploadId", writer->upload_id}};
@@ -78,23 +84,23 @@ static void send_part(struct s3_writer *writer, const struct part *part) {
                            .length = part->length};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    bool ok = s3_send(store_of(writer), &call, &answer, &failure);
+    bool ok = s3_send(bucket_of(writer), &call, &answer, &failure);
     if (ok && !*answer.http.etag)
         ok = error_set(&failure, ERR_STORE_UNAVAILABLE, "the server gave no ETag for a part of %s", writer->base.key);
     if (ok)
         writer->base.store->bytes_written += (int64_t)part->length;
-    remember(writer, part, ok ? answer.http.etag : NULL, &failure);
+    part_record(writer, part, ok ? answer.http.etag : NULL, &failure);
 }
 
-static void *send_parts(void *context) {
+static void *parts_send(void *context) {
     struct s3_writer *writer = context;
     for (struct part *part; (part = ring_pop(writer->parts)); part_free(part))
-        if (!has_failed(writer, NULL))
-            send_part(writer, part);
+        if (!writer_has_failed(writer, NULL))
+            part_send(writer, part);
     return NULL;
 }
 
-static bool begin_upload(struct s3_writer *writer, struct error *err) {
+static bool upload_start(struct s3_writer *writer, struct error *err) {
     const struct pair query = {"uploads", ""};
     struct s3_call call = {.method = "POST",
                            .key = writer->base.key,
@@ -103,22 +109,25 @@ static bool begin_upload(struct s3_writer *writer, struct error *err) {
                            .body = "",
                            .write_id = writer->write_id};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
-    if (!s3_send(store_of(writer), &call, &answer, err))
+    if (!s3_send(bucket_of(writer), &call, &answer, err))
         return false;
     writer->upload_id =
         xml_text(answer.http.body.data ? answer.http.body.data : "", answer.http.body.length, "UploadId");
     if (!writer->upload_id)
         return error_set(err, ERR_STORE_UNAVAILABLE, "the server gave no id for the upload of %s", writer->base.key);
     writer->parts = ring_new(1);
+    struct error refused; /* fewer senders than wanted will do */
     while (writer->sender_count < SENDERS &&
-           pthread_create(&writer->senders[writer->sender_count], NULL, send_parts, writer) == 0)
+           thread_start(&writer->senders[writer->sender_count], "s3 upload", parts_send, writer, &refused))
         writer->sender_count++;
-    return writer->sender_count > 0 || error_set(err, ERR_INTERNAL, "cannot start a thread to upload with");
+    if (writer->sender_count == 0)
+        *err = refused;
+    return writer->sender_count > 0;
 }
 
-/* Hands the first `length` pending bytes to the senders; waits while they are all busy. */
-static bool push_part(struct s3_writer *writer, size_t length, struct error *err) {
-    if (has_failed(writer, err))
+/* Queues the first `length` pending bytes for the senders; waits while all of them are busy. */
+static bool part_push(struct s3_writer *writer, size_t length, struct error *err) {
+    if (writer_has_failed(writer, err))
         return false;
     if (writer->part_count == PARTS_MAX)
         return error_set(err, ERR_STORE_TOO_LARGE, "%s is larger than 10,000 parts hold", writer->base.key);
@@ -140,27 +149,27 @@ bool s3_writer_write(struct store_writer *base, const void *data, size_t length,
     for (size_t done = 0, step; done < length; done += step) {
         step = MIN(length - done, (size_t)1 << 20);
         buffer_append(&writer->pending, (const char *)data + done, step);
-        if (!writer->upload_id && writer->pending.length > SINGLE_MAX && !begin_upload(writer, err))
+        if (!writer->upload_id && writer->pending.length > SINGLE_MAX && !upload_start(writer, err))
             return false;
         while (writer->upload_id && writer->pending.length >= part_size(writer->part_count + 1))
-            if (!push_part(writer, part_size(writer->part_count + 1), err))
+            if (!part_push(writer, part_size(writer->part_count + 1), err))
                 return false;
     }
     return true;
 }
 
-/* A refusal may be about our own write, which got through though its answer did not: we, or libcurl on a
- * connection that the server closed, sent it again. */
-static bool settle(struct s3_writer *writer, const struct s3_answer *answer, const struct error *failure,
-                   struct error *err) {
+/* True when a write that the server refused is in the store all the same: its first try may have succeeded with the
+ * answer lost, and what was refused is the second, sent by s3_send or by libcurl. The write's id tells. */
+static bool writer_settle(struct s3_writer *writer, const struct s3_answer *answer, const struct error *failure,
+                          struct error *err) {
     bool refused = answer->http.status == 412 || answer->http.status == 404;
-    if (refused && s3_wrote(store_of(writer), writer->base.key, writer->write_id))
+    if (refused && s3_wrote(bucket_of(writer), writer->base.key, writer->write_id))
         return true;
     *err = *failure;
     return false;
 }
 
-static bool put_single(struct s3_writer *writer, enum store_flags flags, struct error *err) {
+static bool writer_put_single(struct s3_writer *writer, enum store_flags flags, struct error *err) {
     struct s3_call call = {.method = "PUT",
                            .key = writer->base.key,
                            .body = writer->pending.data ? writer->pending.data : "",
@@ -169,7 +178,7 @@ static bool put_single(struct s3_writer *writer, enum store_flags flags, struct 
                            .write_id = writer->write_id};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    if (!s3_send(store_of(writer), &call, &answer, &failure) && !settle(writer, &answer, &failure, err))
+    if (!s3_send(bucket_of(writer), &call, &answer, &failure) && !writer_settle(writer, &answer, &failure, err))
         return false;
     writer->base.store->bytes_written += (int64_t)call.length;
     return true;
@@ -180,7 +189,7 @@ static void stop_senders(struct s3_writer *writer) {
         pthread_join(writer->senders[writer->sender_count - 1], NULL);
 }
 
-static bool complete(struct s3_writer *writer, enum store_flags flags, struct error *err) {
+static bool upload_complete(struct s3_writer *writer, enum store_flags flags, struct error *err) {
     _cleanup_buffer_ struct buffer body = {0};
     buffer_append_text(&body, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for (int i = 0; i < writer->part_count; i++)
@@ -196,7 +205,7 @@ static bool complete(struct s3_writer *writer, enum store_flags flags, struct er
                            .if_absent = flags & STORE_IF_ABSENT};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error failure;
-    if (!s3_send(store_of(writer), &call, &answer, &failure) && !settle(writer, &answer, &failure, err))
+    if (!s3_send(bucket_of(writer), &call, &answer, &failure) && !writer_settle(writer, &answer, &failure, err))
         return false;
     free(steal(writer->upload_id));
     return true;
@@ -205,21 +214,21 @@ static bool complete(struct s3_writer *writer, enum store_flags flags, struct er
 bool s3_writer_commit(struct store_writer *base, enum store_flags flags, struct error *err) {
     struct s3_writer *writer = (struct s3_writer *)base;
     if (!writer->upload_id)
-        return put_single(writer, flags, err);
-    if (writer->pending.length > 0 && !push_part(writer, writer->pending.length, err))
+        return writer_put_single(writer, flags, err);
+    if (writer->pending.length > 0 && !part_push(writer, writer->pending.length, err))
         return false;
     ring_close(writer->parts);
     stop_senders(writer);
-    return !has_failed(writer, err) && complete(writer, flags, err);
+    return !writer_has_failed(writer, err) && upload_complete(writer, flags, err);
 }
 
-/* Best effort: what is left behind, a bucket's lifecycle rule removes. */
-static void abort_upload(struct s3_writer *writer) {
+/* Best effort: a lifecycle rule of the bucket removes what stays. */
+static void upload_abort(struct s3_writer *writer) {
     const struct pair query = {"uploadId", writer->upload_id};
     struct s3_call call = {.method = "DELETE", .key = writer->base.key, .query = &query, .query_count = 1};
     _cleanup_s3_answer_ struct s3_answer answer = {0};
     struct error ignored;
-    (void)!s3_send(store_of(writer), &call, &answer, &ignored);
+    (void)!s3_send(bucket_of(writer), &call, &answer, &ignored);
 }
 
 void s3_writer_free(struct store_writer *base) {
@@ -232,7 +241,7 @@ void s3_writer_free(struct store_writer *base) {
         ring_free(writer->parts);
     }
     if (writer->upload_id)
-        abort_upload(writer);
+        upload_abort(writer);
     for (int i = 0; i < writer->part_count; i++)
         free(writer->etags[i]);
     free(writer->etags);

@@ -1,6 +1,6 @@
 /* AWS Signature Version 4, header and query form, after
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
- * The path is encoded once and not normalised, as S3 wants it. */
+ * The path is encoded once and not normalised, as S3 wants it. Internal to the room. */
 #pragma once
 
 #include <stdbool.h>

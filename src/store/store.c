@@ -9,6 +9,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "store/backend.h"
+#include "store/file_store.h"
+#include "store/key.h"
+#include "store/s3_store.h"
 
 static struct store *open_s3(const char *location, const struct store_options *options, struct error *err) {
     size_t length = strcspn(location, "/");
@@ -75,25 +78,11 @@ struct store *store_sibling(struct store *store, const char *bucket, struct erro
     return sibling;
 }
 
-struct limited {
-    struct buffer *out;
-    size_t left;
-};
-
-static bool take_limited(void *context, const void *data, size_t length, struct error *err) {
-    struct limited *limited = context;
-    if (length > limited->left)
-        return error_set(err, ERR_STORE_TOO_LARGE, "the object is larger than this operation allows");
-    buffer_append(limited->out, data, length);
-    limited->left -= length;
-    return true;
-}
-
 bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out, struct error *err) {
-    struct limited limited = {out, limit};
+    struct sink_limit limited = {out, limit};
     size_t before = out->length;
     if (key_check(key, err) &&
-        store->operations->get(store, key, 0, -1, NULL, &(struct sink){take_limited, &limited}, err))
+        store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_write_limited, &limited}, err))
         return true;
     if (out->data)
         out->data[out->length = before] = '\0';
@@ -107,19 +96,9 @@ bool store_get_range(struct store *store, const char *key, int64_t offset, size_
         return false;
     if (length == 0)
         return true;
-    struct limited limited = {out, length};
-    return store->operations->get(store, key, offset, (int64_t)length, NULL, &(struct sink){take_limited, &limited},
-                                  err);
-}
-
-bool sink_to_descriptor(void *context, const void *data, size_t length, struct error *err) {
-    for (size_t done = 0; done < length;) {
-        ssize_t wrote = write(*(int *)context, (const char *)data + done, length - done);
-        if (wrote < 0 && errno != EINTR)
-            return error_set_errno(err, ERR_IO, errno, "cannot write the object to a local file");
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    return true;
+    struct sink_limit limited = {out, length};
+    return store->operations->get(store, key, offset, (int64_t)length, NULL,
+                                  &(struct sink){sink_write_limited, &limited}, err);
 }
 
 bool store_get_file(struct store *store, const char *key, const char *path, struct error *err) {
@@ -129,7 +108,7 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
     _cleanup_close_ int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
         return error_set_errno(err, ERR_IO, errno, "cannot create %s", temporary);
-    bool ok = store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_to_descriptor, &descriptor}, err);
+    bool ok = store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_write_descriptor, &descriptor}, err);
     if (ok && (fchmod(descriptor, 0644) != 0 || fsync(descriptor) != 0 || rename(temporary, path) != 0))
         ok = error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
     if (!ok)

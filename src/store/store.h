@@ -6,47 +6,37 @@
  * by several threads at once. */
 #pragma once
 
-#include <stdint.h>
-
 #include "base/buffer.h"
 #include "base/error.h"
+#include "store/types.h"
 
 struct store;
 
-enum store_flags {
-    STORE_IF_ABSENT = 1, /* fail with store.exists when the key is taken */
-};
-
-struct store_options {
-    const char *endpoint; /* S3 only: http(s)://host:port of MinIO and the like; NULL: AWS. Implies path style */
-    const char *region;   /* S3 only: NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile, then us-east-1 */
-};
-
-struct store_stat {
-    int64_t size;
-    int64_t modified_ms; /* Unix time */
-    char etag[80];       /* "" for file:// */
-};
-
-/* `url` is file:///absolute/folder (made when missing) or s3://bucket[/prefix]. NULL options: from the
- * environment (MELA_S3_ENDPOINT or AWS_ENDPOINT_URL, AWS_*). */
+/* `url` is file:///absolute/folder (made when missing) or s3://bucket[/prefix]. `options` is copied; NULL: all from the
+ * environment. No server is asked yet. NULL with store.invalid_url, store.invalid_key for the prefix, or io. */
 struct store *store_open(const char *url, const struct store_options *options, struct error *err) must_check;
 void store_close(struct store *store);
 DEFINE_CLEANUP(struct store *, store_close)
 #define _cleanup_store_ _cleanup_(store_close_cleanup)
+/* The store of another bucket, with the endpoint and the credentials of this one; opened at first use and borrowed:
+ * it lives as long as `store`. NULL with store.invalid_url. */
+struct store *store_sibling(struct store *store, const char *bucket, struct error *err) must_check;
 
-/* The whole object, appended to `out`; store.too_large beyond `limit` bytes. */
+/* The whole object, appended to `out`, which keeps its length on failure; store.not_found, store.too_large beyond
+ * `limit` bytes. */
 bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out, struct error *err) must_check;
 /* Bytes [offset, offset + length), fewer at the object's end. */
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
                      struct error *err) must_check;
-/* Into a local file that appears whole or not at all. */
+/* Into a local file that appears whole or not at all, synced to the disk. */
 bool store_get_file(struct store *store, const char *key, const char *path, struct error *err) must_check;
+/* Writes an object whole; store.exists with STORE_IF_ABSENT when there is one of this key. */
 bool store_put(struct store *store, const char *key, const void *data, size_t length, enum store_flags flags,
                struct error *err) must_check;
 /* Streams a local file; S3 uses parallel multipart above 16 MiB. */
 bool store_put_file(struct store *store, const char *key, const char *path, enum store_flags flags,
                     struct error *err) must_check;
+/* Size, time and ETag; store.not_found. */
 bool store_head(struct store *store, const char *key, struct store_stat *stat, struct error *err) must_check;
 /* A missing key is success. */
 bool store_delete(struct store *store, const char *key, struct error *err) must_check;
@@ -59,8 +49,8 @@ bool store_list(struct store *store, const char *prefix,
 char *store_presign(struct store *store, const char *method, const char *key, int seconds,
                     struct error *err) must_check;
 
-/* An object written piece by piece. Commit or abort ends it and frees it; nothing is visible before commit.
- */
+/* An object written piece by piece, by one thread at a time. Commit, whether it succeeds or not, and abort end and free
+ * the writer; nothing is visible before commit. After a failed write only abort is left to call. */
 struct store_writer;
 struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) must_check;
 bool store_writer_write(struct store_writer *writer, const void *data, size_t length, struct error *err) must_check;
@@ -69,7 +59,7 @@ void store_writer_abort(struct store_writer *writer);
 DEFINE_CLEANUP(struct store_writer *, store_writer_abort)
 #define _cleanup_store_writer_ _cleanup_(store_writer_abort_cleanup)
 
-/* How much was moved since the store was opened; for metrics. */
+/* Sums since the store was opened, its siblings' among them; for metrics. */
 struct store_totals {
     int64_t bytes_read, bytes_written, requests, retries;
 };

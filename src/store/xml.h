@@ -1,5 +1,5 @@
 /* Just enough XML to read S3's and STS's fixed answers: no attributes' values, no CDATA, no nested elements
- * of one name. */
+ * of one name. Internal to the room. */
 #pragma once
 
 #include <stdbool.h>

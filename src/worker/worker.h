@@ -17,7 +17,7 @@ struct worker_options {
     struct queue_options queue;
     const char *store_url;
     const struct store_options *store; /* may be NULL. Borrowed */
-    const enum pool *pools; /* whose jobs are claimed */
+    const enum pool *pools;            /* whose jobs are claimed */
     size_t pool_count;
     const enum campaign_class *only; /* jobs of this class alone; NULL: of both */
     struct models_options models;

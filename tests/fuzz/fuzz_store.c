@@ -1,6 +1,6 @@
 /* URLs of stores and URIs of inputs: what is opened has a bucket's name, and its keys stay below it. */
 #include "fuzz.h"
-#include "store/backend.h"
+#include "store/input.h"
 
 static struct store *farm;
 

@@ -10,7 +10,7 @@
 #include "base/process.h"
 #include "store/http.h"
 #include "store/input.h"
-#include "store/s3.h"
+#include "store/s3_store.h"
 
 struct arguments {
     struct store *store;

@@ -38,7 +38,7 @@ static bool remote_get(struct store *store, const char *key, int64_t offset, int
     for (int i = 0; i < SIZE / CHUNK; i++) {
         if (remote->fail_after && i == remote->fail_after)
             return error_set(err, ERR_STORE_UNAVAILABLE, "gone");
-        if (!sink->take(sink->context, chunk, sizeof chunk, err))
+        if (!sink->write(sink->context, chunk, sizeof chunk, err))
             return false;
     }
     return true;
