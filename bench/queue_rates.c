@@ -1,4 +1,5 @@
 #include "queue_rates.h"
+#include "base/thread.h"
 
 #include <hiredis/hiredis.h>
 #include <pthread.h>
@@ -404,11 +405,8 @@ static int crew_start(struct crew *crew, struct member *members, int count, stru
         struct member *member = &members[started];
         *member = (struct member){.crew = crew};
         snprintf(member->name, sizeof member->name, "w%d", started);
-        int failure = pthread_create(&member->thread, NULL, member_thread, member);
-        if (failure) {
-            error_set_errno(err, ERR_INTERNAL, failure, "cannot start worker %d of %d", started + 1, count);
+        if (!thread_start(&member->thread, "bench-member", member_thread, member, err))
             break;
-        }
     }
     for (int i = 0; i < started; i++)
         while (sem_wait(&crew->connected) != 0) { /* interrupted by a signal */
@@ -573,9 +571,8 @@ static bool bench_latency(struct bench *bench, json_t *out, struct error *err) {
     pthread_t thread;
     if (!empty_redis(bench, err))
         return false;
-    int failure = pthread_create(&thread, NULL, idler_thread, idler);
-    if (failure)
-        return error_set_errno(err, ERR_INTERNAL, failure, "cannot start the idle worker");
+    if (!thread_start(&thread, "bench-idler", idler_thread, idler, err))
+        return false;
     bool fed = idler_feed(idler, err);
     atomic_store(&idler->stop, true);
     pthread_join(thread, NULL);

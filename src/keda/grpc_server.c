@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "keda/grpc_session.h"
 
 enum {
@@ -51,8 +52,6 @@ struct grpc_server {
     pthread_t thread;
     atomic_bool stop; /* set before `wake` is written to, so the loop that it wakes sees it */
 };
-
-static int64_t grpc_now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
 
 /* ---- bytes ---- */
 
@@ -130,7 +129,7 @@ static bool connection_read(struct connection *connection) {
     ssize_t count = connection_receive(connection, bytes, sizeof bytes);
     if (count < 0)
         return count == AGAIN;
-    connection->heard_ms = grpc_now_ms();
+    connection->heard_ms = clock_monotonic_ms(clock_system());
     connection->pinged_ms = 0;
     connection->is_ending = !grpc_session_feed(connection->session, bytes, (size_t)count, connection->heard_ms);
     return true;
@@ -277,7 +276,7 @@ static void connection_add(struct grpc_server *server, int descriptor) {
     struct connection *connection = xnew(struct connection);
     *connection = (struct connection){.next = server->connections,
                                       .descriptor = descriptor,
-                                      .opened_ms = grpc_now_ms(),
+                                      .opened_ms = clock_monotonic_ms(clock_system()),
                                       .is_secured = !server->tls,
                                       .watched = EPOLLIN};
     connection->heard_ms = connection->opened_ms;
@@ -317,7 +316,7 @@ static void connection_each(struct grpc_server *server, void (*act)(struct grpc_
 }
 
 static void connection_tick_all(struct grpc_server *server) {
-    int64_t now = grpc_now_ms();
+    int64_t now = clock_monotonic_ms(clock_system());
     for (struct connection *connection = server->connections; connection; connection = connection->next) {
         connection->is_over = !connection_tick(connection, now);
         connection_turn(server, connection, false);
@@ -340,27 +339,27 @@ static void grpc_work(struct grpc_server *server, int timeout_ms) {
 }
 
 static void grpc_work_until(struct grpc_server *server, int64_t end) {
-    for (int64_t left; server->connections && (left = end - grpc_now_ms()) > 0;)
+    for (int64_t left; server->connections && (left = end - clock_monotonic_ms(clock_system())) > 0;)
         grpc_work(server, (int)left);
 }
 
 static void *grpc_loop(void *context) {
     struct grpc_server *server = context;
-    for (int64_t ticked = grpc_now_ms(); !atomic_load(&server->stop);) {
+    for (int64_t ticked = clock_monotonic_ms(clock_system()); !atomic_load(&server->stop);) {
         grpc_work(server, server->connections ? TICK_MS : -1);
-        if (grpc_now_ms() - ticked < TICK_MS)
+        if (clock_monotonic_ms(clock_system()) - ticked < TICK_MS)
             continue;
-        ticked = grpc_now_ms();
+        ticked = clock_monotonic_ms(clock_system());
         connection_tick_all(server);
         grpc_sweep(server);
     }
     close(server->listener);
     server->listener = -1;
     connection_each(server, grpc_session_warn);
-    grpc_work_until(server, grpc_now_ms() + WARN_MS);
+    grpc_work_until(server, clock_monotonic_ms(clock_system()) + WARN_MS);
     connection_each(server, grpc_session_leave);
     grpc_sweep(server);
-    grpc_work_until(server, grpc_now_ms() + LEAVE_MS);
+    grpc_work_until(server, clock_monotonic_ms(clock_system()) + LEAVE_MS);
     return NULL;
 }
 
@@ -404,9 +403,9 @@ static bool grpc_open(struct grpc_server *server, const struct grpc_options *opt
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!tls_open(server, err) || !grpc_listen(server, options->address, err))
         return false;
-    bool watched = grpc_watch_own(server, &server->listener) && grpc_watch_own(server, &server->wake);
-    int failed = watched ? pthread_create(&server->thread, NULL, grpc_loop, server) : errno;
-    return !failed || error_set_errno(err, ERR_INTERNAL, failed, "cannot start the scaler");
+    if (!grpc_watch_own(server, &server->listener) || !grpc_watch_own(server, &server->wake))
+        return error_set_errno(err, ERR_INTERNAL, errno, "cannot start the scaler");
+    return thread_start(&server->thread, "grpc", grpc_loop, server, err);
 }
 
 struct grpc_server *grpc_start(const struct grpc_options *options, struct error *err) {

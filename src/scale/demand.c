@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 
 enum {
     LOOK_MS = 1000, /* at most between two readings of the queue: a wait that any event ends */
@@ -109,10 +110,8 @@ struct demand *demand_start(const struct queue_options *options, struct error *e
     demand->options.farm = demand->farm;
     demand->notify = -1;
     pthread_mutex_init(&demand->lock, NULL);
-    int failed = pthread_create(&demand->thread, NULL, demand_watch, demand);
-    if (!failed)
+    if (thread_start(&demand->thread, "demand", demand_watch, demand, err))
         return demand;
-    error_set_errno(err, ERR_INTERNAL, failed, "cannot watch the queue");
     pthread_mutex_destroy(&demand->lock);
     free(demand->url);
     free(demand->farm);

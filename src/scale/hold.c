@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 
 enum {
     AGAIN_MS = 60000, /* written again after it, in case Redis lost it or the machine's clock was set */
@@ -71,10 +72,10 @@ struct hold_keeper *hold_keeper_start(const struct queue_options *options, const
     pthread_cond_init(&keeper->stop, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&keeper->lock, NULL);
-    int failed = pthread_create(&keeper->thread, NULL, hold_run, keeper);
-    if (!failed)
+    struct error err;
+    if (thread_start(&keeper->thread, "hold", hold_run, keeper, &err))
         return keeper;
-    log_write(NULL, LOG_ERROR, "quiet hours are not kept: no thread: %s", strerror(failed));
+    log_write(NULL, LOG_ERROR, "quiet hours are not kept: %s", err.message);
     free(keeper);
     return NULL;
 }

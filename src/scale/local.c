@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "scale/demand.h"
 
 enum {
@@ -106,8 +107,6 @@ struct scaler {
     int stopping; /* how many signals to stop have come */
 };
 
-static int64_t local_now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
-
 static char *worker_log_path(const struct scaler *scaler, int index) {
     return xasprintf("%s/worker-%d.log", scaler->options->log_directory, index + 1);
 }
@@ -139,7 +138,7 @@ static void local_worker_failed(struct scaler *scaler, int index, const char *re
     struct local_worker *worker = &scaler->workers[index];
     int pause = PAUSE_FIRST_MS << MIN(worker->failures, 6);
     worker->failures++;
-    worker->not_before_ms = local_now_ms() + MIN(pause, PAUSE_MAX_MS);
+    worker->not_before_ms = clock_monotonic_ms(clock_system()) + MIN(pause, PAUSE_MAX_MS);
     log_write(NULL, LOG_ERROR, "worker %d %s; next try in %d s", index + 1, reason, MIN(pause, PAUSE_MAX_MS) / 1000);
 }
 
@@ -170,14 +169,14 @@ static void local_worker_start(struct scaler *scaler, int index) {
         return;
     }
     scaler->workers[index].pid = pid;
-    scaler->workers[index].started_ms = local_now_ms();
+    scaler->workers[index].started_ms = clock_monotonic_ms(clock_system());
     log_write(NULL, LOG_INFO, "worker %d started (pid %d, log %s)", index + 1, (int)pid, log);
 }
 
 static void local_worker_ended(struct scaler *scaler, int index, int status) {
     struct local_worker *worker = &scaler->workers[index];
     worker->pid = 0;
-    if (local_now_ms() - worker->started_ms >= HEALTHY_MS)
+    if (clock_monotonic_ms(clock_system()) - worker->started_ms >= HEALTHY_MS)
         worker->failures = 0;
     if ((WIFEXITED(status) && WEXITSTATUS(status) == 0) || scaler->stopping) {
         worker->failures = 0;
@@ -206,7 +205,7 @@ static int scaler_reap(struct scaler *scaler) {
 /* Starts what the rule asks for; returns how long to sleep at most (-1: until something happens). */
 static int scaler_adjust(struct scaler *scaler) {
     int missing = atomic_load(&scaler->watcher.wanted) - scaler_reap(scaler);
-    int64_t now = local_now_ms(), next = INT64_MAX;
+    int64_t now = clock_monotonic_ms(clock_system()), next = INT64_MAX;
     for (int i = 0; i < scaler->options->cap && missing > 0; i++) {
         struct local_worker *worker = &scaler->workers[i];
         if (worker->pid)
@@ -245,15 +244,15 @@ static void scaler_sleep(struct scaler *scaler, int timeout_ms) {
 }
 
 static void scaler_drain(struct scaler *scaler) {
-    int64_t deadline = local_now_ms() + scaler->options->grace_ms;
+    int64_t deadline = clock_monotonic_ms(clock_system()) + scaler->options->grace_ms;
     int living = scaler_reap(scaler);
     if (living)
         log_write(NULL, LOG_INFO, "stopping: %d workers finish or release their jobs (again to stop at once)", living);
     scaler_kill(scaler, SIGTERM);
     while (scaler_reap(scaler) > 0) {
-        if (scaler->stopping > 1 || local_now_ms() >= deadline)
+        if (scaler->stopping > 1 || clock_monotonic_ms(clock_system()) >= deadline)
             scaler_kill(scaler, SIGKILL);
-        scaler_sleep(scaler, (int)CLAMP(deadline - local_now_ms(), 50, 60000));
+        scaler_sleep(scaler, (int)CLAMP(deadline - clock_monotonic_ms(clock_system()), 50, 60000));
     }
 }
 
@@ -263,9 +262,10 @@ bool local_scale_run(const struct local_scale_options *options, struct error *er
     _cleanup_close_ int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     _cleanup_free_ struct local_worker *workers = xnew_array(struct local_worker, options->cap + 1);
     struct scaler scaler = {options, workers, {.options = options, .wake = wake}, 0};
-    int failed = wake < 0 ? errno : pthread_create(&scaler.watcher.thread, NULL, watcher_run, &scaler.watcher);
-    if (failed)
-        return error_set_errno(err, ERR_INTERNAL, failed, "cannot start the autoscaler");
+    if (wake < 0)
+        return error_set_errno(err, ERR_INTERNAL, errno, "cannot start the autoscaler");
+    if (!thread_start(&scaler.watcher.thread, "scale-watch", watcher_run, &scaler.watcher, err))
+        return false;
     while (!scaler.stopping)
         scaler_sleep(&scaler, scaler_adjust(&scaler));
     atomic_store(&scaler.watcher.stop, true);

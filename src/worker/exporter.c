@@ -27,7 +27,7 @@ struct exporter {
     struct nvml *nvml; /* NULL without a card */
 };
 
-static int64_t age_ms(const _Atomic int64_t *then) { return vitals_now_ms() - atomic_load(then); }
+static int64_t age_ms(const _Atomic int64_t *then) { return clock_monotonic_ms(clock_system()) - atomic_load(then); }
 
 /* ---- the card ---- */
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "worker/kubernetes.h"
 #include "worker/spot.h"
 
@@ -84,10 +85,8 @@ struct node *node_start(const struct node_options *options, struct error *err) {
                           .spot = spot_new(),
                           .cost = COST_UNKNOWN,
                           .busy_ms = INT64_MIN / 2};
-    int failed = pthread_create(&node->thread, NULL, node_run, node);
-    if (!failed)
+    if (thread_start(&node->thread, "node", node_run, node, err))
         return node;
-    error_set_errno(err, ERR_INTERNAL, failed, "cannot watch the node");
     node_free(node);
     return NULL;
 }

@@ -226,11 +226,11 @@ static void slot_run_job(struct slot *slot) {
     _cleanup_work_result_ struct work_result result = {0};
     struct error err = {0};
     log_write(&log, LOG_INFO, "claimed");
-    int64_t started = vitals_now_ms();
+    int64_t started = clock_monotonic_ms(clock_system());
     /* A job that came after the drain began is stopped already, and goes back without a look at it. */
     bool done = slot->reason == STOP_NONE && slot_compute(slot, artifact, &log, &result, &err);
     if (done)
-        json_object_set_new(result.report, "duration_ms", json_integer(vitals_now_ms() - started));
+        json_object_set_new(result.report, "duration_ms", json_integer(clock_monotonic_ms(clock_system()) - started));
     slot_end(slot, done, artifact, &result, &err, &log);
 }
 
@@ -255,7 +255,7 @@ void slot_clear(struct slot *slot) {
     pthread_mutex_lock(&slot->lock);
     slot->busy = false;
     pthread_mutex_unlock(&slot->lock);
-    atomic_store(&slot->worker->vitals.last_busy_ms, vitals_now_ms());
+    atomic_store(&slot->worker->vitals.last_busy_ms, clock_monotonic_ms(clock_system()));
 }
 
 /* A second job that is claimed early is fetched while the first one computes. Claimed too early it is kept from idle

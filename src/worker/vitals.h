@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 /* Each is read and written alone and nothing else is published by it, so any order would do: they are atomic only to be
- * whole. The times are of vitals_now_ms. */
+ * whole. The times are those of clock_monotonic_ms. */
 struct vitals {
     atomic_bool loaded;           /* the models are, and the heart beats */
     atomic_bool draining;         /* claims nothing more; slot.c says how it is ordered against a claim */
@@ -16,6 +16,3 @@ struct vitals {
     _Atomic int64_t answered_ms;  /* when Redis last answered the heart */
     _Atomic int64_t last_busy_ms; /* when a slot last ended a job */
 };
-
-/* The monotonic clock, in milliseconds. */
-static inline int64_t vitals_now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "worker/exporter.h"
 #include "worker/node.h"
 #include "worker/slot.h"
@@ -116,7 +117,7 @@ static void *heart_thread(void *context) {
     struct heart *heart = context;
     struct worker *worker = heart->worker;
     while (!atomic_load(&heart->stop)) {
-        atomic_store(&worker->vitals.turned_ms, vitals_now_ms());
+        atomic_store(&worker->vitals.turned_ms, clock_monotonic_ms(clock_system()));
         _cleanup_json_ json_t *jobs = json_array();
         for (int i = 0; i < worker->slot_count; i++)
             heart_beat_slot(heart, &worker->slots[i], jobs);
@@ -124,7 +125,7 @@ static void *heart_thread(void *context) {
         struct error err;
         bool beaten = queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err);
         if (beaten || err.code != ERR_QUEUE_UNAVAILABLE)
-            atomic_store(&worker->vitals.answered_ms, vitals_now_ms());
+            atomic_store(&worker->vitals.answered_ms, clock_monotonic_ms(clock_system()));
         if (!beaten)
             log_write(&(struct log){.worker = worker->id}, LOG_WARN, "heartbeat: %s", err.message);
         clock_sleep_ms(clock_system(), BEAT_MS);
@@ -236,7 +237,7 @@ static bool open_exporter(struct worker *worker, struct error *err) {
                                              .store = worker->store,
                                              .is_busy = worker_runs_job,
                                              .context = worker};
-    atomic_store(&worker->vitals.answered_ms, vitals_now_ms()); /* the slots have connected */
+    atomic_store(&worker->vitals.answered_ms, clock_monotonic_ms(clock_system())); /* the slots have connected */
     if (!options.address)
         return true;
     worker->exporter = exporter_start(&options, err);
@@ -248,7 +249,7 @@ static bool worker_open(struct worker *worker, struct error *err) {
     _cleanup_free_ char *cache = xasprintf("%s/cache", options->work_directory);
     worker->gate = gate_new();
     pthread_mutex_init(&worker->claiming, NULL);
-    atomic_store(&worker->vitals.last_busy_ms, vitals_now_ms());
+    atomic_store(&worker->vitals.last_busy_ms, clock_monotonic_ms(clock_system()));
     worker->scratch = scratch_make(options->work_directory, err);
     if (!worker->scratch)
         return false;
@@ -270,7 +271,7 @@ static const char *wait_for_end(struct worker *worker, int signals) {
         if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? IDLE_POLL_MS : -1) > 0)
             return atomic_load(&worker->is_leaving) ? "the machine is taken away" : "told to stop";
         if (idle_exit_ms && !worker_is_busy(worker) &&
-            vitals_now_ms() - atomic_load(&worker->vitals.last_busy_ms) >= idle_exit_ms)
+            clock_monotonic_ms(clock_system()) - atomic_load(&worker->vitals.last_busy_ms) >= idle_exit_ms)
             return "nothing to do";
     }
 }
@@ -281,11 +282,11 @@ static void worker_drain(struct worker *worker, int signals) {
     atomic_store(&worker->vitals.draining, true);
     bool leaving = atomic_load(&worker->is_leaving);
     int64_t grace_ms = leaving ? MIN(worker->options->grace_ms, SPOT_GRACE_MS) : worker->options->grace_ms;
-    int64_t deadline = vitals_now_ms() + grace_ms;
+    int64_t deadline = clock_monotonic_ms(clock_system()) + grace_ms;
     for (int i = 0; i < worker->slot_count; i++)
         if (atomic_load(&worker->slots[i].progress.step) == STEP_FETCH)
             slot_stop(&worker->slots[i], STOP_DRAIN);
-    while (worker_is_busy(worker) && vitals_now_ms() < deadline) {
+    while (worker_is_busy(worker) && clock_monotonic_ms(clock_system()) < deadline) {
         struct pollfd again = {.fd = signals, .events = POLLIN};
         struct signalfd_siginfo info;
         if (poll(&again, 1, DRAIN_POLL_MS) > 0 && read(signals, &info, sizeof info) > 0)
@@ -297,8 +298,8 @@ static void worker_drain(struct worker *worker, int signals) {
 
 /* After worker_drain(): true when every slot has released or finished its job. */
 static bool slots_end(struct worker *worker) {
-    int64_t deadline = vitals_now_ms() + SLOTS_END_MS;
-    while (worker_is_busy(worker) && vitals_now_ms() < deadline)
+    int64_t deadline = clock_monotonic_ms(clock_system()) + SLOTS_END_MS;
+    while (worker_is_busy(worker) && clock_monotonic_ms(clock_system()) < deadline)
         clock_sleep_ms(clock_system(), 20);
     return !worker_is_busy(worker);
 }
@@ -339,11 +340,6 @@ static void read_signal(int signals) {
     (void)ignored;
 }
 
-static bool start_thread(pthread_t *thread, void *(*run)(void *), void *context, struct error *err) {
-    int failed = pthread_create(thread, NULL, run, context);
-    return !failed || error_set_errno(err, ERR_INTERNAL, failed, "cannot start a thread");
-}
-
 /* Joins the slots that have a thread. */
 static void join_slots(struct worker *worker, int started) {
     for (int i = 0; i < started; i++)
@@ -352,7 +348,7 @@ static void join_slots(struct worker *worker, int started) {
 
 static bool start_slots(struct worker *worker, struct error *err) {
     for (int i = 0; i < worker->slot_count; i++)
-        if (!start_thread(&worker->slots[i].thread, slot_thread, &worker->slots[i], err)) {
+        if (!thread_start(&worker->slots[i].thread, "slot", slot_thread, &worker->slots[i], err)) {
             atomic_store(&worker->vitals.draining, true);
             join_slots(worker, i);
             return false;
@@ -384,9 +380,9 @@ static bool worker_start(struct worker *worker, int signals, struct error *err) 
     if (!queue)
         return false;
     heart.queue = queue;
-    atomic_store(&worker->vitals.turned_ms, vitals_now_ms());
+    atomic_store(&worker->vitals.turned_ms, clock_monotonic_ms(clock_system()));
     atomic_store(&worker->vitals.loaded, true);
-    if (!start_thread(&heart.thread, heart_thread, &heart, err))
+    if (!thread_start(&heart.thread, "heart", heart_thread, &heart, err))
         return false;
     bool started = start_slots(worker, err);
     if (started)
