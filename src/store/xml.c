@@ -56,7 +56,7 @@ static size_t decode_entity(struct buffer *out, const char *text, size_t length)
         return 0;
     char *end;
     unsigned long code = text[2] == 'x' ? strtoul(text + 3, &end, 16) : strtoul(text + 2, &end, 10);
-    if (*end != ';' || end >= text + length || code == 0 || code > 0x10ffff)
+    if (*end != ';' || end >= text + length || code == 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
         return 0;
     append_code_point(out, code);
     return (size_t)(end - text) + 1;
