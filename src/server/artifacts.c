@@ -22,8 +22,7 @@ static ssize_t artifact_read(void *context, uint64_t position, char *out, size_t
     bool got =
         store_get_range(artifact->store, artifact->key, artifact->first + (int64_t)position, capacity, &bytes, &err);
     if (!got || bytes.length == 0 || bytes.length > capacity)
-        return MHD_CONTENT_READER_END_WITH_ERROR; /* the length was announced: the client sees that bytes are
-                                                     missing */
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* the client knows the length, and so that bytes are missing */
     memcpy(out, bytes.data, bytes.length);
     return (ssize_t)bytes.length;
 }
@@ -34,8 +33,8 @@ static void artifact_free(void *context) {
     free(artifact);
 }
 
-/* What the job's receipt says it published; NULL without a receipt. Redis forgets a campaign some time after
- * its end, the store does not. */
+/* The artifact that the job's receipt names; NULL without a receipt. For campaigns that Redis has forgotten, some time
+ * after their end; the store keeps them. */
 static char *receipt_artifact(struct store *store, const struct job_id *job) {
     enum { RECEIPT_LIMIT = 1024 * 1024 };
     _cleanup_free_ char *key = layout_receipt(job);

@@ -3,8 +3,14 @@
 
 #include "base/error.h"
 
-enum role { ROLE_VIEWER, ROLE_PRODUCER, ROLE_ADMIN }; /* reads; submits and cancels; retries and all else */
+/* Ascending: each may do what the ones before it may. */
+enum role {
+    ROLE_VIEWER,   /* reads */
+    ROLE_PRODUCER, /* uploads, submits, cancels */
+    ROLE_ADMIN,    /* retries, holds */
+};
 
+/* "viewer", "producer", "admin". Static. */
 const char *role_name(enum role role);
 bool role_parse(const char *name, enum role *out);
 
@@ -13,8 +19,8 @@ struct keys;
 struct keys *keys_load(const char *path, struct error *err) must_check;
 void keys_free(struct keys *keys);
 DEFINE_CLEANUP(struct keys *, keys_free)
-/* True and *role when `key` is known. Looks at every entry, whatever matches. `name` is borrowed. */
+/* True, *role and *name (borrowed) when `key` is known. Compares every entry, so that the time shows nothing. */
 bool keys_check(const struct keys *keys, const char *key, enum role *role, const char **name);
-/* Makes a random key ("mela_" + 43 characters), adds its hash to the file (0600), and returns it; caller
- * frees. */
+/* Makes a random key ("mela_" + 43 characters), adds its hash to the file (0600; made when missing), and returns it;
+ * caller frees. Two at once lose one key: the file is read, changed and written without a lock. */
 char *keys_create(const char *path, const char *name, enum role role, struct error *err) must_check;

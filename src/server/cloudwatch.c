@@ -62,7 +62,7 @@ static void write_lines(struct cloudwatch *cloudwatch) {
     const struct api *api = cloudwatch->api;
     _cleanup_buffer_ struct buffer lines = {0};
     _cleanup_reading_ struct reading reading = {0};
-    struct error away; /* RedisUp says it */
+    struct error away; /* not shown: RedisUp is 0 then */
     struct queue *queue = connections_borrow(api->connections, &away);
     bool up = queue && reading_fetch(queue, api->policies, &reading, &away);
     if (queue)

@@ -96,8 +96,7 @@ static enum MHD_Result dispatch_send(struct request *request) {
     return MHD_queue_response(request->connection, request->status, request->response);
 }
 
-/* The body, if there is one, stays unread: whatever follows on this connection cannot be trusted to be a
- * request. */
+/* Closes the connection after the answer: the body stays unread, and what follows it may not be a request. */
 static enum MHD_Result dispatch_send_early(struct request *request) {
     request->early = true;
     reply_header(request, "Connection", "close");
@@ -140,7 +139,7 @@ enum MHD_Result dispatch_call(void *context, struct MHD_Connection *connection, 
     return MHD_YES;
 }
 
-/* Reads away what the client still sends, for a while: closing at once would reset the connection, and the
+/* Receives and drops what the client still sends, for a while: closing at once would reset the connection, and the
  * client could lose the answer that is on its way. */
 static void dispatch_linger(const struct request *request) {
     const union MHD_ConnectionInfo *info =
@@ -163,11 +162,14 @@ static void dispatch_linger(const struct request *request) {
 }
 
 static void dispatch_log(const struct request *request, int64_t duration_ns) {
-    bool fault = request->status >= 500, read_only = request->method[0] == 'G' || request->method[0] == 'H';
+    bool is_read = request->method[0] == 'G' || request->method[0] == 'H';
+    enum log_level level = is_read ? LOG_DEBUG : LOG_INFO;
+    if (request->status >= 500)
+        level = LOG_WARN;
     json_t *extra =
         json_pack("{s:s, s:s*, s:i, s:s*, s:I}", "method", request->method, "path", request->path, "status",
                   (int)request->status, "key", request->key_name, "duration_ms", (json_int_t)(duration_ns / 1000000));
-    log_write_with(NULL, fault ? LOG_WARN : read_only ? LOG_DEBUG : LOG_INFO, extra, "request");
+    log_write_with(NULL, level, extra, "request");
 }
 
 static void dispatch_free(struct request *request) {

@@ -1,5 +1,5 @@
-/* GET /v1/campaigns/{id}/events: server-sent events. A stream holds one connection to Redis and one thread.
- */
+/* GET /v1/campaigns/{id}/events: server-sent events. A stream holds one connection to Redis and one thread,
+ * the connection's own, which libmicrohttpd calls stream_send on: nothing of a stream is shared. */
 #include <ctype.h>
 #include <poll.h>
 #include <string.h>
@@ -14,7 +14,7 @@ enum {
     STREAMS_MAX = 256,
     EVENTS_A_READ = 100,
     HEARTBEAT_MS = 15000,
-    SLICE_MS = 1000, /* how late a stream may learn that the client left or the server stops */
+    SLICE_MS = 1000, /* how late a stream may notice that the client left or the server stops */
     BLOCK_BYTES = 4096,
 };
 
@@ -63,8 +63,8 @@ static bool stream_read(struct stream *stream, int64_t wait_ms) {
     return events != NULL;
 }
 
-/* A stream is over when its campaign ended and all was sent; what came just before the end is read once more.
- * False when Redis is away. */
+/* A stream is over when its campaign has ended and all was sent. Events may have come between the last read and the
+ * end, so there is one more read after the end was seen. False when Redis is away. */
 static bool stream_check_end(struct stream *stream) {
     struct error err;
     _cleanup_json_ json_t *campaign = queue_campaign(stream->queue, stream->campaign, &err);
@@ -78,8 +78,8 @@ static bool stream_check_end(struct stream *stream) {
     return true;
 }
 
-/* Finds something to send, or returns after a slice. While Redis is away the stream stays, and goes on later.
- */
+/* Appends what is to be sent, or returns after a slice without. While Redis is away the stream stays open, and
+ * continues later. */
 static void stream_fill(struct stream *stream) {
     bool there = stream_read(stream, stream->check_end ? 0 : MIN(stream->heartbeat_ms, (int64_t)SLICE_MS));
     if (there && stream->pending.length == 0 && stream->check_end)
@@ -125,7 +125,7 @@ static bool event_id_is_valid(const char *id) {
     return digits > 0 && digits <= DIGITS_MAX && more <= DIGITS_MAX && id[digits + (more ? more + 1 : 0)] == '\0';
 }
 
-/* Where to go on: ?after=, else Last-Event-ID, else from the first event that is kept. */
+/* Where to continue: ?after=, else Last-Event-ID, else from the first event that is kept. */
 static bool stream_position(const struct request *request, char last[EVENT_ID_MAX + 1], struct error *err) {
     _cleanup_free_ char *after = NULL;
     if (!guard_parameter(request->query, "after", &after, err))
@@ -179,7 +179,7 @@ bool campaign_events(struct request *request, struct error *err) {
         return false;
     if (json_array_size(events) > 0)
         return stream_start(request, last, err);
-    /* No Content tells a browser's EventSource that there is nothing to reconnect for. */
+    /* After a No Content a browser's EventSource does not reconnect. */
     return reply_response(request, MHD_HTTP_NO_CONTENT,
                           MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
 }

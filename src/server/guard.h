@@ -21,7 +21,7 @@ struct guard_header {
     size_t name_length, value_length;
 };
 
-/* Checks the request line. */
+/* Checks the request line; api.bad_request. */
 bool guard_line(const char *method, const char *target, const char *version, struct error *err) must_check;
 /* Checks the headers; *content_length is the body's size, 0 when there is none. */
 bool guard_headers(const struct guard_header *headers, size_t count, int64_t *content_length,

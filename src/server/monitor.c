@@ -8,7 +8,7 @@ bool health_show(struct request *request, struct error *err) {
     return reply_json(request, MHD_HTTP_OK, json_pack("{s:s, s:s}", "status", "ok", "version", MELA_VERSION));
 }
 
-/* Asks for a key that is never written: any answer shows that the store is there. */
+/* Requests a key that is never written: that it is not found shows that the store answers. */
 static bool store_answers(struct store *store, struct error *err) {
     struct store_stat stat;
     struct error cause;
@@ -28,7 +28,7 @@ bool metrics_show(struct request *request, struct error *err) {
     struct api *api = request->api;
     _cleanup_buffer_ struct buffer text = {0};
     _cleanup_reading_ struct reading reading = {0};
-    struct error away; /* no error here: mela_queue_up says it, and the process' own numbers stay visible */
+    struct error away; /* not the answer: mela_queue_up is 0 then, and the process' own numbers stay visible */
     struct queue *queue = request_queue(request, &away);
     bool up = queue && reading_fetch(queue, api->policies, &reading, &away);
     metric_one(&text, "mela_queue_up", "gauge", "1 when Redis answers, else 0 and nothing about the farm below.", up);

@@ -87,7 +87,8 @@ bool pool_resume(struct request *request, struct error *err) {
            reply_json(request, MHD_HTTP_OK, pool_describe(request->api, queue, pool, err));
 }
 
-/* The counts of a pool; while Redis does not answer the last ones that it gave, if it ever did. */
+/* The counts of a pool, or the last known ones while Redis does not answer, so that a scaler does not see an empty
+ * queue. False with *err when there are none. */
 static bool counts_or_last(struct request *request, enum pool pool, struct pool_counts *counts, bool *stale,
                            struct error *err) {
     struct queue *queue = request_queue(request, err);
@@ -98,7 +99,7 @@ static bool counts_or_last(struct request *request, enum pool pool, struct pool_
     return true;
 }
 
-/* For KEDA's metrics-api trigger, and for people: what the scaler says over gRPC. */
+/* For KEDA's metrics-api trigger, and for people: the same number as the scaler's over gRPC. */
 bool pool_desired(struct request *request, struct error *err) {
     enum pool pool;
     enum campaign_class class;

@@ -47,9 +47,13 @@ bool reading_fetch(struct queue *queue, const struct scale_policies *policies, s
     json_t *worker;
     json_array_foreach (workers, i, worker)
         count_worker(out, worker);
-    return workers && read_pools(queue, policies, out, err) && (out->totals = queue_totals(queue, err)) &&
-           (out->overview = queue_overview(queue, READING_CAMPAIGNS, err)) &&
-           queue_redis_state(queue, &out->redis, err);
+    if (!workers || !read_pools(queue, policies, out, err))
+        return false;
+    out->totals = queue_totals(queue, err);
+    if (!out->totals)
+        return false;
+    out->overview = queue_overview(queue, READING_CAMPAIGNS, err);
+    return out->overview && queue_redis_state(queue, &out->redis, err);
 }
 
 int reading_workers(const struct reading *reading, enum pool pool) {

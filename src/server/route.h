@@ -1,4 +1,4 @@
-/* What the API answers, to whom. Private to this room. */
+/* Which handler answers which path, and to whom. Private to this room. */
 #pragma once
 
 #include "server/auth.h"
@@ -25,7 +25,7 @@ extern const struct route routes[];
 extern const size_t route_count;
 
 /* The route for this method (HEAD is answered as GET) and path; its arguments are copied to `arguments`. NULL
- * with api.not_found, or api.method with the methods that this path takes in *allowed (caller frees). */
+ * with api.not_found, or api.method with the methods that this path has in *allowed (caller frees). */
 const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS], char **allowed,
                                struct error *err) must_check;
 /* True when the path has the form; exposed for tests. Arguments are new strings. */

@@ -1,4 +1,5 @@
-/* POST /v1/campaigns. A campaign is acknowledged only when its spec is in the store and in Redis. */
+/* POST /v1/campaigns. A campaign is acknowledged only when its spec is in the store and in Redis, in this order: a
+ * crash in between leaves a spec that no campaign has, and the same request sent again continues from it. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -49,8 +50,7 @@ static struct campaign *submit_parse(struct request *request, struct error *err)
     return campaign;
 }
 
-/* Adds a problem when the store knows that the input cannot be read. False when the store itself is in
- * trouble. */
+/* Adds a problem when the input certainly cannot be read. False when the store itself fails. */
 static bool input_add_problem(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
     _cleanup_free_ char *owned = path;
     struct store_stat stat;
@@ -145,7 +145,7 @@ bool campaigns_submit(struct request *request, struct error *err) {
     _cleanup_campaign_ struct campaign *campaign = submit_parse(request, err);
     if (!campaign)
         return false;
-    /* No spec is stored while Redis is known to be away: nobody would have been told of it. */
+    /* First, so that no spec is stored while Redis is away: it would belong to a campaign that nobody acknowledged. */
     struct queue *queue = request_queue(request, err);
     if (!queue || !queue_ping(queue, err))
         return false;

@@ -62,7 +62,7 @@ bool upload_begin(struct request *request, struct error *err) {
     return true;
 }
 
-/* libmicrohttpd takes no answer in the middle of a body: after a failure the rest is read and dropped. */
+/* libmicrohttpd can send no answer in the middle of a body: after a failure the rest is received and dropped. */
 void upload_receive(struct request *request, const void *data, size_t length) {
     struct upload *upload = request->upload;
     upload->bytes += (int64_t)length;

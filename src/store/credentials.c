@@ -137,9 +137,13 @@ static enum outcome from_web_identity(struct credential_source *source, struct c
     if (!path || !role)
         return ABSENT;
     _cleanup_buffer_ struct buffer token = {0};
-    return token_read(path, &token, err) && token.length > 0 && assume_role(source, role, token.data, out, err)
-               ? FOUND
-               : FAILED;
+    if (!token_read(path, &token, err))
+        return FAILED;
+    if (token.length == 0) {
+        error_set(err, ERR_STORE_CREDENTIALS, "the web identity token file %s is empty", path);
+        return FAILED;
+    }
+    return assume_role(source, role, token.data, out, err) ? FOUND : FAILED;
 }
 
 bool credentials_from_json(const struct buffer *answer, const char *url, struct credentials *out, struct error *err) {

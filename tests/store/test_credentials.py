@@ -142,6 +142,13 @@ def test_web_identity_refused(cloud, home):
     assert "/sts" in result.error and "AccessDenied" in result.error
 
 
+def test_web_identity_empty_token(cloud, home):
+    variables = web_identity(cloud, home)
+    (home / "token").write_text("\n")
+    result = Tool(cloud.address, home=home, **variables).fails("store.credentials", "s3://bucket", "list")
+    assert f"{home / 'token'} is empty" in result.error and not cloud.asked
+
+
 def test_container(cloud, home):
     """Credentials that end within five minutes are fetched anew, with the token file as it is by then."""
     token = home / "token"
