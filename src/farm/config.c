@@ -177,7 +177,7 @@ static void describe_failure(const struct config *config, json_t *list) {
 
 /* A value as it may be shown: "redis://user:(set)@host". A password ends at the last @, since it may hold one itself; a
  * colon behind a slash belongs to a path. Caller frees. */
-static char *describe_value(const char *name, const char *text) {
+static char *config_describe_value(const char *name, const char *text) {
     if (!text || strcmp(name, "key") == 0)
         return text ? xstrdup("(set)") : NULL;
     const char *scheme = strstr(text, "://"), *user = scheme ? scheme + 3 : "", *at = strrchr(user, '@');
@@ -191,7 +191,7 @@ json_t *config_describe(const struct config *config) {
     json_t *list = json_array();
     for (int i = 0; i < SETTING_COUNT; i++) {
         const struct value *value = &config->values[i];
-        _cleanup_free_ char *shown = describe_value(settings[i].name, value->text);
+        _cleanup_free_ char *shown = config_describe_value(settings[i].name, value->text);
         json_array_append_new(list, json_pack("{s:s,s:s?,s:s?,s:s}", "name", settings[i].name, "value", shown, "source",
                                               value->source, "help", settings[i].help));
     }

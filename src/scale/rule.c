@@ -83,7 +83,8 @@ static const struct scale_step *rule_step_for(const struct scale_rule *rule, int
     return step;
 }
 
-int64_t scale_rule_workers(const struct scale_rule *rule, int64_t jobs) {
+/* What the steps alone say about a number of jobs, without the cap. */
+static int64_t rule_workers(const struct scale_rule *rule, int64_t jobs) {
     const struct scale_step *step = rule_step_for(rule, jobs);
     int64_t per = step->jobs_per_worker;
     return per ? MAX(jobs, 0) / per + (MAX(jobs, 0) % per != 0) : step->workers;
@@ -96,7 +97,7 @@ static int64_t load_jobs(const struct scale_load *load) {
 static int64_t rule_wanted(const struct scale_rule *rule, const struct scale_load *load) {
     if (load->held)
         return load->leased;
-    return MAX(scale_rule_workers(rule, load_jobs(load)), (int64_t)(load->leased > 0));
+    return MAX(rule_workers(rule, load_jobs(load)), (int64_t)(load->leased > 0));
 }
 
 static int64_t rule_wanted_together(const struct scale_rule *rule, const struct scale_demand *demand) {
@@ -131,7 +132,7 @@ static void rule_explain_step(struct buffer *out, const struct scale_rule *rule,
         buffer_appendf(out, "up to %" PRId64, step->up_to);
     if (step->jobs_per_worker)
         buffer_appendf(out, " ask for a worker for every %d: %" PRId64, step->jobs_per_worker,
-                       scale_rule_workers(rule, jobs));
+                       rule_workers(rule, jobs));
     else
         buffer_appendf(out, " ask for %d", step->workers);
 }
@@ -148,7 +149,7 @@ char *scale_explain(const struct scale_rule *rule, const struct scale_demand *de
         rule_explain_step(&out, rule, load_jobs(load));
     if (rule_wanted(rule, load) > answer.workers[class])
         buffer_appendf(&out, "; the cap of %d for both classes leaves %d", rule->max, answer.workers[class]);
-    else if (!load->held && rule_wanted(rule, load) > scale_rule_workers(rule, load_jobs(load)))
+    else if (!load->held && rule_wanted(rule, load) > rule_workers(rule, load_jobs(load)))
         buffer_append_text(&out, "; one while a lease is held");
     return buffer_steal(&out);
 }

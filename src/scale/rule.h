@@ -48,8 +48,6 @@ struct scale_answer {
     int total;                /* when all workers serve both classes */
 };
 
-/* What the steps alone say about a number of jobs, without the cap. */
-int64_t scale_rule_workers(const struct scale_rule *rule, int64_t jobs);
 /* Workers wanted, of each class by its own ready + leased + delayed jobs, and of both together by their sum. A
  * held class asks for one worker a leased job, so that all of them may finish. Where there is a lease at least
  * one is wanted. The cap is for both classes: urgent takes first, batch what is left, but one place is kept for

@@ -4,4 +4,5 @@
 #include "base/buffer.h"
 #include "server/reading.h"
 
+/* Appends heads and rows of all that the reading holds. */
 void metrics_write_farm(struct buffer *out, const struct reading *reading);

@@ -39,7 +39,8 @@ static const char *placeholder_end(const char *path, const char *rest, bool many
     return length > tail ? path + length - tail : path;
 }
 
-bool route_matches(const char *pattern, const char *path, char *arguments[PATH_ARGUMENTS]) {
+/* True when the path has the form; its arguments are new strings. */
+static bool route_matches(const char *pattern, const char *path, char *arguments[PATH_ARGUMENTS]) {
     const char *starts[PATH_ARGUMENTS], *ends[PATH_ARGUMENTS];
     size_t count = 0;
     while (*pattern) {

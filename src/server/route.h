@@ -28,5 +28,3 @@ extern const size_t route_count;
  * with api.not_found, or api.method with the methods that this path has in *allowed (caller frees). */
 const struct route *route_find(const char *method, const char *path, char *arguments[PATH_ARGUMENTS], char **allowed,
                                struct error *err) must_check;
-/* True when the path has the form; exposed for tests. Arguments are new strings. */
-bool route_matches(const char *pattern, const char *path, char *arguments[PATH_ARGUMENTS]);
