@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "cli/worker/commands.h"
 #include "farm/layout.h"
-#include "model/zoo.h"
+#include "model/add.h"
 #include "store/store.h"
 
 static struct zoo *open_zoo(struct cli *cli, struct error *err) {
@@ -87,7 +87,7 @@ static bool run_add(struct cli *cli, struct error *err) {
         *dot = '\0';
     const char *name = cli_value(cli, "name") ? cli_value(cli, "name") : base;
     _cleanup_zoo_ struct zoo *zoo = open_zoo(cli, err);
-    if (!zoo || !zoo_add(zoo, role, path, name, err))
+    if (!zoo || !model_add(zoo, role, path, name, err))
         return false;
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (manifest && cli_json(cli))
