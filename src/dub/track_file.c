@@ -21,13 +21,11 @@ void track_free(struct track *track) {
     *track = (struct track){0};
 }
 
-static struct point middle(struct point a, struct point b) { return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2}; }
-
 void track_frame_set_face(struct track_frame *frame, const struct mesh_face *face) {
     const struct point *p = face->points;
     frame->present = 1;
-    frame->align[0] = middle(p[right_eye[0]], p[right_eye[1]]);
-    frame->align[1] = middle(p[left_eye[0]], p[left_eye[1]]);
+    frame->align[0] = point_middle(p[right_eye[0]], p[right_eye[1]]);
+    frame->align[1] = point_middle(p[left_eye[0]], p[left_eye[1]]);
     frame->align[2] = p[NOSE_TIP];
     frame->align[3] = p[MOUTH_RIGHT];
     frame->align[4] = p[MOUTH_LEFT];

@@ -1,6 +1,4 @@
-#include <math.h>
-
-#include "media/image.h"
+#include "media/affine.h"
 
 struct affine affine_inverse(struct affine m) {
     double k = 1 / (m.a * m.e - m.b * m.d);

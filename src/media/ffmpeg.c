@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 #include "media/compat.h"
-#include "media/media.h"
 
 /* Containers that hold media themselves. Playlists and scripts (hls, dash, concat, imf, ...) are left out:
  * they would let a file make the farm read other files. So is tty, which takes every text for a film. */
@@ -16,8 +15,6 @@ static const char containers[] =
     "dv,"
     "h264,hevc,m4v,av1,obu,vc1,mjpeg,yuv4mpegpipe,gif,apng,rm,wtv,"
     "wav,w64,rf64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,dts,ape,tta,wv,opus,mp2,voc,latm,loas";
-
-const char *media_version(void) { return av_version_info(); }
 
 void *media_must(void *pointer) {
     if (!pointer) {
@@ -46,9 +43,6 @@ bool media_error(struct error *err, enum error_code code, int status, const char
     av_strerror(status, reason, sizeof reason);
     return error_set(err, status == AVERROR(ENOSPC) ? ERR_DISK_FULL : code, "%s: %s", message, reason);
 }
-
-/* Errors are returned, and logs are JSON. */
-void media_process_begin(void) { av_log_set_level(AV_LOG_QUIET); }
 
 static bool check_file(const char *path, struct error *err) {
     struct stat info;

@@ -4,21 +4,8 @@
  * interest of a frame is ever converted, with the frame's own matrix, range and bit depth. */
 #pragma once
 
+#include "media/affine.h"
 #include "media/video.h"
-
-/* Maps crop pixel centres to frame pixels: x = a*u + b*v + c, y = d*u + e*v + f, u and v in crop pixels. */
-struct affine {
-    double a, b, c, d, e, f;
-};
-struct point {
-    float x, y;
-};
-
-struct affine affine_inverse(struct affine m);
-struct point affine_apply(const struct affine *m, struct point p);
-/* The similarity (rotation, uniform scale, shift) that takes `from` to `to` with least squares (Umeyama
- * 1991); n >= 2. */
-struct affine affine_similarity(const struct point *from, const struct point *to, int n);
 
 /* Samples `size` x `size` RGB through `crop_to_frame`, bilinear, with area averaging when it shrinks by more
  * than 2. Outside the frame the border repeats. */

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "media/audio_source.h"
 #include "media/compat.h"
+#include "media/video.h"
 
 /* 48 kHz is what players and broadcasters expect beside video; 96 and 160 kbit/s are transparent for speech.
  */

@@ -13,3 +13,5 @@
 
 /* Keeps FFmpeg from writing to stderr; for a `main`, as base/process.h says. */
 void media_process_begin(void);
+/* FFmpeg's own version, such as "5.1.9". Static. */
+const char *media_version(void);

@@ -1,9 +1,8 @@
-/* Pictures made upright and brought to a format that the image operations know. */
+#include "media/picture.h"
+
 #include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
 #include <math.h>
-
-#include "media/ffmpeg.h"
 
 struct upright upright_of(const int32_t *matrix, int *degrees) {
     *degrees = 0;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "media/image.h"
+#include "media/video.h"
 
 enum sample_type { SAMPLE_8, SAMPLE_16, SAMPLE_FLOAT };
 

@@ -4,7 +4,8 @@
 
 #include "base/memory.h"
 #include "media/compat.h"
-#include "media/ffmpeg.h"
+#include "media/picture.h"
+#include "media/video.h"
 
 /* Damage before the first picture is forgiven for this long, since a film may begin with pictures that lean
  * on what was cut away. Transport streams (timestamps with gaps) are captures: they begin anywhere. */

@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "media/ffmpeg.h"
+#include "media/video.h"
 
 enum { GRID = 32, CELLS = GRID * GRID, SAMPLES = 4, NEIGHBOURS = 2 };
 #define LEAST_SCORE 6.0

@@ -7,9 +7,6 @@
 
 struct AVFrame;
 
-/* FFmpeg's own version, such as "5.1.9". Static. */
-const char *media_version(void);
-
 /* What is known about a video before decoding. All of the upright picture. */
 struct video_info {
     int width, height; /* after rotation */

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "media/compat.h"
 #include "media/ffmpeg.h"
+#include "media/video.h"
 
 enum { GOP_SECONDS = 2 };
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "model/session.h"
-#include "model/zoo.h"
 
 enum network_kind { NETWORK_LIPS, NETWORK_BLAZEFACE, NETWORK_RETINAFACE, NETWORK_SCRFD, NETWORK_MESH, NETWORK_ENHANCE };
 
@@ -25,6 +24,3 @@ struct binding {
 struct signature signature_of(const struct session *session);
 /* Binds a network to "lips", "detect", "mesh" or "enhance"; model.invalid tells shapes found and wanted. */
 bool bind_role(const char *role, const struct signature *signature, struct binding *out, struct error *err) must_check;
-/* Opens a model of the zoo that has this role, and binds it. */
-struct session *network_open(const struct zoo *zoo, const char *name, const char *role, const struct device *device,
-                             struct binding *binding, struct error *err) must_check;

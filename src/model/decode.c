@@ -1,14 +1,14 @@
 #include "model/decode.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/cleanup.h"
 
 static struct face box_face(float left, float top, float right, float bottom, float score) {
     return (struct face){.x = left, .y = top, .width = right - left, .height = bottom - top, .score = score};
 }
-
-static struct point middle(struct point a, struct point b) { return (struct point){(a.x + b.x) / 2, (a.y + b.y) / 2}; }
 
 static struct face blazeface_face(const float *box, float cx, float cy, float score) {
     float x = cx + box[0], y = cy + box[1], w = box[2] / 2, h = box[3] / 2;
@@ -47,7 +47,7 @@ int blazeface_decode(const float *boxes, const float *scores, int size, float th
 static void set_points(struct face *face, const struct point points[5]) {
     face->eyes[0] = points[0];
     face->eyes[1] = points[1];
-    face->mouth = middle(points[3], points[4]);
+    face->mouth = point_middle(points[3], points[4]);
 }
 
 static struct face retinaface_face(const float *box, const float *landmarks, float cx, float cy, float prior,

@@ -5,7 +5,7 @@
  * many there are. */
 #pragma once
 
-#include "model/detect.h"
+#include "model/face.h"
 
 enum { BLAZEFACE_ANCHORS = 896 };
 

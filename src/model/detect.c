@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/bind.h"
 #include "model/decode.h"
+#include "model/network.h"
 
 enum { FREE_INPUT_SIZE = 640 }; /* where the file leaves it free: what RetinaFace and SCRFD are measured at */
 

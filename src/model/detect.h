@@ -2,15 +2,9 @@
 #pragma once
 
 #include "media/image.h"
-#include "model/session.h"
+#include "model/device.h"
+#include "model/face.h"
 #include "model/zoo.h"
-
-struct face {
-    float x, y, width, height; /* box in frame pixels */
-    float score;
-    struct point eyes[2]; /* the face's right eye first (left in the picture), in frame pixels */
-    struct point mouth;   /* centre */
-};
 
 struct detector;
 /* Kind and decoder follow from the manifest and the shapes. */

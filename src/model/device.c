@@ -1,3 +1,5 @@
+#include "model/device.h"
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +29,7 @@ static bool cuda_usable(const struct device *device, struct error *err) {
     if (device->index >= count)
         return error_set(err, ERR_MODEL_DEVICE, "there is no card %d, the driver shows %d", device->index, count);
     const OrtApi *ort = runtime_api(NULL, err);
-    OrtSessionOptions *options = ort ? runtime_options(ort, device, err) : NULL;
+    OrtSessionOptions *options = ort ? runtime_options(ort, device->index, 0, err) : NULL;
     if (!options)
         return false;
     ort->ReleaseSessionOptions(options);

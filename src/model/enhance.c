@@ -1,7 +1,7 @@
 #include "model/enhance.h"
 
 #include "base/memory.h"
-#include "model/bind.h"
+#include "model/network.h"
 
 struct enhance {
     struct session *session;

@@ -1,7 +1,7 @@
 /* Sharpening a face crop: Real-ESRGAN, 4x. */
 #pragma once
 
-#include "model/session.h"
+#include "model/device.h"
 #include "model/zoo.h"
 
 struct enhance;

@@ -2,7 +2,7 @@
  * damaged one gives itself away. */
 #pragma once
 
-#include "model/session.h"
+#include "model/device.h"
 
 /* Names the graph that this ONNX Runtime makes of the file at `path` on this kind of device and CPU: 32 hex
  * digits. */

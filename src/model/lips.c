@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/bind.h"
+#include "model/network.h"
 
 enum { MEL_VALUES = MEL_BANDS * MEL_WINDOW };
 

@@ -3,7 +3,7 @@
 
 #include "media/image.h"
 #include "media/mel.h"
-#include "model/session.h"
+#include "model/device.h"
 #include "model/zoo.h"
 
 struct lips;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/bind.h"
+#include "model/network.h"
 
 enum { CROP = 192, RIGHT_EYE = 33, LEFT_EYE = 263 };
 

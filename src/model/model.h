@@ -5,6 +5,7 @@
  * and campaigns. */
 #pragma once
 
+#include "model/add.h"
 #include "model/detect.h"
 #include "model/enhance.h"
 #include "model/lips.h"

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "model/model.h"
 
 /* ONNX Runtime 1.29 loses 14 bytes when it starts; what we lose must still show. */
 #ifdef __SANITIZE_ADDRESS__
@@ -22,8 +21,6 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const OrtApi *api;
 static OrtEnv *env;
 static struct error start_error;
-
-const char *session_runtime_version(void) { return OrtGetApiBase()->GetVersionString(); }
 
 bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what, struct error *err) {
     if (!status)
@@ -42,10 +39,6 @@ static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const
                                      const char *place, const char *message) {
     log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
-
-/* ONNX Runtime's official builds report use to their maker and keep a device id below the home directory, unless told
- * before the start. A studio's farm tells nobody what it runs. */
-void model_process_begin(void) { setenv("ORT_DISABLE_TELEMETRY", "1", true); }
 
 static void start(void) {
     api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
@@ -94,20 +87,27 @@ static bool append_cuda(const OrtApi *ort, OrtSessionOptions *options, int index
     return done;
 }
 
-OrtSessionOptions *runtime_options(const OrtApi *ort, const struct device *device, struct error *err) {
+static bool runtime_set_options(const OrtApi *ort, OrtSessionOptions *options, int card, int threads,
+                                struct error *err) {
+    return runtime_passed(ort, ort->SetIntraOpNumThreads(options, threads), ERR_MODEL_RUN, "threads", err) &&
+           /* Threads that spin between runs take the cores that decoding and encoding need. */
+           runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
+                          ERR_MODEL_RUN, "spinning", err) &&
+           /* Denormal numbers are slow on a CPU and too small to change a pixel. */
+           runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.set_denormal_as_zero", "1"), ERR_MODEL_RUN,
+                          "denormals", err) &&
+           (card == RUNTIME_CPU || append_cuda(ort, options, card, err));
+}
+
+OrtSessionOptions *runtime_options(const OrtApi *ort, int card, int threads, struct error *err) {
     OrtSessionOptions *options = NULL;
     if (!runtime_passed(ort, ort->CreateSessionOptions(&options), ERR_MODEL_RUN, "session options", err))
         return NULL;
-    bool cuda = device->kind == DEVICE_CUDA;
-    int threads = cuda ? 1 : device->threads > 0 ? device->threads : core_count();
-    /* Threads that spin between runs take the cores that decoding and encoding need. */
-    bool done = runtime_passed(ort, ort->SetIntraOpNumThreads(options, threads), ERR_MODEL_RUN, "threads", err) &&
-                runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
-                               ERR_MODEL_RUN, "spinning", err) &&
-                runtime_passed(ort, ort->AddSessionConfigEntry(options, "session.set_denormal_as_zero", "1"),
-                               ERR_MODEL_RUN, "denormals", err) &&
-                (!cuda || append_cuda(ort, options, device->index, err));
-    if (done)
+    if (card != RUNTIME_CPU)
+        threads = 1; /* the card computes; the few operators left to the CPU gain nothing from more */
+    else if (threads <= 0)
+        threads = core_count();
+    if (runtime_set_options(ort, options, card, threads, err))
         return options;
     ort->ReleaseSessionOptions(options);
     return NULL;

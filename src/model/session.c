@@ -1,3 +1,5 @@
+#include "model/session.h"
+
 #include <string.h>
 
 #include "base/file.h"
@@ -21,7 +23,8 @@ static OrtSession *load(const char *path, const struct device *device, enum opti
                         struct error *err) {
     const OrtEnv *env;
     const OrtApi *ort = runtime_api(&env, err);
-    OrtSessionOptions *options = ort ? runtime_options(ort, device, err) : NULL;
+    int card = device->kind == DEVICE_CUDA ? device->index : RUNTIME_CPU;
+    OrtSessionOptions *options = ort ? runtime_options(ort, card, device->threads, err) : NULL;
     if (!options)
         return NULL;
     OrtSession *network = NULL;
@@ -180,6 +183,8 @@ int session_input_count(const struct session *session) { return session->input_c
 int session_output_count(const struct session *session) { return session->output_count; }
 const struct tensor_shape *session_input(const struct session *session, int index) { return &session->inputs[index]; }
 const struct tensor_shape *session_output(const struct session *session, int index) { return &session->outputs[index]; }
+
+const char *session_runtime_version(void) { return OrtGetApiBase()->GetVersionString(); }
 
 static bool wrap_tensor(const struct session *session, const struct tensor *tensor, OrtValue **value,
                         struct error *err) {

@@ -3,17 +3,9 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
+#include "model/device.h"
 
 enum { TENSOR_RANK_MAX = 6, SESSION_IO_MAX = 16 };
-
-struct device {
-    enum { DEVICE_CPU, DEVICE_CUDA } kind;
-    int index;
-    int threads; /* CPU: intra-op threads; 0: all cores */
-};
-/* "auto", "cpu", "cuda:N". auto takes CUDA when the provider and a card are there. model.device otherwise. */
-bool device_parse(const char *text, struct device *out, struct error *err) must_check;
 
 struct tensor_shape {
     char name[128];

@@ -9,7 +9,6 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/inspect.h"
 
 enum { MANIFEST_LIMIT = 1 << 20 };
 
@@ -18,7 +17,7 @@ struct zoo {
     json_t *models; /* name: manifest */
 };
 
-static bool is_name(const char *name) {
+static bool is_model_name(const char *name) {
     size_t length = strlen(name);
     return length >= 1 && length <= 64 && strchr("._-", name[0]) == NULL &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length;
@@ -26,7 +25,7 @@ static bool is_name(const char *name) {
 
 static bool check_manifest(const json_t *manifest, struct error *err) {
     const char *name = json_get_string(manifest, "name", ""), *file = json_get_string(manifest, "file", "");
-    if (!is_name(name))
+    if (!is_model_name(name))
         return error_set(err, ERR_MODEL_INVALID, "\"name\" must be 1 to 64 of a-z 0-9 . _ -");
     if (!*file || *file == '.' || strchr(file, '/'))
         return error_set(err, ERR_MODEL_INVALID, "\"file\" must be a plain file name");
@@ -87,7 +86,7 @@ void zoo_set_cache(struct zoo *zoo, const char *directory) {
 
 const char *zoo_cache(const struct zoo *zoo) { return zoo->cache; }
 
-static char *path_of(const struct zoo *zoo, const json_t *manifest) {
+static char *zoo_path(const struct zoo *zoo, const json_t *manifest) {
     return xasprintf("%s/%s", zoo->directory, json_get_string(manifest, "file", ""));
 }
 
@@ -120,7 +119,7 @@ char *zoo_file(const struct zoo *zoo, const char *name, struct error *err) {
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (!manifest)
         return NULL;
-    _cleanup_free_ char *path = path_of(zoo, manifest);
+    _cleanup_free_ char *path = zoo_path(zoo, manifest);
     struct stat info;
     if (stat(path, &info) != 0) {
         error_set(err, ERR_MODEL_NOT_FOUND, "the weights of %s are not in %s: mela models pull %s brings them", name,
@@ -147,8 +146,15 @@ bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) {
                      path, hex, wanted, name);
 }
 
-/* Copies through a temporary name; *temporary is the caller's to rename or unlink and free. */
-static bool copy_in(const struct zoo *zoo, const char *path, char **temporary, struct error *err) {
+bool zoo_check_new_name(const struct zoo *zoo, const char *name, struct error *err) {
+    if (!is_model_name(name))
+        return error_set(err, ERR_MODEL_INVALID, "\"%s\" is no model name: use 1 to 64 of a-z 0-9 . _ -", name);
+    if (json_object_get(zoo->models, name))
+        return error_set(err, ERR_MODEL_INVALID, "the zoo has a model %s already: choose another name", name);
+    return true;
+}
+
+bool zoo_copy_in(const struct zoo *zoo, const char *path, char **temporary, struct error *err) {
     _cleanup_fclose_ FILE *from = fopen(path, "rbe");
     if (!from)
         return error_set_errno(err, errno == ENOENT ? ERR_MODEL_NOT_FOUND : ERR_IO, errno, "cannot read %s", path);
@@ -171,23 +177,8 @@ static bool copy_in(const struct zoo *zoo, const char *path, char **temporary, s
     return true;
 }
 
-static void unlink_and_free(char **path) {
-    if (*path)
-        unlink(*path);
-    free(*path);
-}
-
-static json_t *manifest_of(const char *name, const char *role, const char *sha256, int64_t bytes, json_t *contract) {
-    /* Weights twice (as read, and packed for the CPU) and room for activations. */
-    int64_t memory_mb = 2 * (bytes >> 20) + 256;
-    _cleanup_free_ char *file = xasprintf("%s.onnx", name);
-    return json_pack("{ss ss ss ss sI ss ss sI sO}", "name", name, "role", role, "file", file, "sha256", sha256,
-                     "bytes", (json_int_t)bytes, "licence", "unknown", "source", "added with mela models add",
-                     "memory_mb", (json_int_t)memory_mb, "contract", contract);
-}
-
-static bool publish(struct zoo *zoo, const char *temporary, json_t *manifest, struct error *err) {
-    _cleanup_free_ char *weights = path_of(zoo, manifest);
+bool zoo_install(struct zoo *zoo, const char *temporary, json_t *manifest, struct error *err) {
+    _cleanup_free_ char *weights = zoo_path(zoo, manifest);
     const char *name = json_get_string(manifest, "name", "");
     if (rename(temporary, weights) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", weights);
@@ -197,24 +188,4 @@ static bool publish(struct zoo *zoo, const char *temporary, json_t *manifest, st
         return false;
     json_object_set(zoo->models, name, manifest);
     return true;
-}
-
-bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name, struct error *err) {
-    if (!is_name(name))
-        return error_set(err, ERR_MODEL_INVALID, "\"%s\" is no model name: use 1 to 64 of a-z 0-9 . _ -", name);
-    if (json_object_get(zoo->models, name))
-        return error_set(err, ERR_MODEL_INVALID, "the zoo has a model %s already: choose another name", name);
-    _cleanup_(unlink_and_free) char *temporary = NULL;
-    char sha256[SHA256_HEX + 1];
-    int64_t bytes;
-    if (!copy_in(zoo, path, &temporary, err))
-        return false;
-    /* The copy is inspected, not the original: what works in the zoo is what counts. */
-    _cleanup_json_ json_t *contract = inspect_file(role, temporary, err);
-    if (!contract)
-        return error_wrap(err, "%s", path);
-    if (!sha256_file(temporary, sha256, &bytes, err))
-        return false;
-    _cleanup_json_ json_t *manifest = manifest_of(name, role, sha256, bytes, contract);
-    return publish(zoo, temporary, manifest, err);
 }

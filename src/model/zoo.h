@@ -29,7 +29,13 @@ const json_t *zoo_manifest(const struct zoo *zoo, const char *name, struct error
 char *zoo_file(const struct zoo *zoo, const char *name, struct error *err) must_check;
 /* Full hash check; model.hash_mismatch. */
 bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) must_check;
-/* Inspects a user's file, binds its shapes to the role ("lips", "detect", "mesh", "enhance"), copies it into
- * the zoo and writes its manifest. `name`: 1 to 64 of a-z 0-9 . _ - with a letter or digit first, not in the
- * zoo yet. model.invalid tells shapes found and wanted. */
-bool zoo_add(struct zoo *zoo, const char *role, const char *path, const char *name, struct error *err) must_check;
+
+/* The parts of adding a model that touch the zoo's folder; model/add.h puts them together. */
+/* True when `name` may be given to a new model; model.invalid says why not. */
+bool zoo_check_new_name(const struct zoo *zoo, const char *name, struct error *err) must_check;
+/* Copies the file at `path` into the zoo's folder under a temporary name and syncs it. *temporary, once it is set, is
+ * the caller's to free and, unless it was installed, to unlink: also after a failure. model.not_found, io. */
+bool zoo_copy_in(const struct zoo *zoo, const char *path, char **temporary, struct error *err) must_check;
+/* Renames `temporary` to what the manifest calls its file, then writes the manifest: weights without a manifest are not
+ * a model yet, so whoever reads the zoo in between sees nothing. io. */
+bool zoo_install(struct zoo *zoo, const char *temporary, json_t *manifest, struct error *err) must_check;

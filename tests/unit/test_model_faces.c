@@ -178,7 +178,7 @@ static struct face run_added(void **state, const struct onnx_tensor *outputs, in
     onnx_write(path, &in, 1, outputs, count);
     _cleanup_zoo_ struct zoo *zoo = zoo_open(*state, weights, &err);
     assert_ok(zoo, err);
-    assert_ok(zoo_add(zoo, "detect", path, "d", &err), err);
+    assert_ok(model_add(zoo, "detect", path, "d", &err), err);
     _cleanup_detector_ struct detector *detector = detector_open(zoo, "d", &cpu, &err);
     assert_ok(detector, err);
     _cleanup_frame_ struct frame *frame = first_frame(CLIP);

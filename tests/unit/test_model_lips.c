@@ -135,7 +135,7 @@ static void test_a_fixed_batch_and_odd_values(void **state) {
     onnx_write(path, inputs, 2, &output, 1);
     _cleanup_zoo_ struct zoo *zoo = zoo_open(*state, weights, &err);
     assert_ok(zoo, err);
-    assert_ok(zoo_add(zoo, "lips", path, "one", &err), err);
+    assert_ok(model_add(zoo, "lips", path, "one", &err), err);
     _cleanup_lips_ struct lips *lips = lips_open(zoo, "one", &cpu, 3, &err);
     assert_ok(lips, err);
     assert_ok(lips_run(lips, 3, in.mels, in.crops, in.out, &err), err);

@@ -92,9 +92,9 @@ static void test_a_users_model_joins_the_zoo(void **state) {
     write_lips(path, 256);
     {
         _cleanup_zoo_ struct zoo *zoo = open_scratch(state, "weights");
-        assert_ok(zoo_add(zoo, "lips", path, "mine-256", &err), err);
+        assert_ok(model_add(zoo, "lips", path, "mine-256", &err), err);
         assert_ok(zoo_check(zoo, "mine-256", &err), err);
-        assert_error(zoo_add(zoo, "lips", path, "mine-256", &err), ERR_MODEL_INVALID, "already", err);
+        assert_error(model_add(zoo, "lips", path, "mine-256", &err), ERR_MODEL_INVALID, "already", err);
     }
     unlink(path);
     _cleanup_zoo_ struct zoo *zoo = open_scratch(state, "weights");
@@ -117,7 +117,7 @@ static void test_an_enhancers_scale_is_found(void **state) {
     struct error err;
     onnx_write(path, &in, 1, &out, 1);
     _cleanup_zoo_ struct zoo *zoo = open_scratch(state, "weights");
-    assert_ok(zoo_add(zoo, "enhance", path, "twice", &err), err);
+    assert_ok(model_add(zoo, "enhance", path, "twice", &err), err);
     _cleanup_enhance_ struct enhance *enhance = enhance_open(zoo, "twice", &cpu, &err);
     assert_ok(enhance, err);
     assert_int_equal(enhance_scale(enhance), 2);
@@ -136,18 +136,18 @@ static void test_wrong_models_leave_nothing(void **state) {
     assert_ok(directory_make(weights, &err), err);
     write_lips(wrong, 128);
     write_text(state, "garbage.onnx", "this is no network");
-    assert_error(zoo_add(zoo, "lips", wrong, "w", &err), ERR_MODEL_INVALID, "[1,6,128,128]", err);
-    assert_error(zoo_add(zoo, "mesh", wrong, "w", &err), ERR_MODEL_INVALID, "role mesh", err);
-    assert_error(zoo_add(zoo, "poet", wrong, "w", &err), ERR_MODEL_INVALID, "no role", err);
-    assert_error(zoo_add(zoo, "lips", garbage, "w", &err), ERR_MODEL_INVALID, "garbage.onnx", err);
-    assert_error(zoo_add(zoo, "lips", missing, "w", &err), ERR_MODEL_NOT_FOUND, "missing.onnx", err);
+    assert_error(model_add(zoo, "lips", wrong, "w", &err), ERR_MODEL_INVALID, "[1,6,128,128]", err);
+    assert_error(model_add(zoo, "mesh", wrong, "w", &err), ERR_MODEL_INVALID, "role mesh", err);
+    assert_error(model_add(zoo, "poet", wrong, "w", &err), ERR_MODEL_INVALID, "no role", err);
+    assert_error(model_add(zoo, "lips", garbage, "w", &err), ERR_MODEL_INVALID, "garbage.onnx", err);
+    assert_error(model_add(zoo, "lips", missing, "w", &err), ERR_MODEL_NOT_FOUND, "missing.onnx", err);
     struct onnx_tensor in = {.name = "input", .rank = 4, .dims = {1, 3, -1, -1}};
     struct onnx_tensor out = {.name = "output", .rank = 4, .dims = {1, 3, 20, 20}};
     onnx_write(liar, &in, 1, &out, 1);
-    assert_error(zoo_add(zoo, "enhance", liar, "w", &err), ERR_MODEL_INVALID, "no whole scale", err);
+    assert_error(model_add(zoo, "enhance", liar, "w", &err), ERR_MODEL_INVALID, "no whole scale", err);
     static const char *const names[] = {"", "../w", "W", "a b", ".w", "a/b"};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-        assert_error(zoo_add(zoo, "lips", wrong, names[i], &err), ERR_MODEL_INVALID, "no model name", err);
+        assert_error(model_add(zoo, "lips", wrong, names[i], &err), ERR_MODEL_INVALID, "no model name", err);
     assert_int_equal(rmdir(weights), 0); /* it is empty */
 }
 

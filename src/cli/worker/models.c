@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "cli/worker/commands.h"
 #include "farm/layout.h"
-#include "model/zoo.h"
+#include "model/add.h"
 #include "store/store.h"
 
 static struct zoo *models_open_zoo(struct cli *cli, struct error *err) {
@@ -88,7 +88,7 @@ static bool models_add_run(struct cli *cli, struct error *err) {
         *dot = '\0';
     const char *name = cli_value(cli, "name") ? cli_value(cli, "name") : base;
     _cleanup_zoo_ struct zoo *zoo = models_open_zoo(cli, err);
-    if (!zoo || !zoo_add(zoo, role, path, name, err))
+    if (!zoo || !model_add(zoo, role, path, name, err))
         return false;
     const json_t *manifest = zoo_manifest(zoo, name, err);
     if (manifest && cli_json(cli))

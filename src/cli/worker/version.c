@@ -1,6 +1,6 @@
 #include "base/json.h"
 #include "cli/worker/commands.h"
-#include "media/video.h"
+#include "media/media.h"
 #include "model/session.h"
 
 static bool worker_version_run(struct cli *cli, struct error *err) {
