@@ -144,13 +144,13 @@ enum MHD_Result dispatch_call(void *context, struct MHD_Connection *connection, 
 static void dispatch_linger(const struct request *request) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    int64_t end_ns = clock_monotonic_ns(request->api->clock) + LINGER_MS * 1000000LL;
+    int64_t end_ms = clock_monotonic_ms(request->api->clock) + LINGER_MS;
     char scrap[16384];
     if (!info)
         return;
     shutdown(info->connect_fd, SHUT_WR);
     for (int64_t total = 0; total < LINGER_BYTES;) {
-        int64_t left_ms = (end_ns - clock_monotonic_ns(request->api->clock)) / 1000000;
+        int64_t left_ms = end_ms - clock_monotonic_ms(request->api->clock);
         struct pollfd wait = {.fd = info->connect_fd, .events = POLLIN};
         if (left_ms <= 0 || lifetime_is_over(request->api->lifetime) || poll(&wait, 1, (int)left_ms) <= 0)
             return;

@@ -26,7 +26,7 @@ struct stream {
     struct buffer pending;       /* text to be sent, `sent` bytes of it are */
     size_t sent;
     int descriptor; /* the client's socket */
-    int64_t heartbeat_ms, next_heartbeat_ns;
+    int64_t heartbeat_ms, next_heartbeat_ms;
     bool check_end, over; /* check_end: the campaign may have ended */
 };
 
@@ -86,11 +86,11 @@ static void stream_fill(struct stream *stream) {
         there = stream_check_end(stream);
     if (!there)
         (void)lifetime_sleep(stream->api->lifetime, SLICE_MS);
-    int64_t now_ns = clock_monotonic_ns(stream->api->clock);
-    if (now_ns < stream->next_heartbeat_ns)
+    int64_t now_ms = clock_monotonic_ms(stream->api->clock);
+    if (now_ms < stream->next_heartbeat_ms)
         return;
     buffer_append_text(&stream->pending, ": heartbeat\n\n");
-    stream->next_heartbeat_ns = now_ns + stream->heartbeat_ms * 1000000;
+    stream->next_heartbeat_ms = now_ms + stream->heartbeat_ms;
     stream->check_end = true;
 }
 
@@ -145,7 +145,7 @@ static struct stream *stream_new(struct request *request, const char *last) {
     memcpy(stream->last, last, sizeof stream->last);
     stream->descriptor = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     stream->heartbeat_ms = MIN(request->api->idle_timeout_s * 500, HEARTBEAT_MS);
-    stream->next_heartbeat_ns = clock_monotonic_ns(stream->api->clock) + stream->heartbeat_ms * 1000000;
+    stream->next_heartbeat_ms = clock_monotonic_ms(stream->api->clock) + stream->heartbeat_ms;
     stream->check_end = true;
     buffer_append_text(&stream->pending, "retry: 2000\n\n");
     return stream;
