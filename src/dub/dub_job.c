@@ -82,7 +82,7 @@ static struct item *make_item(struct dubbing *dubbing, struct frame *frame, cons
 }
 
 /* The next frame of the master, or NULL after telling the flow why not. */
-static struct frame *decode(struct dubbing *dubbing) {
+static struct frame *decode_next(struct dubbing *dubbing) {
     struct error err;
     struct frame *frame = NULL;
     int64_t started = step_start();
@@ -105,7 +105,7 @@ static bool hand_on(struct dubbing *dubbing, struct frame *frame, int64_t index)
 
 static void decode_forward(struct dubbing *dubbing) {
     for (int64_t i = 0; i < dubbing->output->frames && !flow_stopped(&dubbing->flow); i++) {
-        struct frame *frame = decode(dubbing);
+        struct frame *frame = decode_next(dubbing);
         if (!frame || !hand_on(dubbing, frame, i))
             return;
     }
@@ -121,7 +121,7 @@ static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
     if (!good)
         flow_fail(&dubbing->flow, &err);
     while (good && count < end - first)
-        good = (frames[count] = decode(dubbing)) && ++count;
+        good = (frames[count] = decode_next(dubbing)) && ++count;
     while (count > 0) {
         struct frame *frame = frames[--count];
         if (good && !flow_stopped(&dubbing->flow))
@@ -225,7 +225,7 @@ static bool batch_run(struct dubbing *dubbing, struct batch *batch, struct error
     return true;
 }
 
-static void generate(struct dubbing *dubbing) {
+static void generate_all(struct dubbing *dubbing) {
     _cleanup_(batch_free) struct batch batch;
     batch_init(&batch, dubbing);
     size_t floats = 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
@@ -245,16 +245,16 @@ static void generate(struct dubbing *dubbing) {
 /* ---- blend and encode ---- */
 
 /* The same mapping for a crop that was sampled `scale` times as finely. */
-static struct affine finer(const struct affine *m, double scale) {
+static struct affine affine_finer(const struct affine *m, double scale) {
     double shift = 0.5 / scale - 0.5; /* pixel centres */
     return (struct affine){m->a / scale, m->b / scale, m->c + (m->a + m->b) * shift,
                            m->d / scale, m->e / scale, m->f + (m->d + m->e) * shift};
 }
 
-static void blend(const struct dubbing *dubbing, struct item *item, float *mask) {
+static void blend_item(const struct dubbing *dubbing, struct item *item, float *mask) {
     const float feather = 0.08F; /* of the crop's side: wide enough to hide the edge, narrow enough to keep the chin */
     int size = dubbing->patch_size;
-    struct affine patch_to_frame = finer(&item->crop_to_frame, (double)size / dubbing->crop_size);
+    struct affine patch_to_frame = affine_finer(&item->crop_to_frame, (double)size / dubbing->crop_size);
     struct affine frame_to_patch = affine_inverse(patch_to_frame);
     struct point outline[TRACK_OUTLINE];
     for (int i = 0; i < TRACK_OUTLINE; i++)
@@ -276,7 +276,7 @@ static bool encode_item(struct dubbing *dubbing, struct video_writer *writer, st
                         struct error *err) {
     int64_t started = step_start();
     if (item->patch)
-        blend(dubbing, item, mask);
+        blend_item(dubbing, item, mask);
     step_stop(dubbing->times, STEP_BLEND, started);
     started = step_start();
     if (!video_write(writer, steal(item->frame), err))
@@ -286,7 +286,7 @@ static bool encode_item(struct dubbing *dubbing, struct video_writer *writer, st
     return true;
 }
 
-static bool encode(struct dubbing *dubbing, struct error *err) {
+static bool encode_all(struct dubbing *dubbing, struct error *err) {
     _cleanup_free_ float *mask = xnew_array(float, (size_t)dubbing->patch_size *(size_t)dubbing->patch_size);
     int quality = dubbing->context->campaign->options.quality;
     _cleanup_video_writer_ struct video_writer *writer = video_create(dubbing->path, &dubbing->info, quality, 0, err);
@@ -308,7 +308,7 @@ static bool encode(struct dubbing *dubbing, struct error *err) {
 static void *encode_thread(void *context) {
     struct dubbing *dubbing = context;
     struct error err;
-    if (!encode(dubbing, &err))
+    if (!encode_all(dubbing, &err))
         flow_fail(&dubbing->flow, &err);
     return NULL;
 }
@@ -388,7 +388,7 @@ static bool load_networks(struct dubbing *dubbing, struct error *err) {
     return dubbing->enhance != NULL;
 }
 
-static bool open_output(struct dubbing *dubbing, struct error *err) {
+static bool dubbing_open(struct dubbing *dubbing, struct error *err) {
     const struct job_context *context = dubbing->context;
     const struct plan_language *language = plan_language_find(context->plan, context->job.language);
     if (!language || (size_t)context->job.index >= language->output_count || context->input_count != 1)
@@ -416,7 +416,7 @@ static bool do_dub(struct dubbing *dubbing, struct error *err) {
     bool loaded = load_networks(dubbing, err);
     if (loaded) {
         start_threads(dubbing);
-        generate(dubbing);
+        generate_all(dubbing);
         pthread_join(dubbing->decoder, NULL);
     }
     /* Not before the decoder has ended, which crops for a generator that the next job may unload; and not later: that
@@ -429,7 +429,7 @@ bool dub_job_run(const struct job_context *context, struct step_times *times, st
                  struct error *err) {
     _cleanup_free_ char *path = work_path(context, "segment.mp4");
     struct dubbing dubbing = {.context = context, .times = times, .path = path};
-    bool done = open_output(&dubbing, err) && do_dub(&dubbing, err);
+    bool done = dubbing_open(&dubbing, err) && do_dub(&dubbing, err);
     track_free(&dubbing.track);
     mel_free(&dubbing.mel);
     json_object_set_new(result->report, "frames", json_integer(dubbing.encoded));

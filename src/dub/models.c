@@ -36,7 +36,7 @@ static int64_t host_memory_mb(void) {
 }
 
 /* Says before anything is loaded whether it fits: sums what the manifests say they need. */
-static bool check_memory(const struct models *models, struct error *err) {
+static bool models_check_memory(const struct models *models, struct error *err) {
     const char *const needed[] = {models->detector_name, ZOO_MESH, CAMPAIGN_LIPS};
     int64_t need_mb = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
@@ -53,7 +53,7 @@ static bool check_memory(const struct models *models, struct error *err) {
 }
 
 static bool load_lipsync(struct models *models, struct error *err) {
-    return check_memory(models, err) &&
+    return models_check_memory(models, err) &&
            (models->detector = detector_open(models->zoo, models->detector_name, &models->device, err)) &&
            (models->mesh = mesh_open(models->zoo, ZOO_MESH, &models->device, err)) &&
            models_lips(models, CAMPAIGN_LIPS, err);

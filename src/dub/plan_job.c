@@ -7,10 +7,10 @@
 
 enum { PLAN_MAX_BYTES = 64 << 20 };
 
-static bool count_frames(int64_t frames, void *context) {
-    const struct job_context *stage = context;
-    atomic_store(&stage->progress->frames, frames);
-    return !atomic_load(stage->cancel);
+static bool plan_report_progress(int64_t frames, void *context) {
+    const struct job_context *job = context;
+    atomic_store(&job->progress->frames, frames);
+    return !atomic_load(job->cancel);
 }
 
 /* ---- speech ---- */
@@ -71,7 +71,7 @@ static struct plan *make_plan(const struct job_context *context, const struct vi
 }
 
 /* Writes the plan unless an earlier attempt did; either way the store's plan is the one that counts. */
-static bool publish(const struct job_context *context, struct plan **plan, struct error *err) {
+static bool plan_publish(const struct job_context *context, struct plan **plan, struct error *err) {
     _cleanup_json_ json_t *json = plan_to_json(*plan);
     _cleanup_free_ char *text = json_line(json);
     if (store_put(context->store, context->artifact, text, strlen(text), STORE_IF_ABSENT, err))
@@ -96,7 +96,7 @@ static bool scan_master(const struct job_context *context, struct step_times *ti
         return false;
     atomic_store(&context->progress->step, STEP_DECODE);
     int64_t started = step_start();
-    bool scanned = video_scan(reader, count_frames, (void *)(uintptr_t)context, scan, err);
+    bool scanned = video_scan(reader, plan_report_progress, (void *)(uintptr_t)context, scan, err);
     step_stop(times, STEP_DECODE, started);
     work_leave(context, times);
     return scanned || error_wrap(err, "master %s", context->campaign->video);
@@ -116,7 +116,7 @@ bool plan_job_run(const struct job_context *context, struct step_times *times, s
         return false;
     result->plan = make_plan(context, video_reader_info(reader), &scan, seconds);
     int64_t started = step_start();
-    if (!publish(context, &result->plan, err))
+    if (!plan_publish(context, &result->plan, err))
         return false;
     step_stop(times, STEP_UPLOAD, started);
     json_object_set_new(result->report, "frames", json_integer(scan.frame_count));

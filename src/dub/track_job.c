@@ -41,7 +41,7 @@ static void *decode_frames(void *context) {
 }
 
 /* How well a detected face fits the speaker that was asked for; below 0: not at all. */
-static double fit(const struct speaker *speaker, const struct face *face, int width, int height) {
+static double speaker_fit(const struct speaker *speaker, const struct face *face, int width, int height) {
     double x = speaker->x * width, y = speaker->y * height;
     if (speaker->kind == SPEAKER_LARGEST)
         return face->width * face->height;
@@ -55,12 +55,12 @@ static double fit(const struct speaker *speaker, const struct face *face, int wi
     return inside ? 1 / (1 + hypot(x - face->x - face->width / 2, y - face->y - face->height / 2)) : -1;
 }
 
-static const struct face *choose(const struct tracker *tracker, const struct face *faces, int count) {
+static const struct face *tracker_choose_face(const struct tracker *tracker, const struct face *faces, int count) {
     const struct plan *plan = tracker->context->plan;
     const struct face *best = NULL;
     double best_fit = 0;
     for (int i = 0; i < count; i++) {
-        double value = fit(&tracker->context->campaign->options.speaker, &faces[i], plan->width, plan->height);
+        double value = speaker_fit(&tracker->context->campaign->options.speaker, &faces[i], plan->width, plan->height);
         if (value > best_fit) {
             best = &faces[i];
             best_fit = value;
@@ -69,8 +69,8 @@ static const struct face *choose(const struct tracker *tracker, const struct fac
     return best;
 }
 
-static bool run_mesh(struct tracker *tracker, const struct frame *frame, const struct affine *region,
-                     struct error *err) {
+static bool tracker_run_mesh(struct tracker *tracker, const struct frame *frame, const struct affine *region,
+                             struct error *err) {
     int64_t started = step_start();
     bool ran = mesh_run(models_mesh(tracker->context->models), frame, region, &tracker->face, err);
     step_stop(tracker->times, STEP_LANDMARK, started);
@@ -79,32 +79,32 @@ static bool run_mesh(struct tracker *tracker, const struct frame *frame, const s
 }
 
 /* Looks for the speaker in the whole frame. */
-static bool find(struct tracker *tracker, const struct frame *frame, struct error *err) {
+static bool tracker_find_face(struct tracker *tracker, const struct frame *frame, struct error *err) {
     struct face faces[FACES_MAX];
     int count = 0;
     int64_t started = step_start();
     if (!detector_run(models_detector(tracker->context->models), frame, faces, FACES_MAX, &count, err))
         return false;
     step_stop(tracker->times, STEP_DETECT, started);
-    const struct face *face = choose(tracker, faces, count);
+    const struct face *face = tracker_choose_face(tracker, faces, count);
     if (!face)
         return true;
     struct affine region = mesh_region_of_face(face);
-    if (!run_mesh(tracker, frame, &region, err))
+    if (!tracker_run_mesh(tracker, frame, &region, err))
         return false;
     if (!tracker->following)
         return true;
     region = mesh_region_of_landmarks(&tracker->face); /* once more, now well centred */
-    return run_mesh(tracker, frame, &region, err);
+    return tracker_run_mesh(tracker, frame, &region, err);
 }
 
 static bool track_one(struct tracker *tracker, const struct frame *frame, struct track_frame *out, struct error *err) {
     if (tracker->following) {
         struct affine region = mesh_region_of_landmarks(&tracker->face);
-        if (!run_mesh(tracker, frame, &region, err))
+        if (!tracker_run_mesh(tracker, frame, &region, err))
             return false;
     }
-    if (!tracker->following && !find(tracker, frame, err))
+    if (!tracker->following && !tracker_find_face(tracker, frame, err))
         return false;
     if (tracker->following)
         track_frame_set_face(out, &tracker->face);
@@ -161,8 +161,8 @@ static bool run_tracker(struct tracker *tracker, struct error *err) {
     return tracked;
 }
 
-static bool save(const struct job_context *context, struct step_times *times, struct track *track, json_t *report,
-                 struct error *err) {
+static bool track_save(const struct job_context *context, struct step_times *times, struct track *track, json_t *report,
+                       struct error *err) {
     const struct plan_segment *segment = &context->plan->segments[context->job.index];
     json_t *faceless = track_faceless(track, segment->first_frame);
     if (json_array_size(faceless) > 0)
@@ -192,7 +192,7 @@ bool track_job_run(const struct job_context *context, struct step_times *times, 
     atomic_store(&context->progress->step, STEP_LANDMARK);
     bool tracked = run_tracker(&tracker, err);
     work_leave(context, times);
-    bool done = tracked && save(context, times, &tracker.track, result->report, err);
+    bool done = tracked && track_save(context, times, &tracker.track, result->report, err);
     track_free(&tracker.track);
     return done;
 }
