@@ -3,8 +3,10 @@
 #include "base/memory.h"
 #include "model/bind.h"
 
+/* Sides of the picture of zeros, where the file leaves them free. */
 enum { FREE_DETECT_SIZE = 640, FREE_ENHANCE_SIZE = 16 };
 
+/* A tensor of zeros, the caller's to free: a free batch is 1, any other free dimension `free_size`. */
 static struct tensor zeros(const struct tensor_shape *shape, int free_size) {
     struct tensor tensor = {.rank = shape->rank};
     size_t count = 1;
@@ -48,6 +50,7 @@ json_t *inspect_file(const char *role, const char *path, struct error *err) {
     struct signature signature = signature_of(session);
     if (!bind_role(role, &signature, &binding, err) || !probe(session, &binding, outputs, err))
         return NULL;
+    /* Again with the shapes that came out: what the file left free may not fit after all. */
     signature.outputs = outputs;
     if (!bind_role(role, &signature, &binding, err))
         return NULL;

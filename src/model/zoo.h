@@ -1,9 +1,10 @@
-/* The zoo: a directory of manifests (<name>.json) and weights. */
+/* The zoo: a directory of manifests (<name>.json) and weights. A struct zoo has no lock: it is read by any thread once
+ * it is open; zoo_set_cache and zoo_install are for the thread that opened it, before others use it. */
 #pragma once
 
 #include "base/json.h"
 
-/* What is used where nobody names a model. */
+/* The models that are used where no other is named. */
 #define ZOO_DETECTOR "blazeface-128"
 #define ZOO_MESH "face-mesh"
 #define ZOO_ENHANCER "realesrgan-fast"
