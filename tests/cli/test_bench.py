@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from cli_farm import BUILD, DEADLINE, ROOT, children_of, wait_for
+from ..support.paths import BUILD, ROOT
+from ..support.waiting import DEADLINE, wait_for
+from .cli_farm import children_of
 
 COMMANDS = ["queue", "dub", "image"]
 

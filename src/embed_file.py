@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes a C header that holds a text file as a string, so that a program needs no file beside it.
 
-usage: script/embed-file FILE HEADER     defines `static const char NAME[]`, NAME being that of HEADER without `.h`
+usage: embed_file.py FILE HEADER     defines `static const char NAME[]`, NAME being that of HEADER without `.h`
 """
 import pathlib
 import sys
