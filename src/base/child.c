@@ -58,12 +58,12 @@ pid_t child_start(const char *const *argv, const char *log_path, struct error *e
 
 bool child_wait(pid_t pid, int timeout_ms, int *status) {
     const struct clock *clock = clock_system();
-    int64_t deadline = clock_monotonic_ns(clock) + (int64_t)timeout_ms * 1000000;
+    int64_t deadline = clock_monotonic_ms(clock) + timeout_ms;
     for (;;) {
         pid_t got = waitpid(pid, status, timeout_ms < 0 ? 0 : WNOHANG);
         if (got == pid || (got < 0 && errno == ECHILD))
             return true;
-        if (timeout_ms >= 0 && clock_monotonic_ns(clock) >= deadline)
+        if (timeout_ms >= 0 && clock_monotonic_ms(clock) >= deadline)
             return false;
         if (timeout_ms >= 0)
             clock_sleep_ms(clock, 10);

@@ -16,6 +16,8 @@ const struct clock *clock_system(void);
 
 static inline int64_t clock_wall_ms(const struct clock *clock) { return clock->wall_ms(clock->context); }
 static inline int64_t clock_monotonic_ns(const struct clock *clock) { return clock->monotonic_ns(clock->context); }
+/* As clock_monotonic_ns in milliseconds, for deadlines. */
+static inline int64_t clock_monotonic_ms(const struct clock *clock) { return clock_monotonic_ns(clock) / 1000000; }
 static inline void clock_sleep_ms(const struct clock *clock, int64_t ms) { clock->sleep_ms(clock->context, ms); }
 
 /* "2026-11-08T12:30:00.000Z" for Unix milliseconds; `out` holds 32 bytes. */

@@ -177,20 +177,18 @@ static bool refused(struct redis *redis, const char *message, struct error *err)
     return false;
 }
 
-static int64_t now_ms(void) { return clock_monotonic_ns(clock_system()) / 1000000; }
-
 static struct timeval milliseconds(int ms) {
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
 static void begin_call(struct redis *redis, int extra_ms) {
-    redis->deadline_ms = now_ms() + redis->timeout_ms + extra_ms;
+    redis->deadline_ms = clock_monotonic_ms(clock_system()) + redis->timeout_ms + extra_ms;
 }
 
 /* Gives the next read or write what is left of the call's time: a server that trickles must not stretch it. The socket
  * is told only if that differs much, since it costs two calls of the kernel. */
 static bool give_time(struct redis *redis) {
-    int64_t left = redis->deadline_ms - now_ms();
+    int64_t left = redis->deadline_ms - clock_monotonic_ms(clock_system());
     redisContext *context = redis->context;
     if (left <= 0) {
         context->err = REDIS_ERR_IO;
@@ -264,7 +262,7 @@ static bool connect_to(struct redis *redis, struct error *err) {
         disconnect(redis);
     if (redis->context)
         return true;
-    struct timeval limit = milliseconds((int)MAX(redis->deadline_ms - now_ms(), 1));
+    struct timeval limit = milliseconds((int)MAX(redis->deadline_ms - clock_monotonic_ms(clock_system()), 1));
     redis->context = redis->path ? redisConnectUnixWithTimeout(redis->path, limit)
                                  : redisConnectWithTimeout(redis->host, redis->port, limit);
     redis->limit_ms = 0;

@@ -9,6 +9,7 @@
 #include "base/child.h"
 #include "base/digest.h"
 #include "base/ring.h"
+#include "base/thread.h"
 
 enum { ITEMS = 20000, PRODUCERS = 3 };
 
@@ -83,6 +84,41 @@ static void ring_abort_wakes_both_sides(void **state) {
     assert_null(ring_pop(full));
     assert_ptr_equal(ring_drain(full), &item);
     assert_null(ring_drain(full));
+}
+
+static void *pop_and_name(void *ring) {
+    char *name = xcalloc(1, 16);
+    ring_pop(ring); /* the thread has its name before anything is pushed */
+    pthread_getname_np(pthread_self(), name, 16);
+    return name;
+}
+
+static void thread_has_a_name(void **state) {
+    struct error err;
+    _cleanup_ring_ struct ring *ring = ring_new(1);
+    pthread_t thread;
+    assert_ok(thread_start(&thread, "a name of more than 15 letters", pop_and_name, ring, &err), err);
+    assert_true(ring_push(ring, &thread));
+    void *name;
+    pthread_join(thread, &name);
+    assert_string_equal(name, "a name of more ");
+    free(name);
+}
+
+/* A stack that no address space holds is refused as a thread over the limit is. */
+static void thread_refused_is_an_error(void **state) {
+    struct error err;
+    pthread_attr_t usual, huge;
+    assert_int_equal(pthread_getattr_default_np(&usual), 0);
+    assert_int_equal(pthread_attr_init(&huge), 0);
+    assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 50), 0);
+    assert_int_equal(pthread_setattr_default_np(&huge), 0);
+    pthread_t thread;
+    assert_code(thread_start(&thread, "refused", pop_one, NULL, &err), ERR_INTERNAL, err);
+    assert_non_null(strstr(err.message, "refused"));
+    assert_int_equal(pthread_setattr_default_np(&usual), 0);
+    pthread_attr_destroy(&huge);
+    pthread_attr_destroy(&usual);
 }
 
 static void files(void **state) {
@@ -172,7 +208,8 @@ static void child_stops(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ring_between_threads),        cmocka_unit_test(ring_close_keeps_items),
-        cmocka_unit_test(ring_abort_wakes_both_sides), in_directory(files),
+        cmocka_unit_test(ring_abort_wakes_both_sides), cmocka_unit_test(thread_has_a_name),
+        cmocka_unit_test(thread_refused_is_an_error),  in_directory(files),
         in_directory(tree_remove_follows_no_links),    in_directory(child_runs),
         cmocka_unit_test(child_that_does_not_start),   cmocka_unit_test(child_stops),
     };
