@@ -4,16 +4,22 @@
 #include <stdarg.h>
 #include <string.h>
 
-static const struct {
+static const struct error_kind {
     const char *name, *meaning;
     int http;
     bool permanent;
-} table[ERR_COUNT] = {
+} error_kinds[ERR_COUNT] = {
     [ERR_NONE] = {"none", "", 200, false},
 #define ERROR_CODE(symbol, name, http, permanent, meaning) [ERR_##symbol] = {name, meaning, http, permanent},
 #include "base/error_codes.def"
 #undef ERROR_CODE
 };
+
+/* A code out of range comes from a struct error that nobody has set. It is a fault in mela, so it reads as internal
+ * rather than as what lies behind the table. */
+static const struct error_kind *error_kind(enum error_code code) {
+    return &error_kinds[(unsigned)code < ERR_COUNT ? code : ERR_INTERNAL];
+}
 
 bool error_set(struct error *err, enum error_code code, const char *format, ...) {
     va_list arguments;
@@ -47,19 +53,17 @@ bool error_wrap(struct error *err, const char *format, ...) {
     return false;
 }
 
-const char *error_name(enum error_code code) {
-    return (unsigned)code < ERR_COUNT ? table[code].name : table[ERR_INTERNAL].name;
-}
+const char *error_name(enum error_code code) { return error_kind(code)->name; }
 
 enum error_code error_from_name(const char *name) {
     for (int i = 0; i < ERR_COUNT; i++)
-        if (strcmp(table[i].name, name) == 0)
+        if (strcmp(error_kinds[i].name, name) == 0)
             return (enum error_code)i;
     return ERR_INTERNAL;
 }
 
-int error_http_status(enum error_code code) { return table[code].http; }
+int error_http_status(enum error_code code) { return error_kind(code)->http; }
 
-bool error_is_permanent(enum error_code code) { return table[code].permanent; }
+bool error_is_permanent(enum error_code code) { return error_kind(code)->permanent; }
 
-const char *error_meaning(enum error_code code) { return table[code].meaning; }
+const char *error_meaning(enum error_code code) { return error_kind(code)->meaning; }

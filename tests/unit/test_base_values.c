@@ -17,7 +17,13 @@ static void error_table(void **state) {
     assert_true(error_is_permanent(ERR_STORE_NOT_FOUND));
     assert_false(error_is_permanent(ERR_STORE_UNAVAILABLE));
     assert_int_equal(error_from_name("of.tomorrow"), ERR_INTERNAL);
-    assert_string_equal(error_name((enum error_code)9999), "internal");
+    static const enum error_code outside[] = {(enum error_code)9999, (enum error_code) - 1, ERR_COUNT};
+    for (size_t i = 0; i < ARRAY_LENGTH(outside); i++) {
+        assert_string_equal(error_name(outside[i]), "internal");
+        assert_string_equal(error_meaning(outside[i]), error_meaning(ERR_INTERNAL));
+        assert_int_equal(error_http_status(outside[i]), 500);
+        assert_false(error_is_permanent(outside[i]));
+    }
 }
 
 static void error_messages(void **state) {
