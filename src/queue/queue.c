@@ -460,7 +460,7 @@ bool queue_set_failure(struct queue *queue, const struct failure_policies *polic
         command_add(&arguments, job_kind_name((enum job_kind)kind));
         command_add(&arguments, limits.data);
     }
-    return queue_status_script(queue, &script_failure, &arguments, true, "failure", err);
+    return queue_status_script(queue, &script_set_failure, &arguments, true, "failure", err);
 }
 
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) {

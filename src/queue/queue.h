@@ -1,4 +1,5 @@
-/* queue: jobs in Redis. Every transition is one Lua script; docs/queue.md states the invariants.
+/* queue: jobs in Redis. Every transition is one Lua script of script/, made into C by embed.py, whose head explains the
+ * comments `include`, `on demand` and `defaults` in them. docs/queue.md states the invariants.
  *
  * It promises: a job is run by whoever holds its lease and finished by nobody else; nothing that was
  * acknowledged is lost while Redis keeps its data; order is class first, fair between campaigns, first in

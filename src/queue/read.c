@@ -101,7 +101,7 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
     command_add(&arguments, campaign);
     command_add_integer(&arguments, limit);
     command_add(&arguments, cursor ? cursor : "");
-    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_jobs, &arguments, true, err);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_list_jobs, &arguments, true, err);
     if (reply && reply->type == REDIS_REPLY_NIL)
         error_set(err, ERR_QUEUE_NOT_FOUND, "there is no campaign %s", campaign);
     if (!reply || reply->type == REDIS_REPLY_NIL)
@@ -124,7 +124,7 @@ static redisReply *newest(struct queue *queue, const char *set, const char *curs
     command_add(&arguments, set);
     command_add_integer(&arguments, limit);
     command_add(&arguments, cursor ? cursor : "");
-    return queue_script(queue, &script_newest, &arguments, true, err);
+    return queue_script(queue, &script_list_newest, &arguments, true, err);
 }
 
 /* "<score>/<member>" of the last one, when there may be more. */
@@ -396,7 +396,7 @@ static void set_total(json_t *totals, char *name, json_t *value) {
 
 json_t *queue_totals(struct queue *queue, struct error *err) {
     _cleanup_command_ struct command none = {0};
-    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_totals, &none, true, err);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_view_totals, &none, true, err);
     if (!reply)
         return NULL;
     json_t *totals = json_object();

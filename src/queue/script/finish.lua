@@ -1,10 +1,14 @@
--- include: finish
--- include: claim
+-- include: publish
+-- include: lanes
 -- on demand: totals
+-- Finishes some jobs of one worker, then claims others for it.
 -- ARGV: worker, lease ms, how many jobs to claim, pools and classes as claim.lua has them; for each job that is done: job,
 -- stamp, artifact or "", report, what it adds to the totals ("name amount name amount ... "), number of children,
 -- (suffix, pool, waits, next)...
--- Returns {status of each, id, stamp, class of what was claimed, ...}. Each job's finish is checked and written by itself.
+-- Returns {status of each, id, stamp, class of what was claimed, ...}.
+-- Each finish is checked and written by itself, so one that is refused does not hinder the others. The claim comes last, so
+-- that it finds the jobs that the finishes made ready. Totals are added only for a finish that ended its job just now: one
+-- that is repeated adds nothing.
 local NEW_TOTALS_MAX = 8192
 local worker, out, sums, i = ARGV[1], {}, '', 6
 local any, known = false, false
@@ -13,7 +17,7 @@ while ARGV[i] do
     for j = first, last, 4 do
         children[#children + 1] = {suffix = ARGV[j], pool = ARGV[j + 1], waits = tonumber(ARGV[j + 2]), next = ARGV[j + 3]}
     end
-    local status = finish(ARGV[i], worker, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], children)
+    local status = finish_job(ARGV[i], worker, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], children)
     if status == 'ok' then
         any, sums = true, sums .. ARGV[i + 4]
     elseif status == 'known' then
@@ -23,8 +27,9 @@ while ARGV[i] do
     i = last + 1
 end
 if any and call('APPEND', P .. 'totals:new', sums) > NEW_TOTALS_MAX then totals().fold_totals() end
--- Known: it ran before and its reply was lost, so nobody knows what it claimed; that is not done twice.
--- This worker did not wait, so it took no marker and has none to hand on (docs/queue.md, waking).
-if any and not known and ARGV[3] ~= '0' then claim(worker, ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], out) end
+-- `known`: this call ran before and its reply was lost. What it claimed then is leased already and comes back when the lease
+-- runs out; nothing more is claimed now. The worker did not wait, so it popped no marker and has none to hand on
+-- (docs/queue.md, waking).
+if any and not known and ARGV[3] ~= '0' then claim_jobs(worker, ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], out) end
 flush()
 return out

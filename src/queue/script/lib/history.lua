@@ -1,5 +1,5 @@
 -- include: base
--- Which workers came and went, and when.
+-- Which workers came and went, and when: a stream of about WORKERS_KEPT entries. `what`: came, gone (signed off) or lost.
 local WORKERS_KEPT = 10000
 
 local function note(worker, what, at)

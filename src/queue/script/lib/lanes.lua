@@ -1,11 +1,13 @@
 -- include: job
 -- on demand: death
--- on demand: recover
+-- on demand: expiry
 -- on demand: held
--- Taking jobs.
+-- Claiming jobs from lanes.
 
--- The next job of a lane: the campaign with the least start tag, its oldest job. False when there is none.
-local function take(lane, class, worker, lease, claimed)
+-- Claims the next job of a lane: of the campaign with the least start tag, the oldest job. Returns false when there is
+-- none. It reads two jobs of the campaign's line, so as to know without another call whether one is left (`more`), and
+-- loads only what a move of a ready job needs: this is the hottest path of the farm.
+local function claim_next(lane, class, worker, lease, claimed)
     local head = call('ZRANGE', P .. 'fair:' .. lane, 0, 0, 'WITHSCORES')
     local campaign = head[1]
     if not campaign then return false end
@@ -15,9 +17,11 @@ local function take(lane, class, worker, lease, claimed)
     local job = {id = id, key = P .. 'job:' .. id, campaign = campaign, suffix = oldest[1], lane = lane, worker = worker,
         more = oldest[2] ~= nil, tag = head[2] + 1}
     local f = call('HMGET', job.key, 'state', 'attempt')
-    if not f[1] then -- a Redis that lost data
+    -- A Redis that lost data has a line without its job. The entry goes, and the next one is tried: each call removes one,
+    -- so this ends.
+    if not f[1] then
         if oldest[1] then call('ZREM', ready, oldest[1]) else call('ZREM', P .. 'fair:' .. lane, campaign) end
-        return take(lane, class, worker, lease, claimed)
+        return claim_next(lane, class, worker, lease, claimed)
     end
     job.state, job.attempt = f[1], tonumber((f[2] or '0'):match('^%d+'))
     stamp_claim(job, worker)
@@ -28,8 +32,8 @@ local function take(lane, class, worker, lease, claimed)
     return true
 end
 
--- Whether something is to be done before the last class of these pools can be taken from: another class may have jobs,
--- a delay may be over, a class be held. Mostly not: one look instead of many.
+-- Whether there is more to look at than the ready jobs of the last class: jobs of a class that goes before it, a delay that
+-- may be over, a hold. Mostly there is not, and one EXISTS shows that.
 local function is_special(pools, wanted)
     local keys, n = {P .. 'hold'}, 1
     for i, class in ipairs(wanted) do
@@ -46,20 +50,21 @@ local function is_special(pools, wanted)
     return call('EXISTS', unpack(keys)) > 0
 end
 
--- The pools whose class is not held, delays that are over seen to.
+-- The pools whose class is not held. Jobs whose delay is over become ready first.
 local function open_pools(pools, class)
     local open = {}
     for _, pool in ipairs(pools) do
-        recover().promote_delayed(pool .. ':' .. class)
+        expiry().promote_delayed(pool .. ':' .. class)
         if held().held_until(pool .. ':' .. class) == 0 then open[#open + 1] = pool end
     end
     return open
 end
 
--- Claims up to `capacity` jobs of these classes, the first one first, from the pools in turn, so that none of them can
--- starve another; the caller flushes. Adds id, stamp and class of each to `claimed`.
-local function claim(worker, lease, capacity, pool_names, class_names, claimed)
-    if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then recover().expire_leases() end
+-- Claims up to `capacity` jobs. All of the first class go before any of the second; within a class each pool gives one by
+-- turns, so that none starves another. Appends id, stamp and class of each to `claimed`. The caller flushes.
+-- Expired leases are returned first: what a dead worker held is then among the jobs that can be claimed.
+local function claim_jobs(worker, lease, capacity, pool_names, class_names, claimed)
+    if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then expiry().expire_leases() end
     local pools, wanted = {}, {}
     for pool in pool_names:gmatch('%S+') do pools[#pools + 1] = pool end
     for class in class_names:gmatch('%S+') do wanted[#wanted + 1] = class end
@@ -69,7 +74,7 @@ local function claim(worker, lease, capacity, pool_names, class_names, claimed)
         local open = special and open_pools(pools, wanted[i]) or pools
         local empty = 0
         while empty < #open and #claimed < full do
-            empty = take(open[turn % #open + 1] .. ':' .. wanted[i], wanted[i], worker, lease, claimed) and 0 or empty + 1
+            empty = claim_next(open[turn % #open + 1] .. ':' .. wanted[i], wanted[i], worker, lease, claimed) and 0 or empty + 1
             turn = turn + 1
         end
     end

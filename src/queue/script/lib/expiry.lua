@@ -1,14 +1,15 @@
 -- include: job
--- include: failure
+-- include: limits
 -- on demand: death
--- What runs out by time: leases whose worker went silent, and delays between retries. Bounded, so that no call is long.
+-- What ends by time: leases whose worker went silent, and delays between retries. At most AT_ONCE of them a call, so that no
+-- script is long.
 
 local AT_ONCE = 100
 
 local function contains(list, word) return (' ' .. list .. ' '):find(' ' .. word .. ' ', 1, true) end
 
--- The lease ran out: its worker crashed, hangs, or is cut off. After some different workers (or more crashes, should one
--- worker keep its name) the job itself is taken to be the cause.
+-- A lease ran out: its worker crashed, hangs or is cut off. After some different workers, or more crashes in all if a worker
+-- keeps its name, the job itself is held to be the cause and dies (poison).
 local function expire(job)
     add(P .. 'totals', 'job_crashes', 1)
     local f = call('HMGET', job.key, 'crashes', 'crashed_by')
@@ -36,6 +37,7 @@ local function expire_leases()
     return #ids
 end
 
+-- The jobs of a lane whose delay is over become ready.
 local function promote_delayed(lane)
     local key = P .. 'delayed:' .. lane
     for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
