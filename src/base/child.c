@@ -11,7 +11,7 @@
 
 /* Runs in the child: only async-signal-safe calls. Reports errno to the parent through `report` if exec
  * fails. */
-static _Noreturn void become(const char *const *argv, int output, pid_t parent, int report) {
+static _Noreturn void child_become(const char *const *argv, int output, pid_t parent, int report) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     setpgid(0, 0);
     sigset_t none;
@@ -45,7 +45,7 @@ pid_t child_start(const char *const *argv, const char *log_path, struct error *e
     _cleanup_close_ int report_read = ends[0];
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        become(argv, output, parent, ends[1]);
+        child_become(argv, output, parent, ends[1]);
     int reason = errno;
     close(ends[1]);
     if (pid > 0 && read(report_read, &reason, sizeof reason) != (ssize_t)sizeof reason)

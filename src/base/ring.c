@@ -30,7 +30,7 @@ void ring_free(struct ring *ring) {
     free(ring);
 }
 
-static void *take(struct ring *ring) {
+static void *ring_remove_oldest(struct ring *ring) {
     void *item = ring->items[ring->head];
     ring->head = (ring->head + 1) % ring->capacity;
     ring->count--;
@@ -56,14 +56,14 @@ void *ring_pop(struct ring *ring) {
     while (ring->count == 0 && !ring->closed && !ring->aborted)
         pthread_cond_wait(&ring->not_empty, &ring->lock);
     if (ring->count > 0 && !ring->aborted) {
-        item = take(ring);
+        item = ring_remove_oldest(ring);
         pthread_cond_signal(&ring->not_full);
     }
     pthread_mutex_unlock(&ring->lock);
     return item;
 }
 
-static void stop(struct ring *ring, bool *flag) {
+static void ring_stop(struct ring *ring, bool *flag) {
     pthread_mutex_lock(&ring->lock);
     *flag = true;
     pthread_cond_broadcast(&ring->not_empty);
@@ -71,13 +71,13 @@ static void stop(struct ring *ring, bool *flag) {
     pthread_mutex_unlock(&ring->lock);
 }
 
-void ring_close(struct ring *ring) { stop(ring, &ring->closed); }
+void ring_close(struct ring *ring) { ring_stop(ring, &ring->closed); }
 
-void ring_abort(struct ring *ring) { stop(ring, &ring->aborted); }
+void ring_abort(struct ring *ring) { ring_stop(ring, &ring->aborted); }
 
 void *ring_drain(struct ring *ring) {
     pthread_mutex_lock(&ring->lock);
-    void *item = ring->count > 0 ? take(ring) : NULL;
+    void *item = ring->count > 0 ? ring_remove_oldest(ring) : NULL;
     pthread_mutex_unlock(&ring->lock);
     return item;
 }

@@ -134,7 +134,7 @@ static void read_speaker(struct spec *spec, const json_t *options, struct speake
                      "the picture");
 }
 
-static void read_options(struct spec *spec, const json_t *root, struct campaign_options *out) {
+static void read_campaign_options(struct spec *spec, const json_t *root, struct campaign_options *out) {
     static const char *const known[] = {"lips", "enhance", "sync", "segment_seconds", "speaker", "quality", NULL};
     *out = (struct campaign_options){.segment_seconds = 10, .quality = 18, .speaker = default_speaker()};
     const json_t *options = json_object_get(root, "options");
@@ -228,7 +228,7 @@ struct campaign *campaign_parse(const json_t *root, const char *id, json_t *prob
     read_head(&spec, root, campaign);
     read_uri(&spec, root, "video", "$", &campaign->video);
     read_dubs(&spec, root, campaign);
-    read_options(&spec, root, &campaign->options);
+    read_campaign_options(&spec, root, &campaign->options);
     return json_array_size(problems) == before ? steal(campaign) : NULL;
 }
 

@@ -132,7 +132,7 @@ static bool check_keys(struct check *check, const redisReply *keys, struct error
     return true;
 }
 
-static bool scan(struct check *check, struct error *err) {
+static bool check_all_keys(struct check *check, struct error *err) {
     _cleanup_free_ char *cursor = xstrdup("0"), *pattern = xasprintf("%s*", check->queue->prefix);
     do {
         _cleanup_command_ struct command command = {0};
@@ -163,7 +163,7 @@ static bool check_counts(struct check *check, struct error *err) {
 json_t *queue_check(struct queue *queue, bool repair, struct error *err) {
     _cleanup_json_ json_t *findings = json_array(), *campaigns = json_object();
     struct check check = {.queue = queue, .repair = repair, .findings = findings, .campaigns = campaigns};
-    if (!scan(&check, err))
+    if (!check_all_keys(&check, err))
         return NULL;
     const char *id;
     json_t *unused;
@@ -177,7 +177,8 @@ json_t *queue_check(struct queue *queue, bool repair, struct error *err) {
 /* ---- stats ---- */
 
 /* The answer of COMMAND <prefix>name, a number. */
-static bool size_of(struct queue *queue, const char *command_name, const char *name, json_t *stats, struct error *err) {
+static bool add_size(struct queue *queue, const char *command_name, const char *name, json_t *stats,
+                     struct error *err) {
     _cleanup_free_ char *key = xasprintf("%s%s", queue->prefix, name);
     _cleanup_command_ struct command command = {0};
     command_add(&command, command_name);
@@ -188,7 +189,7 @@ static bool size_of(struct queue *queue, const char *command_name, const char *n
     return reply != NULL;
 }
 
-static bool add_memory(struct queue *queue, json_t *stats, struct error *err) {
+static bool add_memory_stats(struct queue *queue, json_t *stats, struct error *err) {
     struct redis_state redis;
     if (!queue_redis_state(queue, &redis, err))
         return false;
@@ -196,7 +197,7 @@ static bool add_memory(struct queue *queue, json_t *stats, struct error *err) {
     return true;
 }
 
-static bool add_pools(struct queue *queue, json_t *stats, struct error *err) {
+static bool add_pool_stats(struct queue *queue, json_t *stats, struct error *err) {
     json_t *pools = json_object();
     int64_t oldest = 0;
     json_object_set_new(stats, "pools", pools);
@@ -220,10 +221,10 @@ static bool add_pools(struct queue *queue, json_t *stats, struct error *err) {
 json_t *queue_stats(struct queue *queue, struct error *err) {
     static const char *const sets[] = {"campaigns", "finished", "dead", "leases", "workers"};
     _cleanup_json_ json_t *stats = json_object(), *totals = queue_totals(queue, err);
-    bool known = totals && add_memory(queue, stats, err) && add_pools(queue, stats, err) &&
-                 size_of(queue, "XLEN", "events", stats, err);
+    bool known = totals && add_memory_stats(queue, stats, err) && add_pool_stats(queue, stats, err) &&
+                 add_size(queue, "XLEN", "events", stats, err);
     for (size_t i = 0; known && i < ARRAY_LENGTH(sets); i++)
-        known = size_of(queue, "ZCARD", sets[i], stats, err);
+        known = add_size(queue, "ZCARD", sets[i], stats, err);
     json_object_set(stats, "totals", totals);
     return known ? steal(stats) : NULL;
 }

@@ -151,7 +151,7 @@ bool queue_retry(struct queue *queue, const char *job_id, struct error *err) {
 
 /* ---- workers ---- */
 
-static bool check_worker(const char *worker, struct error *err) {
+static bool check_worker_id(const char *worker, struct error *err) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
     size_t length = strlen(worker);
     return (length > 0 && length <= QUEUE_WORKER_MAX && strspn(worker, allowed) == length) ||
@@ -172,7 +172,7 @@ static bool read_claim(struct redisReply *const *values, struct claim *claim, st
 
 /* The pools in one argument, another one first each time: so a worker of several takes from them in turn, and none can
  * starve another. */
-static void add_pools(struct queue *queue, struct command *arguments, const struct claim_options *options) {
+static void add_pools_in_turn(struct queue *queue, struct command *arguments, const struct claim_options *options) {
     _cleanup_buffer_ struct buffer pools = {0};
     for (size_t i = 0; i < options->pool_count; i++)
         buffer_appendf(&pools, "%s ", pool_name(options->pools[(queue->turn + i) % options->pool_count]));
@@ -204,13 +204,13 @@ static bool read_claims(struct redisReply *const *values, size_t value_count, st
 bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims, size_t capacity,
                  size_t *count, struct error *err) {
     *count = 0;
-    if (!check_worker(options->worker, err))
+    if (!check_worker_id(options->worker, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
-    add_pools(queue, &arguments, options);
+    add_pools_in_turn(queue, &arguments, options);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_claim, &arguments, false, err);
     return reply && read_claims(reply->element, reply->elements, claims, count, err);
 }
@@ -224,8 +224,8 @@ static int64_t next_due(struct queue *queue, const struct claim_options *options
 }
 
 /* Takes a marker of one of the pools and classes. */
-static redisReply *take_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
-                               struct error *err) {
+static redisReply *pop_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
+                              struct error *err) {
     _cleanup_command_ struct command command = {0};
     _cleanup_free_ char *prefix = xasprintf("%smarker:", queue->prefix);
     command_add(&command, "BZPOPMIN");
@@ -247,7 +247,7 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
             return true;
         int round = (int)MIN((int64_t)wait_ms, (int64_t)MAX(options->lease_ms, 1));
         bool at_due = due > 0 && due <= round;
-        _cleanup_reply_ redisReply *reply = take_marker(queue, options, at_due ? (int)due : round, err);
+        _cleanup_reply_ redisReply *reply = pop_marker(queue, options, at_due ? (int)due : round, err);
         if (!reply)
             return false;
         *ready = at_due || reply->type == REDIS_REPLY_ARRAY;
@@ -259,18 +259,18 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
 }
 
 /* The arguments that every fenced script begins with. */
-static bool fenced(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
+static bool add_fence(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
     command_add(arguments, worker);
     command_add(arguments, claim->stamp);
-    return check_worker(worker, err);
+    return check_worker_id(worker, err);
 }
 
 bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim *claim, int lease_ms,
                      const json_t *progress, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *text = progress ? json_line(progress) : NULL;
-    if (!fenced(&arguments, worker, claim, err))
+    if (!add_fence(&arguments, worker, claim, err))
         return false;
     command_add_integer(&arguments, lease_ms);
     command_add(&arguments, text ? text : "");
@@ -283,7 +283,7 @@ bool queue_adopt(struct queue *queue, const char *worker, const struct job_spec 
     _cleanup_command_ struct command arguments = {0};
     int index;
     *claim = (struct claim){0};
-    if (!job_id_check(job->id, &claim->job, err) || !check_worker(worker, err))
+    if (!job_id_check(job->id, &claim->job, err) || !check_worker_id(worker, err))
         return false;
     snprintf(claim->job_id, sizeof claim->job_id, "%s", job->id);
     command_add(&arguments, job->id);
@@ -317,7 +317,7 @@ static void add_total(struct buffer *totals, const char *prefix, const char *nam
 
 /* What a job adds to the farm's totals, in one argument: itself, its time, also on the card and in each step, frames
  * and bytes. */
-static void add_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
+static void add_finish_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
     _cleanup_buffer_ struct buffer totals = {0};
     add_amount(&totals, "jobs_done:", job_kind_name(kind), 1);
     add_total(&totals, "job_ms:", job_kind_name(kind), json_object_get(report, "duration_ms"));
@@ -353,7 +353,7 @@ static bool add_finish(struct command *arguments, const struct claim *claim, con
     command_add(arguments, claim->stamp);
     command_add(arguments, result->artifact ? result->artifact : "");
     command_add(arguments, report);
-    add_totals(arguments, claim->job.kind, result->report);
+    add_finish_totals(arguments, claim->job.kind, result->report);
     command_add_integer(arguments, (int64_t)result->child_count);
     return add_children(arguments, claim, result, err);
 }
@@ -362,13 +362,13 @@ bool queue_finish_many(struct queue *queue, const struct claim_options *options,
                        const struct job_result *results, size_t done_count, struct error *refusals,
                        struct claim *claims, size_t capacity, size_t *count, struct error *err) {
     *count = 0;
-    if (!check_worker(options->worker, err))
+    if (!check_worker_id(options->worker, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
-    add_pools(queue, &arguments, options);
+    add_pools_in_turn(queue, &arguments, options);
     for (size_t i = 0; i < done_count; i++)
         if (!add_finish(&arguments, &done[i], &results[i], err))
             return false;
@@ -410,7 +410,7 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
         error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", error_meaning(failure->code));
     _cleanup_free_ char *text = json_line(error);
     _cleanup_command_ struct command arguments = {0};
-    if (!fenced(&arguments, worker, claim, err))
+    if (!add_fence(&arguments, worker, claim, err))
         return false;
     command_add(&arguments, text);
     command_add_integer(&arguments, error_is_permanent(failure->code));
@@ -420,7 +420,7 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
 
 bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
-    return fenced(&arguments, worker, claim, err) &&
+    return add_fence(&arguments, worker, claim, err) &&
            queue_status_script(queue, &script_release, &arguments, false, claim->job_id, err);
 }
 
@@ -430,7 +430,7 @@ bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *in
     command_add(&arguments, worker);
     command_add(&arguments, text);
     command_add_integer(&arguments, ttl_ms);
-    return check_worker(worker, err) && queue_status_script(queue, &script_beat, &arguments, true, worker, err);
+    return check_worker_id(worker, err) && queue_status_script(queue, &script_beat, &arguments, true, worker, err);
 }
 
 bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) {

@@ -86,7 +86,7 @@ static bool add_receipt(const char *key, const struct store_stat *stat, void *co
     return true;
 }
 
-static bool load_spec(struct recovery *recovery, const char *id, struct error *err) {
+static bool recovery_load_spec(struct recovery *recovery, const char *id, struct error *err) {
     _cleanup_free_ char *key = layout_spec(id);
     _cleanup_buffer_ struct buffer text = {0};
     if (!store_get(recovery->store, key, DOCUMENT_MAX, &text, err))
@@ -100,7 +100,7 @@ static bool load_spec(struct recovery *recovery, const char *id, struct error *e
 }
 
 /* A plan without any receipt may be that of a plan job which is just running: that job is left to end. */
-static bool load_plan(struct recovery *recovery, struct error *err) {
+static bool recovery_load_plan(struct recovery *recovery, struct error *err) {
     _cleanup_free_ char *key = layout_plan(recovery->campaign->id),
                         *prefix = layout_receipts_prefix(recovery->campaign->id);
     struct receipts receipts = {strlen(prefix), recovery->receipts = json_object()};
@@ -158,17 +158,18 @@ static json_t *read_receipt(struct recovery *recovery, const struct job_spec *jo
     return *lost ? json_object() : steal(receipt);
 }
 
-static bool adopt(struct recovery *recovery, const struct job_spec *job, bool dry_run, enum adoption *adoption,
-                  struct claim *claim, struct error *err) {
+static bool adopt_job(struct recovery *recovery, const struct job_spec *job, bool dry_run, enum adoption *adoption,
+                      struct claim *claim, struct error *err) {
     return queue_adopt(recovery->queue, recovery->restorer, job, LEASE_MS, dry_run, adoption, claim, err);
 }
 
 /* Leases the job and finishes it with its result. Another restorer, or the job's own worker, may be quicker. */
-static bool publish(struct recovery *recovery, const struct job_spec *job, const json_t *receipt, struct error *err) {
+static bool restore_result(struct recovery *recovery, const struct job_spec *job, const json_t *receipt,
+                           struct error *err) {
     struct claim claim;
     enum adoption adoption = ADOPT_BUSY;
     while (adoption == ADOPT_BUSY) {
-        if (!adopt(recovery, job, false, &adoption, &claim, err))
+        if (!adopt_job(recovery, job, false, &adoption, &claim, err))
             return false;
         if (adoption == ADOPT_BUSY)
             clock_sleep_ms(clock_system(), BUSY_MS);
@@ -186,10 +187,10 @@ static bool publish(struct recovery *recovery, const struct job_spec *job, const
 }
 
 /* `done`: the store says that the job's result was published, or that nobody needs it any more. */
-static bool restore(struct recovery *recovery, const struct job_spec *job, bool done, struct error *err) {
+static bool restore_job(struct recovery *recovery, const struct job_spec *job, bool done, struct error *err) {
     struct claim claim;
     enum adoption adoption;
-    if (!adopt(recovery, job, true, &adoption, &claim, err))
+    if (!adopt_job(recovery, job, true, &adoption, &claim, err))
         return false;
     bool open = adoption == ADOPT_OPEN || adoption == ADOPT_BUSY, lost = false;
     _cleanup_json_ json_t *receipt = open && done ? read_receipt(recovery, job, &lost, err) : json_object();
@@ -200,7 +201,7 @@ static bool restore(struct recovery *recovery, const struct job_spec *job, bool 
     recovery->queued += open && !publishes;
     if (publishes && recovery->dry_run)
         recovery->restored++;
-    return !publishes || recovery->dry_run || publish(recovery, job, receipt, err);
+    return !publishes || recovery->dry_run || restore_result(recovery, job, receipt, err);
 }
 
 /* ---- one campaign ---- */
@@ -219,10 +220,10 @@ static bool restore_track(struct recovery *recovery, const struct job_spec *trac
         all &= done[i];
     }
     bool published = all || has_receipt(recovery, track->id);
-    if (!restore(recovery, track, published, err))
+    if (!restore_job(recovery, track, published, err))
         return false;
     for (size_t i = 0; i < count; i++)
-        if ((published || done[i]) && !restore(recovery, &dubs[i], done[i], err))
+        if ((published || done[i]) && !restore_job(recovery, &dubs[i], done[i], err))
             return false;
     return true;
 }
@@ -232,7 +233,7 @@ static bool restore_graph(struct recovery *recovery, struct error *err) {
     struct job_id id = {.kind = KIND_PLAN};
     snprintf(id.campaign, sizeof id.campaign, "%s", recovery->campaign->id);
     job_id_format(&id, plan.id);
-    if (!restore(recovery, &plan, recovery->planned, err))
+    if (!restore_job(recovery, &plan, recovery->planned, err))
         return false;
     _cleanup_free_ struct job_spec *jobs = NULL;
     size_t count = recovery->planned ? plan_children(recovery->plan, &id, &jobs) : 0;
@@ -240,7 +241,7 @@ static bool restore_graph(struct recovery *recovery, struct error *err) {
         if (jobs[i].waits_for == 0 && !restore_track(recovery, &jobs[i], err))
             return false;
     for (size_t i = 0; i < count; i++)
-        if (jobs[i].waits_for > 0 && !restore(recovery, &jobs[i], has_receipt(recovery, jobs[i].id), err))
+        if (jobs[i].waits_for > 0 && !restore_job(recovery, &jobs[i], has_receipt(recovery, jobs[i].id), err))
             return false;
     return true;
 }
@@ -262,7 +263,7 @@ static char *settled_state(struct recovery *recovery, const json_t *known, bool 
     return young ? NULL : xstrdup(all_joined(recovery) ? "finished" : "old");
 }
 
-static json_t *outcome(const struct recovery *recovery, const char *state, bool known) {
+static json_t *recovery_outcome(const struct recovery *recovery, const char *state, bool known) {
     return json_pack("{s:s, s:s, s:b, s:i, s:i, s:i}", "id", recovery->campaign->id, "state", state, "known", known,
                      "kept", recovery->kept, "restored", recovery->restored, "queued", recovery->queued);
 }
@@ -273,17 +274,17 @@ json_t *recover_campaign(struct queue *queue, struct store *store, const char *i
     char random[11];
     random_text(random, sizeof random - 1);
     snprintf(recovery.restorer, sizeof recovery.restorer, "restore-%s", random);
-    if (!campaign_id_check(id, err) || !load_spec(&recovery, id, err) || !load_plan(&recovery, err))
+    if (!campaign_id_check(id, err) || !recovery_load_spec(&recovery, id, err) || !recovery_load_plan(&recovery, err))
         return NULL;
     _cleanup_json_ json_t *known = queue_campaign(queue, id, err);
     if (!known && err->code != ERR_QUEUE_NOT_FOUND)
         return NULL;
     _cleanup_free_ char *settled = settled_state(&recovery, known, named, err);
     if (settled)
-        return outcome(&recovery, settled, known != NULL);
+        return recovery_outcome(&recovery, settled, known != NULL);
     bool created;
     if ((!dry_run && !queue_submit(queue, recovery.campaign, recovery.sha256, &created, err)) ||
         !restore_graph(&recovery, err))
         return NULL;
-    return outcome(&recovery, all_joined(&recovery) ? "finished" : "running", known != NULL);
+    return recovery_outcome(&recovery, all_joined(&recovery) ? "finished" : "running", known != NULL);
 }

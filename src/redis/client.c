@@ -130,7 +130,7 @@ static bool parse_url(struct redis *redis, const char *url, struct error *err) {
 
 /* ---- the connection ---- */
 
-static void disconnect(struct redis *redis) {
+static void redis_disconnect(struct redis *redis) {
     if (redis->context)
         redisFree(redis->context);
     redis->context = NULL;
@@ -142,20 +142,20 @@ static bool timed_out(const struct redis *redis) {
 }
 
 /* The late reply to a broken command would answer the next one, so nothing is kept of the connection. */
-static bool broken(struct redis *redis, struct error *err) {
+static bool connection_failed(struct redis *redis, struct error *err) {
     const char *reason = redis->context ? redis->context->errstr : "out of memory";
     if (timed_out(redis))
         reason = "no answer within the time limit";
     error_set(err, ERR_QUEUE_UNAVAILABLE, "Redis at %s: %s", redis->path ? redis->path : redis->host, reason);
-    disconnect(redis);
+    redis_disconnect(redis);
     return false;
 }
 
-static bool starts(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+static bool reply_begins(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
 /* What Redis' own refusals mean to the caller. A replica, also one that was the primary a moment ago and sends its
  * blocked clients away (UNBLOCKED), is left at once: the next call resolves the name again. */
-static bool refused(struct redis *redis, const char *message, struct error *err) {
+static bool command_refused(struct redis *redis, const char *message, struct error *err) {
     static const char *const later[] = {
         "LOADING",  "BUSY",     "MASTERDOWN",  "READONLY",   "OOM",
         "MISCONF",  "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "ERR max number of clients",
@@ -165,15 +165,15 @@ static bool refused(struct redis *redis, const char *message, struct error *err)
                                         "ERR DB index", "ERR AUTH",  "MOVED"};
     enum error_code code = ERR_INTERNAL;
     for (size_t i = 0; i < ARRAY_LENGTH(later); i++)
-        if (starts(message, later[i]))
+        if (reply_begins(message, later[i]))
             code = ERR_QUEUE_UNAVAILABLE;
     for (size_t i = 0; i < ARRAY_LENGTH(setup); i++)
-        if (starts(message, setup[i]))
+        if (reply_begins(message, setup[i]))
             code = ERR_QUEUE_CONFIG;
     error_set(err, code, "Redis: %s", message);
     for (size_t i = 0; i < ARRAY_LENGTH(replica); i++)
-        if (starts(message, replica[i]))
-            disconnect(redis);
+        if (reply_begins(message, replica[i]))
+            redis_disconnect(redis);
     return false;
 }
 
@@ -181,13 +181,13 @@ static struct timeval milliseconds(int ms) {
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
-static void begin_call(struct redis *redis, int extra_ms) {
+static void redis_begin_call(struct redis *redis, int extra_ms) {
     redis->deadline_ms = clock_monotonic_ms(clock_system()) + redis->timeout_ms + extra_ms;
 }
 
 /* Gives the next read or write what is left of the call's time: a server that trickles must not stretch it. The socket
  * is told only if that differs much, since it costs two calls of the kernel. */
-static bool give_time(struct redis *redis) {
+static bool limit_next_wait(struct redis *redis) {
     int64_t left = redis->deadline_ms - clock_monotonic_ms(clock_system());
     redisContext *context = redis->context;
     if (left <= 0) {
@@ -202,7 +202,7 @@ static bool give_time(struct redis *redis) {
 }
 
 /* One command over a live connection; NULL when that broke, or the call's time is over. */
-static redisReply *exchange(struct redis *redis, const struct command *command) {
+static redisReply *redis_exchange(struct redis *redis, const struct command *command) {
     redisContext *context = redis->context;
     char header[24];
     int length = snprintf(header, sizeof header, "*%d\r\n", command->count), sent = 0;
@@ -211,23 +211,23 @@ static redisReply *exchange(struct redis *redis, const struct command *command) 
         redisAppendFormattedCommand(context, command->body.data, command->body.length) != REDIS_OK)
         return NULL;
     while (!sent)
-        if (!give_time(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
+        if (!limit_next_wait(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
             return NULL;
     while (!reply)
-        if (!give_time(redis) || redisBufferRead(context) != REDIS_OK ||
+        if (!limit_next_wait(redis) || redisBufferRead(context) != REDIS_OK ||
             redisGetReplyFromReader(context, (void **)&reply) != REDIS_OK)
             return NULL;
     return reply;
 }
 
-static bool greet(struct redis *redis, const struct command *command, struct error *err) {
-    _cleanup_reply_ redisReply *reply = exchange(redis, command);
+static bool redis_greet(struct redis *redis, const struct command *command, struct error *err) {
+    _cleanup_reply_ redisReply *reply = redis_exchange(redis, command);
     if (!reply)
-        return broken(redis, err);
+        return connection_failed(redis, err);
     if (reply->type != REDIS_REPLY_ERROR)
         return true;
-    refused(redis, reply->str, err);
-    disconnect(redis);
+    command_refused(redis, reply->str, err);
+    redis_disconnect(redis);
     return false;
 }
 
@@ -238,7 +238,7 @@ static bool authenticate(struct redis *redis, struct error *err) {
         if (redis->user)
             command_add(&auth, redis->user);
         command_add(&auth, redis->password);
-        if (!greet(redis, &auth, err))
+        if (!redis_greet(redis, &auth, err))
             return false;
     }
     if (!redis->database)
@@ -246,7 +246,7 @@ static bool authenticate(struct redis *redis, struct error *err) {
     _cleanup_command_ struct command select = {0};
     command_add(&select, "SELECT");
     command_add(&select, redis->database);
-    return greet(redis, &select, err);
+    return redis_greet(redis, &select, err);
 }
 
 /* True when the peer has closed the connection, or sent something that nobody asked for; in TLS that may be a ticket.
@@ -257,53 +257,54 @@ static bool is_dead(const struct redis *redis) {
     return got > 0 ? !redis->tls : got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-static bool connect_to(struct redis *redis, struct error *err) {
+static bool redis_connect(struct redis *redis, struct error *err) {
     if (redis->context && is_dead(redis))
-        disconnect(redis);
+        redis_disconnect(redis);
     if (redis->context)
         return true;
     struct timeval limit = milliseconds((int)MAX(redis->deadline_ms - clock_monotonic_ms(clock_system()), 1));
     redis->context = redis->path ? redisConnectUnixWithTimeout(redis->path, limit)
                                  : redisConnectWithTimeout(redis->host, redis->port, limit);
     redis->limit_ms = 0;
-    if (!redis->context || redis->context->err || !give_time(redis))
-        return broken(redis, err);
+    if (!redis->context || redis->context->err || !limit_next_wait(redis))
+        return connection_failed(redis, err);
     if (!redis->path)
         redisEnableKeepAlive(redis->context);
     if (redis->tls && !redis_tls_start(redis->tls, redis->context, redis->host, err)) {
-        disconnect(redis);
+        redis_disconnect(redis);
         return false;
     }
     return authenticate(redis, err);
 }
 
 /* *severed: the connection broke underway, by something else than a passed deadline. */
-static redisReply *run_once(struct redis *redis, const struct command *command, bool *severed, struct error *err) {
+static redisReply *redis_send_once(struct redis *redis, const struct command *command, bool *severed,
+                                   struct error *err) {
     *severed = false;
-    if (!connect_to(redis, err))
+    if (!redis_connect(redis, err))
         return NULL;
-    redisReply *reply = exchange(redis, command);
+    redisReply *reply = redis_exchange(redis, command);
     *severed = !reply && !timed_out(redis);
     if (!reply)
-        broken(redis, err);
+        connection_failed(redis, err);
     return reply;
 }
 
 /* As redis_run, but within the call that has begun, and an error reply is returned as it is. */
-static redisReply *run(struct redis *redis, const struct command *command, bool repeatable, struct error *err) {
+static redisReply *redis_send(struct redis *redis, const struct command *command, bool repeatable, struct error *err) {
     bool severed;
-    redisReply *reply = run_once(redis, command, &severed, err);
+    redisReply *reply = redis_send_once(redis, command, &severed, err);
     if (severed && repeatable)
-        reply = run_once(redis, command, &severed, err);
+        reply = redis_send_once(redis, command, &severed, err);
     return reply;
 }
 
 redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
                       struct error *err) {
-    begin_call(redis, extra_ms);
-    _cleanup_reply_ redisReply *reply = run(redis, command, repeatable, err);
+    redis_begin_call(redis, extra_ms);
+    _cleanup_reply_ redisReply *reply = redis_send(redis, command, repeatable, err);
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        refused(redis, reply->str, err);
+        command_refused(redis, reply->str, err);
         return NULL;
     }
     return steal(reply);
@@ -318,21 +319,21 @@ redisReply *redis_run_script(struct redis *redis, const struct script *script, c
     command_add(&command, key);
     command.count += arguments->count;
     buffer_append(&command.body, arguments->body.data, arguments->body.length);
-    begin_call(redis, 0);
-    _cleanup_reply_ redisReply *reply = run(redis, &command, repeatable, err);
-    if (reply && reply->type == REDIS_REPLY_ERROR && starts(reply->str, "NOSCRIPT")) {
+    redis_begin_call(redis, 0);
+    _cleanup_reply_ redisReply *reply = redis_send(redis, &command, repeatable, err);
+    if (reply && reply->type == REDIS_REPLY_ERROR && reply_begins(reply->str, "NOSCRIPT")) {
         _cleanup_command_ struct command load = {0};
         command_add(&load, "SCRIPT");
         command_add(&load, "LOAD");
         command_add(&load, script->text);
-        _cleanup_reply_ redisReply *loaded = run(redis, &load, true, err);
+        _cleanup_reply_ redisReply *loaded = redis_send(redis, &load, true, err);
         if (!loaded)
             return NULL;
         freeReplyObject(steal(reply));
-        reply = run(redis, &command, repeatable, err);
+        reply = redis_send(redis, &command, repeatable, err);
     }
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        refused(redis, reply->str, err);
+        command_refused(redis, reply->str, err);
         error_wrap(err, "script %s", script->name);
         return NULL;
     }
@@ -342,14 +343,14 @@ redisReply *redis_run_script(struct redis *redis, const struct script *script, c
 struct redis *redis_open(const char *url, int timeout_ms, struct error *err) {
     _cleanup_redis_ struct redis *redis = xnew(struct redis);
     redis->timeout_ms = timeout_ms;
-    begin_call(redis, 0);
-    if (!parse_url(redis, url, err) || !connect_to(redis, err))
+    redis_begin_call(redis, 0);
+    if (!parse_url(redis, url, err) || !redis_connect(redis, err))
         return NULL;
     return steal(redis);
 }
 
 void redis_close(struct redis *redis) {
-    disconnect(redis);
+    redis_disconnect(redis);
     free(redis->host);
     free(redis->path);
     free(redis->user);

@@ -57,7 +57,7 @@ static char *socket_path(const char *directory, struct error *err) {
 }
 
 /* True once the server answers PING and has loaded its data. */
-static bool answers(const struct local_redis *redis) {
+static bool local_redis_answers(const struct local_redis *redis) {
     struct error ignored;
     _cleanup_redis_ struct redis *connection = redis_open(redis->url, 2000, &ignored);
     if (!connection)
@@ -114,7 +114,7 @@ static char *last_log_line(const char *path) {
 
 static bool wait_until_ready(struct local_redis *redis, struct error *err) {
     for (int waited = 0; waited < START_MS; waited += 10) {
-        if (answers(redis))
+        if (local_redis_answers(redis))
             return true;
         int status;
         if (child_wait(redis->pid, 0, &status)) {
@@ -128,7 +128,7 @@ static bool wait_until_ready(struct local_redis *redis, struct error *err) {
                      redis->log);
 }
 
-static bool launch(struct local_redis *redis, struct error *err) {
+static bool local_redis_launch(struct local_redis *redis, struct error *err) {
     const char *const argv[] = {"redis-server",   "--port",           "0",   "--unixsocket",
                                 redis->socket,    "--unixsocketperm", "700", "--dir",
                                 redis->directory, "--appendonly",     "yes", "--appendfsync",
@@ -158,7 +158,7 @@ struct local_redis *local_redis_start(const char *directory, struct error *err) 
         return NULL;
     redis->url = xasprintf("unix://%s", redis->socket);
     redis->log = xasprintf("%s/redis.log", redis->directory);
-    if (!stop_leftover(redis, err) || !launch(redis, err) || !wait_until_ready(redis, err))
+    if (!stop_leftover(redis, err) || !local_redis_launch(redis, err) || !wait_until_ready(redis, err))
         return NULL;
     return steal(redis);
 }
@@ -169,7 +169,7 @@ bool local_redis_tend(struct local_redis *redis, bool *restarted, struct error *
     if (!*restarted)
         return true;
     redis->pid = 0;
-    return launch(redis, err) && wait_until_ready(redis, err);
+    return local_redis_launch(redis, err) && wait_until_ready(redis, err);
 }
 
 char *local_redis_find(const char *directory) {
