@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
+/* Written before the first thread starts, read by all: starting a thread makes it visible, so it need not be atomic. */
 static enum log_level threshold = LOG_INFO;
 
 void log_set_level(enum log_level level) { threshold = level; }
@@ -55,7 +56,7 @@ static void write_line(const struct log *log, enum log_level level, json_t *extr
         buffer_append_text(&out, text);
     }
     buffer_append_text(&out, "\n");
-    fwrite(out.data, 1, out.length, stderr); /* one call: stdio's lock keeps lines whole */
+    fwrite(out.data, 1, out.length, stderr); /* in one call, so that stdio's lock keeps the line whole */
 }
 
 __attribute__((format(printf, 4, 0))) static void

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fills `length` bytes; aborts if the kernel has none to give. */
+/* Fills `length` bytes; aborts if the kernel has none. */
 void random_bytes(void *out, size_t length);
 /* Uniform in [0, 1). */
 double random_unit(void);

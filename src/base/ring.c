@@ -5,10 +5,12 @@
 #include "base/memory.h"
 
 struct ring {
+    /* Guards all below but `items` and `capacity` themselves, which never change. Nothing is called while it is held
+     * but the two conditions, so it can be locked under any other lock. */
     pthread_mutex_t lock;
     pthread_cond_t not_empty, not_full;
     void **items;
-    size_t capacity, head, count;
+    size_t capacity, head, count; /* head: the oldest item */
     bool closed, aborted;
 };
 
@@ -30,6 +32,7 @@ void ring_free(struct ring *ring) {
     free(ring);
 }
 
+/* Under the lock. */
 static void *ring_remove_oldest(struct ring *ring) {
     void *item = ring->items[ring->head];
     ring->head = (ring->head + 1) % ring->capacity;
@@ -63,6 +66,7 @@ void *ring_pop(struct ring *ring) {
     return item;
 }
 
+/* `flag`: closed or aborted. Everybody wakes, since everybody's condition may have changed. */
 static void ring_stop(struct ring *ring, bool *flag) {
     pthread_mutex_lock(&ring->lock);
     *flag = true;

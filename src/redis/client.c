@@ -1,3 +1,4 @@
+/* One connection to Redis: commands, the URL, deadlines, sending again. */
 #include "redis/redis.h"
 
 #include <errno.h>
@@ -10,14 +11,14 @@
 
 struct redis {
     redisContext *context; /* NULL: not connected */
-    char *host, *path;     /* one of them */
+    char *host, *path;     /* one of them is set: TCP or unix socket */
     int port, timeout_ms;
     char *user, *password; /* NULL: none */
     char *database;        /* NULL: 0 */
     char *ca;              /* file with the authorities to trust; NULL: the system's */
     struct redis_tls *tls; /* NULL: plain */
-    int64_t deadline_ms;   /* of the call that runs */
-    int limit_ms;          /* of one read or write, as the socket has it */
+    int64_t deadline_ms;   /* of the call that runs, by the monotonic clock */
+    int limit_ms;          /* of one read or write, as the socket has it now; 0: not set yet */
 };
 
 /* ---- commands ---- */
@@ -56,7 +57,7 @@ static bool bad_url(struct error *err, const char *why) {
                      why);
 }
 
-/* %41 becomes A. New string; NULL for an empty range. */
+/* "%41" becomes "A". New string; NULL for an empty range. */
 static char *percent_decoded(const char *text, size_t length) {
     if (length == 0)
         return NULL;
@@ -74,7 +75,7 @@ static char *percent_decoded(const char *text, size_t length) {
     return out;
 }
 
-/* "user:password@" or ":password@"; returns what follows. */
+/* "user:password@" or ":password@", or nothing; returns what follows it. */
 static const char *parse_credentials(struct redis *redis, const char *text) {
     const char *at = strrchr(text, '@'), *colon = strchr(text, ':');
     if (!at)
@@ -110,8 +111,10 @@ static bool parse_tls(struct redis *redis, const char *text, struct error *err) 
     const char *query = strstr(text, "?ca=");
     _cleanup_free_ char *address = query ? xstrndup(text, (size_t)(query - text)) : xstrdup(text);
     redis->ca = query ? percent_decoded(query + 4, strlen(query + 4)) : NULL;
-    return parse_address(redis, parse_credentials(redis, address), err) &&
-           (redis->tls = redis_tls_open(redis->ca, err));
+    if (!parse_address(redis, parse_credentials(redis, address), err))
+        return false;
+    redis->tls = redis_tls_open(redis->ca, err);
+    return redis->tls != NULL;
 }
 
 static bool parse_url(struct redis *redis, const char *url, struct error *err) {
@@ -136,12 +139,12 @@ static void redis_disconnect(struct redis *redis) {
     redis->context = NULL;
 }
 
-/* hiredis reports a passed deadline as EAGAIN. */
+/* hiredis reports a read or write that ran out of time as an I/O error with EAGAIN. */
 static bool timed_out(const struct redis *redis) {
     return redis->context && redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* The late reply to a broken command would answer the next one, so nothing is kept of the connection. */
+/* Closes the connection and says why: the late reply to this command would answer the next one. */
 static bool connection_failed(struct redis *redis, struct error *err) {
     const char *reason = redis->context ? redis->context->errstr : "out of memory";
     if (timed_out(redis))
@@ -153,8 +156,9 @@ static bool connection_failed(struct redis *redis, struct error *err) {
 
 static bool reply_begins(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
-/* What Redis' own refusals mean to the caller. A replica, also one that was the primary a moment ago and sends its
- * blocked clients away (UNBLOCKED), is left at once: the next call resolves the name again. */
+/* Which error an error reply of Redis is. When the server is a replica, also one that was the primary a moment ago and
+ * has just ended its clients' waits (UNBLOCKED), the connection is closed: the next call resolves the name again and
+ * may find the new primary. */
 static bool command_refused(struct redis *redis, const char *message, struct error *err) {
     static const char *const later[] = {
         "LOADING",  "BUSY",     "MASTERDOWN",  "READONLY",   "OOM",
@@ -185,8 +189,9 @@ static void redis_begin_call(struct redis *redis, int extra_ms) {
     redis->deadline_ms = clock_monotonic_ms(clock_system()) + redis->timeout_ms + extra_ms;
 }
 
-/* Gives the next read or write what is left of the call's time: a server that trickles must not stretch it. The socket
- * is told only if that differs much, since it costs two calls of the kernel. */
+/* Limits the next read or write to what is left of the call's time, so that a server which trickles cannot stretch it.
+ * The socket keeps the limit that it has while that is at most an eighth too long, since a change costs two system
+ * calls. */
 static bool limit_next_wait(struct redis *redis) {
     int64_t left = redis->deadline_ms - clock_monotonic_ms(clock_system());
     redisContext *context = redis->context;
@@ -201,7 +206,8 @@ static bool limit_next_wait(struct redis *redis) {
     return redisSetTimeout(context, milliseconds((int)left)) == REDIS_OK;
 }
 
-/* One command over a live connection; NULL when that broke, or the call's time is over. */
+/* Sends a command over a live connection and reads the reply; NULL when the connection broke or the call's time is
+ * over. */
 static redisReply *redis_exchange(struct redis *redis, const struct command *command) {
     redisContext *context = redis->context;
     char header[24];
@@ -220,6 +226,7 @@ static redisReply *redis_exchange(struct redis *redis, const struct command *com
     return reply;
 }
 
+/* A command of the greeting, whose refusal is final: an error closes the connection. */
 static bool redis_greet(struct redis *redis, const struct command *command, struct error *err) {
     _cleanup_reply_ redisReply *reply = redis_exchange(redis, command);
     if (!reply)
@@ -249,8 +256,8 @@ static bool authenticate(struct redis *redis, struct error *err) {
     return redis_greet(redis, &select, err);
 }
 
-/* True when the peer has closed the connection, or sent something that nobody asked for; in TLS that may be a ticket.
- */
+/* True when the peer has closed the connection, or when there are bytes that no command asked for, which would be read
+ * as the next reply. In TLS bytes may be there: session tickets, which OpenSSL handles. */
 static bool is_dead(const struct redis *redis) {
     char byte;
     ssize_t got = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -277,7 +284,7 @@ static bool redis_connect(struct redis *redis, struct error *err) {
     return authenticate(redis, err);
 }
 
-/* *severed: the connection broke underway, by something else than a passed deadline. */
+/* *severed: the connection broke after the command may have been sent, and not because the deadline passed. */
 static redisReply *redis_send_once(struct redis *redis, const struct command *command, bool *severed,
                                    struct error *err) {
     *severed = false;
@@ -290,7 +297,7 @@ static redisReply *redis_send_once(struct redis *redis, const struct command *co
     return reply;
 }
 
-/* As redis_run, but within the call that has begun, and an error reply is returned as it is. */
+/* As redis_run, but within the deadline of a call that has begun, and error replies are returned too. */
 static redisReply *redis_send(struct redis *redis, const struct command *command, bool repeatable, struct error *err) {
     bool severed;
     redisReply *reply = redis_send_once(redis, command, &severed, err);
