@@ -1,3 +1,4 @@
+/* Everything of queue.h that changes something; what only reads is in read.c. */
 #include "queue/queue.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ bool queue_ping(struct queue *queue, struct error *err) {
     return reply != NULL;
 }
 
-/* BZPOPMIN with fractions of a second and ZRANGEBYSCORE's companions need 6.0; 6.2 is what is tested. */
+/* ZMSCORE needs 6.2. */
 static bool check_server(struct queue *queue, struct error *err) {
     _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"INFO", "everything"}, 2, err);
     if (!reply)
@@ -181,7 +182,7 @@ static void add_pools_in_turn(struct queue *queue, struct command *arguments, co
     queue->turn++;
 }
 
-/* A word of each pool and class that is claimed from: "<prefix>lipsync:batch". */
+/* Adds each lane that is claimed from: "<prefix>lipsync:batch". */
 static void add_lanes(struct command *command, const char *prefix, const struct claim_options *options) {
     for (size_t i = 0; i < options->pool_count; i++)
         for (int class = 0; class < CLASS_COUNT; class ++) {
@@ -215,7 +216,7 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
     return reply && read_claims(reply->element, reply->elements, claims, count, err);
 }
 
-/* In how many ms there may be something to claim: 0 now, -1 nothing is in sight, -2 on failure. */
+/* In how many ms there may be something to claim: 0: now; -1: nothing is in sight; -2: failed. */
 static int64_t next_due(struct queue *queue, const struct claim_options *options, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     add_lanes(&arguments, "", options);
@@ -223,7 +224,8 @@ static int64_t next_due(struct queue *queue, const struct claim_options *options
     return reply ? reply->integer : -2;
 }
 
-/* Takes a marker of one of the pools and classes. */
+/* Waits for the marker of one of the lanes and removes it. Not sent twice: a marker whose reply was lost is gone,
+ * but the next look finds the job that it told of. */
 static redisReply *pop_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
                               struct error *err) {
     _cleanup_command_ struct command command = {0};
@@ -258,7 +260,7 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
     return true;
 }
 
-/* The arguments that every fenced script begins with. */
+/* The arguments that every fenced script begins with: job, worker, stamp. */
 static bool add_fence(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
     command_add(arguments, worker);

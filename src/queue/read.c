@@ -1,3 +1,4 @@
+/* The functions of queue.h that only read, and how replies become JSON. */
 #include <string.h>
 
 #include "base/json.h"
@@ -6,7 +7,7 @@
 
 /* ---- replies to JSON ---- */
 
-/* The value of a field in a flat {name, value, ...} reply; NULL when it is not there. Borrowed. */
+/* The value of a field in a reply {name, value, ...}; NULL when it is not there. Borrowed. */
 static const char *record_field(const redisReply *record, const char *name) {
     for (size_t i = 0; i + 1 < record->elements; i += 2)
         if (strcmp(record->element[i]->str, name) == 0)
@@ -54,8 +55,9 @@ static json_t *job_json(const char *id, const redisReply *view) {
     set_text(job, "worker", record_field(record, "worker"));
     const char *ready = record_field(record, "ready"), *created = record_field(record, "created");
     set_number(job, "created_ms", created);
-    bool waited = parse_number(record_field(record, "waits")) > 0; /* and does so still */
-    set_number(job, "ready_ms", ready || waited ? ready : created);
+    /* A job that never waited is ready since it was created, and has no field for it (lib/job.lua). */
+    bool waits = parse_number(record_field(record, "waits")) > 0;
+    set_number(job, "ready_ms", ready || waits ? ready : created);
     set_number(job, "claimed_ms", record_field(record, "claimed"));
     set_number(job, "finished_ms", record_field(record, "finished"));
     json_object_set_new(job, "report", stored_json(view->element[1]));
@@ -67,7 +69,7 @@ static json_t *job_json(const char *id, const redisReply *view) {
     return job;
 }
 
-/* The jobs of these ids as an array; one that is gone meanwhile is left out. */
+/* The jobs of these ids as an array; one that has been removed meanwhile is left out. */
 static json_t *jobs_json(struct queue *queue, const char *const *ids, size_t count, struct error *err) {
     _cleanup_json_ json_t *jobs = json_array();
     _cleanup_command_ struct command arguments = {0};
@@ -118,7 +120,7 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
     return jobs ? page_json(jobs, full ? json_string(reply->element[count - 1]->str) : json_null()) : NULL;
 }
 
-/* Members of `campaigns` or `dead`, the latest first: {member, score, ...}. */
+/* A page of the sets `campaigns` or `dead`, the latest first: {member, score, ...}. */
 static redisReply *newest_members(struct queue *queue, const char *set, const char *cursor, int limit,
                                   struct error *err) {
     _cleanup_command_ struct command arguments = {0};
@@ -128,7 +130,7 @@ static redisReply *newest_members(struct queue *queue, const char *set, const ch
     return queue_script(queue, &script_list_newest, &arguments, true, err);
 }
 
-/* "<score>/<member>" of the last one, when there may be more. */
+/* "<score>/<member>" of the last one when the page is full; else null. */
 static json_t *newest_cursor(const redisReply *members, int limit) {
     size_t last = members->elements;
     if (limit < 1 || last / 2 < (size_t)limit)
@@ -176,7 +178,7 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
 
 /* ---- campaigns ---- */
 
-/* What a language's state follows from when nothing was written for it. */
+/* A language that has not ended by itself is as its campaign: cancelled or failed with it, else running. */
 static const char *language_state(const redisReply *record, const char *language) {
     _cleanup_free_ char *name = xasprintf("lang:%s", language);
     const char *own = record_field(record, name), *state = record_field(record, "state");
@@ -325,7 +327,8 @@ json_t *queue_workers(struct queue *queue, struct error *err) {
     return workers;
 }
 
-/* An entry of the history: one more worker, or the end of one. `open`: the place in `workers` of each that lives. */
+/* Adds an entry of the history: a worker that came, or the end of one. `open`: of each that lives, its index in
+ * `workers`. */
 static void add_history(json_t *workers, json_t *open, const redisReply *entry) {
     const redisReply *fields = entry->element[1];
     const char *id = record_field(fields, "worker"), *what = record_field(fields, "what");
@@ -336,7 +339,7 @@ static void add_history(json_t *workers, json_t *open, const redisReply *entry) 
         json_object_set_new(open, id, json_integer((json_int_t)json_array_size(workers)));
         json_array_append_new(workers,
                               json_pack("{s:s, s:I, s:n, s:b}", "id", id, "came_ms", at, "gone_ms", "lost", 0));
-    } else if (known) { /* else its coming is kept no more */
+    } else if (known) { /* else it came before the history begins */
         json_object_set_new(known, "gone_ms", json_integer(at));
         json_object_set_new(known, "lost", json_boolean(strcmp(what, "lost") == 0));
         json_object_del(open, id);

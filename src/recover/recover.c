@@ -9,9 +9,9 @@
 #include "base/random.h"
 
 enum {
-    LEASE_MS = 10000,
-    BUSY_MS = 20, /* before looking again at a job that another restorer holds */
-    DOCUMENT_MAX = 64 << 20,
+    LEASE_MS = 10000,        /* what another restorer waits for when this one dies; a job is restored in far less */
+    BUSY_MS = 20,            /* before asking again for a job that another restorer holds */
+    DOCUMENT_MAX = 64 << 20, /* bytes of a spec, plan or receipt */
 };
 
 struct recovery {
@@ -21,9 +21,9 @@ struct recovery {
     char restorer[32]; /* the worker that jobs are leased to */
     struct campaign *campaign;
     struct plan *plan;
-    json_t *receipts; /* an object: suffixes of the jobs that have one */
-    char sha256[SHA256_HEX + 1];
-    bool planned; /* the plan was published */
+    json_t *receipts;            /* an object used as a set: suffixes of the jobs that have one */
+    char sha256[SHA256_HEX + 1]; /* of the spec */
+    bool planned;                /* the plan was published, so `plan` is there */
     int kept, restored, queued;
 };
 
@@ -37,7 +37,7 @@ static void recovery_clear(struct recovery *recovery) {
 
 /* ---- what the store says ---- */
 
-/* Gathers the id when the key is that of a spec. */
+/* Adds the campaign's id when the key is that of a spec. True: the listing goes on. */
 static bool add_spec(const char *key, const struct store_stat *stat, void *ids) {
     _cleanup_free_ char *id = xstrdup(key + strlen("campaigns/"));
     id[strcspn(id, "/")] = '\0';
@@ -52,6 +52,7 @@ json_t *recover_list(struct store *store, struct error *err) {
     return store_list(store, "campaigns/", add_spec, ids, err) ? steal(ids) : NULL;
 }
 
+/* As add_spec; ends the listing at the first one. */
 static bool add_first_spec(const char *key, const struct store_stat *stat, void *ids) {
     add_spec(key, stat, ids);
     return json_array_size(ids) == 0;
@@ -71,7 +72,7 @@ bool recover_is_needed(struct queue *queue, struct store *store, bool *needed, s
 }
 
 struct receipts {
-    size_t prefix;
+    size_t prefix; /* length of the keys' common prefix */
     json_t *suffixes;
 };
 
@@ -99,11 +100,13 @@ static bool recovery_load_spec(struct recovery *recovery, const char *id, struct
     return recovery->campaign || error_set(err, ERR_SPEC_INVALID, "%s is not a spec of this version of mela", key);
 }
 
-/* A plan without any receipt may be that of a plan job which is just running: that job is left to end. */
+/* The receipts, and the plan if there is any receipt. A plan without one may be that of a plan job that is running just
+ * now, and that job will end by itself. */
 static bool recovery_load_plan(struct recovery *recovery, struct error *err) {
     _cleanup_free_ char *key = layout_plan(recovery->campaign->id),
                         *prefix = layout_receipts_prefix(recovery->campaign->id);
-    struct receipts receipts = {strlen(prefix), recovery->receipts = json_object()};
+    recovery->receipts = json_object();
+    struct receipts receipts = {strlen(prefix), recovery->receipts};
     if (!store_list(recovery->store, prefix, add_receipt, &receipts, err))
         return false;
     if (json_object_size(recovery->receipts) == 0)
@@ -136,8 +139,10 @@ static bool all_joined(const struct recovery *recovery) {
 
 /* ---- one job ---- */
 
-/* {"artifact","report"} of a receipt whose artifact is there; else an empty object, and *lost says that the job has to
- * be done again. A job without a receipt of its own has neither: what hangs on it is done. */
+/* {"artifact","report"} of the job's receipt; NULL when the store failed. *lost: the receipt cannot be read or its
+ * artifact is gone, so the job has to be done again, and the object is empty. A job without a receipt of its own gives
+ * an empty object too, but is not lost: it counts as done because the jobs after it are, and nobody needs its artifact.
+ */
 static json_t *read_receipt(struct recovery *recovery, const struct job_spec *job, bool *lost, struct error *err) {
     struct job_id id;
     _cleanup_buffer_ struct buffer text = {0};
@@ -163,7 +168,8 @@ static bool adopt_job(struct recovery *recovery, const struct job_spec *job, boo
     return queue_adopt(recovery->queue, recovery->restorer, job, LEASE_MS, dry_run, adoption, claim, err);
 }
 
-/* Leases the job and finishes it with its result. Another restorer, or the job's own worker, may be quicker. */
+/* Leases the job and finishes it with its result. Waits while another restorer holds it; one that died holds it no
+ * longer than its lease. When somebody else has published the job in the meantime, that is success too. */
 static bool restore_result(struct recovery *recovery, const struct job_spec *job, const json_t *receipt,
                            struct error *err) {
     struct claim claim;
@@ -186,7 +192,8 @@ static bool restore_result(struct recovery *recovery, const struct job_spec *job
            err->code == ERR_CANCELLED;
 }
 
-/* `done`: the store says that the job's result was published, or that nobody needs it any more. */
+/* Asks Redis about the job, by a dry adoption, and restores its result if Redis does not have it as done. `done`: the
+ * store says that the result was published, or that nobody needs it any more. */
 static bool restore_job(struct recovery *recovery, const struct job_spec *job, bool done, struct error *err) {
     struct claim claim;
     enum adoption adoption;
@@ -206,7 +213,8 @@ static bool restore_job(struct recovery *recovery, const struct job_spec *job, b
 
 /* ---- one campaign ---- */
 
-/* A dub is done when its language's video is; a track when all dubs that show it are. */
+/* A track and its dubs. A dub counts as done when its language's join is, a track when all its dubs are. The track
+ * comes first: its finish brings the dubs into being, so that they need not be created one by one. */
 static bool restore_track(struct recovery *recovery, const struct job_spec *track, struct error *err) {
     struct job_id id;
     _cleanup_free_ struct job_spec *dubs = NULL;
@@ -228,6 +236,8 @@ static bool restore_track(struct recovery *recovery, const struct job_spec *trac
     return true;
 }
 
+/* In the order of the graph: the plan, whose finish creates tracks and joins; each track with its dubs; then the joins.
+ */
 static bool restore_graph(struct recovery *recovery, struct error *err) {
     struct job_spec plan = {0};
     struct job_id id = {.kind = KIND_PLAN};
@@ -246,8 +256,8 @@ static bool restore_graph(struct recovery *recovery, struct error *err) {
     return true;
 }
 
-/* The state that keeps the campaign from being restored: as Redis has it, or why not when Redis does not know it. NULL:
- * it is to be restored. New string in any case but that. */
+/* Why the campaign is not restored: the state in which it ended, as Redis or else the store has it, or "old". New
+ * string; NULL when it is to be restored. */
 static char *settled_state(struct recovery *recovery, const json_t *known, bool named, struct error *err) {
     const char *state = json_get_string(known, "state", "running"), *id = recovery->campaign->id;
     if (strcmp(state, "running") != 0)
