@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+/* "host:port" or "[host]:port"; *port points into `address`. */
 static bool address_split(const char *address, char host[64], const char **port) {
     const char *colon = strrchr(address, ':');
     if (!colon)

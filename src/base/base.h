@@ -1,9 +1,10 @@
-/* base: the ground floor. Errors, cleanup, memory, buffers, JSON, logs, clocks, threads, rings, files, digests, child
- * processes, formats of metrics.
+/* base: the ground floor. Errors, cleanup, memory, buffers, JSON, logs, clocks, threads, rings, files, digests,
+ * child processes.
  *
  * What every other room stands on, and nothing that knows what a farm is. It promises: out of memory aborts,
  * so no caller checks for it; every fallible function says what went wrong in a struct error; everything that
- * owns something ships a cleanup attribute; nothing here keeps global state but the log's output. */
+ * owns something ships a cleanup attribute. Only log.h (its threshold) and process.h change state of the whole process.
+ */
 #pragma once
 
 #include "base/buffer.h"

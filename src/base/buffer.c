@@ -23,6 +23,7 @@ void buffer_append(struct buffer *buffer, const void *data, size_t length) {
 
 void buffer_append_text(struct buffer *buffer, const char *text) { buffer_append(buffer, text, strlen(text)); }
 
+/* From the last digit to the first; negation is done unsigned, since -INT64_MIN is no int64_t. */
 void buffer_append_integer(struct buffer *buffer, int64_t value) {
     char text[24], *digit = text + sizeof text;
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;

@@ -9,9 +9,10 @@
 
 #include "base/clock.h"
 
-/* Runs in the child: only async-signal-safe calls. Reports errno to the parent through `report` if exec
- * fails. */
-static _Noreturn void child_exec(const char *const *argv, int output, pid_t parent, int report) {
+/* Runs in the child, which has only the thread that forked: another one may have held a lock of malloc or stdio, so
+ * only async-signal-safe calls are made. When exec fails errno goes to the parent through the pipe `report`; when it
+ * succeeds the pipe closes itself, and the parent reads nothing. */
+static _Noreturn void child_become(const char *const *argv, int output, pid_t parent, int report) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     setpgid(0, 0);
     sigset_t none;
@@ -45,7 +46,7 @@ pid_t child_start(const char *const *argv, const char *log_path, struct error *e
     _cleanup_close_ int report_read = ends[0];
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        child_exec(argv, output, parent, ends[1]);
+        child_become(argv, output, parent, ends[1]);
     int reason = errno;
     close(ends[1]);
     if (pid > 0 && read(report_read, &reason, sizeof reason) != (ssize_t)sizeof reason)
@@ -66,7 +67,7 @@ bool child_wait(pid_t pid, int timeout_ms, int *status) {
         if (timeout_ms >= 0 && clock_monotonic_ms(clock) >= deadline)
             return false;
         if (timeout_ms >= 0)
-            clock_sleep_ms(clock, 10);
+            clock_sleep_ms(clock, 10); /* waitpid knows no time limit */
     }
 }
 

@@ -38,6 +38,7 @@ DEFINE_CLEANUP(FILE *, fclose)
     })
 
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+/* These evaluate their arguments more than once. */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define CLAMP(x, low, high) MIN(MAX((x), (low)), (high))

@@ -7,7 +7,8 @@
 
 enum { SHA256_BYTES = 32, SHA256_HEX = 64 };
 
-/* A running hash: create, update any number of times, finish once (which frees it). */
+/* A running hash. The caller owns it: update it any number of times, then finish it, which also frees it, or free it.
+ */
 struct sha256;
 struct sha256 *sha256_new(void);
 void sha256_update(struct sha256 *hash, const void *data, size_t length);
@@ -16,14 +17,15 @@ void sha256_free(struct sha256 *hash);
 DEFINE_CLEANUP(struct sha256 *, sha256_free)
 #define _cleanup_sha256_ _cleanup_(sha256_free_cleanup)
 
-/* Of one run of bytes. HMAC is that of RFC 2104. */
+/* The hash of bytes that are all there. */
 void sha256_of(const void *data, size_t length, unsigned char out[SHA256_BYTES]);
+/* RFC 2104 with SHA-256. */
 void hmac_sha256(const void *key, size_t key_length, const void *data, size_t length, unsigned char out[SHA256_BYTES]);
-/* 2 * length lower-case characters and a NUL. */
+/* Writes 2 * length lower-case characters and a NUL. */
 void hex_encode(const void *data, size_t length, char *out);
 /* True for exactly 64 lower-case hex characters. */
 bool is_sha256_hex(const char *text);
-/* The file's hash as hex, and its size when `bytes` is not NULL; io on failure. */
+/* The file's hash as hex, and its size when `bytes` is not NULL; io when it cannot be read. */
 bool sha256_file(const char *path, char hex[SHA256_HEX + 1], int64_t *bytes, struct error *err) must_check;
-/* The time it takes depends on `length` alone, so it tells nothing of where two secrets differ. */
+/* Whether the bytes are the same, in a time that does not depend on them: for keys and signatures. */
 bool equal_constant_time(const void *a, const void *b, size_t length);

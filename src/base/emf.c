@@ -15,17 +15,17 @@ json_t *emf_record(const char *name_space, int64_t time_ms) {
                      "CloudWatchMetrics", "Namespace", name_space, "Dimensions", "Metrics");
 }
 
-static json_t *directive(json_t *record, const char *member) {
+static json_t *emf_directive(json_t *record, const char *member) {
     json_t *all = json_object_get(json_object_get(record, "_aws"), "CloudWatchMetrics");
     return json_object_get(json_array_get(all, 0), member);
 }
 
 void emf_add_dimension(json_t *record, const char *name, const char *value) {
-    json_array_append_new(json_array_get(directive(record, "Dimensions"), 0), json_string(name));
+    json_array_append_new(json_array_get(emf_directive(record, "Dimensions"), 0), json_string(name));
     json_object_set_new(record, name, json_string(value));
 }
 
 void emf_add_metric(json_t *record, const char *name, const char *unit, json_t *value) {
-    json_array_append_new(directive(record, "Metrics"), json_pack("{s:s, s:s}", "Name", name, "Unit", unit));
+    json_array_append_new(emf_directive(record, "Metrics"), json_pack("{s:s, s:s}", "Name", name, "Unit", unit));
     json_object_set_new(record, name, value);
 }

@@ -2,7 +2,9 @@
  * makes metrics of the members that it names. It stands here because the API server and `mela-worker check` write it.
  * At most 100 metrics and 30 dimensions a record.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
- */
+ *
+ * It is in base because the API server and the command `mela-worker check` both write it, and mela-worker links no
+ * server. */
 #pragma once
 
 #include "base/json.h"
@@ -12,7 +14,7 @@
 bool emf_check_namespace(const char *name, struct error *err) must_check;
 /* A record without dimensions and metrics, of a Unix time in ms. New reference. */
 json_t *emf_record(const char *name_space, int64_t time_ms);
-/* Each further one is added to the one set of dimensions that a record has. */
+/* Adds to the record's one set of dimensions; the strings are copied. */
 void emf_add_dimension(json_t *record, const char *name, const char *value);
-/* `unit` is one of CloudWatch's: "Count", "Seconds", "None". Takes the reference to the value, a number. */
+/* `unit` is one of CloudWatch's: "Count", "Seconds", "None". Steals the reference to the value, a number. */
 void emf_add_metric(json_t *record, const char *name, const char *unit, json_t *value);

@@ -11,9 +11,10 @@ DEFINE_CLEANUP(json_t *, json_decref)
 
 /* Parses `length` bytes; duplicate keys are refused. New reference, or NULL with json.invalid. */
 json_t *json_parse(const char *text, size_t length, struct error *err) must_check;
-/* One line, keys in insertion order; caller frees. */
+/* One line, keys in the order of their insertion; "null" for what cannot be written. Caller frees. */
 char *json_line(const json_t *value);
-/* Members of an object; the fallback when the member is missing or of another type. Strings are borrowed. */
+/* A member of an object; the fallback when it is missing or of another type, or `object` is none. Strings are borrowed.
+ */
 const char *json_get_string(const json_t *object, const char *key, const char *fallback);
 int64_t json_get_integer(const json_t *object, const char *key, int64_t fallback);
 double json_get_number(const json_t *object, const char *key, double fallback);

@@ -53,7 +53,7 @@ static void write_line(const struct log *log, enum log_level level, json_t *extr
         buffer_append_text(&out, text);
     }
     buffer_append_text(&out, "\n");
-    fwrite(out.data, 1, out.length, stderr); /* one call: stdio's lock keeps lines whole */
+    fwrite(out.data, 1, out.length, stderr); /* in one call, so that stdio's lock keeps the line whole */
 }
 
 __attribute__((format(printf, 4, 0))) static void

@@ -1,5 +1,5 @@
-/* One JSON object a line on stderr; readable text when stderr is a terminal. Lines of several threads never
- * mix. */
+/* Logs: one JSON object a line on stderr, or readable text when stderr is a terminal. Any thread may log at any time,
+ * also while it holds a lock: lines never mix, and nothing here waits for another lock than stderr's. */
 #pragma once
 
 #include <jansson.h>
@@ -17,6 +17,6 @@ struct log {
 
 /* Writes one line; `log` may be NULL. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...) printf_like(3, 4);
-/* As log_write, with further members of the line, e.g. duration_ms; steals the reference to `extra`. */
+/* As log_write, with further members of the line, such as duration_ms; steals the reference to `extra`, an object. */
 void log_write_with(const struct log *log, enum log_level level, json_t *extra, const char *format, ...)
     printf_like(4, 5);

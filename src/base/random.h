@@ -1,4 +1,4 @@
-/* Randomness from the kernel, for ids, keys and jitter. Aborts if the kernel has none to give. */
+/* Randomness from the kernel, for ids, keys and jitter. */
 #pragma once
 
 #include <stddef.h>

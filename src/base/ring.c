@@ -5,10 +5,12 @@
 #include "base/memory.h"
 
 struct ring {
-    pthread_mutex_t lock; /* guards all below; nothing is called while it is held */
+    /* Guards all below but `items` and `capacity` themselves, which never change. Nothing is called while it is held
+     * but the two conditions, so it can be locked under any other lock. */
+    pthread_mutex_t lock;
     pthread_cond_t not_empty, not_full;
     void **items;
-    size_t capacity, head, count;
+    size_t capacity, head, count; /* head: the oldest item */
     bool closed, aborted;
 };
 
@@ -30,7 +32,8 @@ void ring_free(struct ring *ring) {
     free(ring);
 }
 
-static void *ring_take(struct ring *ring) {
+/* Under the lock. */
+static void *ring_remove_oldest(struct ring *ring) {
     void *item = ring->items[ring->head];
     ring->head = (ring->head + 1) % ring->capacity;
     ring->count--;
@@ -56,13 +59,14 @@ void *ring_pop(struct ring *ring) {
     while (ring->count == 0 && !ring->closed && !ring->aborted)
         pthread_cond_wait(&ring->not_empty, &ring->lock);
     if (ring->count > 0 && !ring->aborted) {
-        item = ring_take(ring);
+        item = ring_remove_oldest(ring);
         pthread_cond_signal(&ring->not_full);
     }
     pthread_mutex_unlock(&ring->lock);
     return item;
 }
 
+/* `flag`: closed or aborted. Everybody wakes, since everybody's condition may have changed. */
 static void ring_stop(struct ring *ring, bool *flag) {
     pthread_mutex_lock(&ring->lock);
     *flag = true;
@@ -77,7 +81,7 @@ void ring_abort(struct ring *ring) { ring_stop(ring, &ring->aborted); }
 
 void *ring_drain(struct ring *ring) {
     pthread_mutex_lock(&ring->lock);
-    void *item = ring->count > 0 ? ring_take(ring) : NULL;
+    void *item = ring->count > 0 ? ring_remove_oldest(ring) : NULL;
     pthread_mutex_unlock(&ring->lock);
     return item;
 }

@@ -1,5 +1,5 @@
 /* A bounded queue of pointers between threads: a full ring blocks its producers, an empty one its consumers. Any number
- * of threads may push and pop at once. */
+ * of threads may push, pop, close and abort at once. The ring does not own its items. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,20 +9,20 @@
 
 struct ring;
 
-/* A ring for up to `capacity` items; the caller frees it with ring_free. */
+/* `capacity`: at least 1. The caller frees it with ring_free. */
 struct ring *ring_new(size_t capacity);
-/* Nothing may still use the ring. Items left inside are the caller's to drain first. */
+/* No thread may use the ring any more. Items that are still inside are lost: drain it first. */
 void ring_free(struct ring *ring);
-/* Hands the item over; blocks while full. False when the ring is closed or aborted: the item stays the
+/* Passes the item to whoever pops it; blocks while full. False when the ring is closed or aborted: the item stays the
  * caller's. */
 bool ring_push(struct ring *ring, void *item);
 /* The oldest item, now the caller's; blocks while empty. NULL once closed and empty, or aborted. */
 void *ring_pop(struct ring *ring);
-/* The producer is done: what is inside can still be popped. */
+/* Nothing more is pushed; what is inside can still be popped. */
 void ring_close(struct ring *ring);
-/* Stops both sides at once. */
+/* Stops both sides at once: nothing more is pushed or popped. */
 void ring_abort(struct ring *ring);
-/* Takes what an aborted or closed ring still holds, without blocking; NULL when there is nothing. */
+/* An item that a closed or aborted ring still holds, now the caller's, without blocking; NULL when there is none. */
 void *ring_drain(struct ring *ring);
 
 DEFINE_CLEANUP(struct ring *, ring_free)

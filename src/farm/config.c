@@ -45,13 +45,13 @@ static int find_setting(const char *name) {
     return -1;
 }
 
-static void set_value(struct config *config, int index, const char *text, const char *source) {
+static void config_set_value(struct config *config, int index, const char *text, const char *source) {
     free(config->values[index].text);
     free(config->values[index].source);
     config->values[index] = (struct value){xstrdup(text), xstrdup(source)};
 }
 
-static bool read_file_member(struct config *config, const char *key, const json_t *value, struct error *err) {
+static bool config_read_member(struct config *config, const char *key, const json_t *value, struct error *err) {
     int index = find_setting(key);
     if (index < 0)
         return strcmp(key, "pools") == 0 || strcmp(key, "failure") == 0 ||
@@ -61,12 +61,12 @@ static bool read_file_member(struct config *config, const char *key, const json_
     const char *text = json_is_string(value) ? json_string_value(value) : number;
     if (!text)
         return error_set(err, ERR_CONFIG_INVALID, "%s: \"%s\" is not a text or a whole number", config->file_name, key);
-    set_value(config, index, text, config->file_name);
+    config_set_value(config, index, text, config->file_name);
     return true;
 }
 
 /* An absent file is an empty one, unless the user named it. */
-static bool read_file(struct config *config, bool required, struct error *err) {
+static bool config_read_file(struct config *config, bool required, struct error *err) {
     if (!required && access(config->file_name, F_OK) != 0)
         return true;
     _cleanup_buffer_ struct buffer text = {0};
@@ -75,25 +75,25 @@ static bool read_file(struct config *config, bool required, struct error *err) {
     const char *key;
     json_t *value;
     json_object_foreach (config->file, key, value)
-        if (!read_file_member(config, key, value, err))
+        if (!config_read_member(config, key, value, err))
             return false;
     return true;
 }
 
-static bool read_failure(struct config *config, struct error *err) {
+static bool config_read_failure(struct config *config, struct error *err) {
     _cleanup_json_ json_t *problems = json_array();
     failure_read(config_get_json(config, "failure"), problems, &config->failure);
     return spec_ok(problems, ERR_CONFIG_INVALID, config->file_name, err);
 }
 
-static void read_environment(struct config *config) {
+static void config_read_environment(struct config *config) {
     for (int i = 0; i < SETTING_COUNT; i++) {
         _cleanup_free_ char *name = xasprintf("MELA_%s", settings[i].name);
         for (char *c = name; *c; c++)
             *c = (char)toupper((unsigned char)*c);
         const char *text = getenv(name);
         if (text && text[0])
-            set_value(config, i, text, name);
+            config_set_value(config, i, text, name);
     }
 }
 
@@ -103,10 +103,10 @@ struct config *config_load(const char *file, struct error *err) {
     config->file_name = xstrdup(named ? named : "farm.json");
     for (int i = 0; i < SETTING_COUNT; i++)
         if (settings[i].fallback)
-            set_value(config, i, settings[i].fallback, "default");
-    if (!read_file(config, named != NULL, err) || !read_failure(config, err))
+            config_set_value(config, i, settings[i].fallback, "default");
+    if (!config_read_file(config, named != NULL, err) || !config_read_failure(config, err))
         return NULL;
-    read_environment(config);
+    config_read_environment(config);
     return steal(config);
 }
 
@@ -128,7 +128,7 @@ bool config_set_flag(struct config *config, const char *name, const char *value,
     for (char *c = source; *c; c++)
         if (*c == '_')
             *c = '-';
-    set_value(config, index, value, source);
+    config_set_value(config, index, value, source);
     return true;
 }
 
@@ -164,7 +164,7 @@ const json_t *config_get_json(const struct config *config, const char *name) {
 
 const struct failure_policies *config_failure(const struct config *config) { return &config->failure; }
 
-static void describe_failure(const struct config *config, json_t *list) {
+static void config_describe_failure(const struct config *config, json_t *list) {
     for (int i = 0; i < KIND_COUNT; i++) {
         const char *kind = job_kind_name((enum job_kind)i);
         _cleanup_free_ char *name = xasprintf("failure.%s", kind), *value = failure_describe(&config->failure, i);
@@ -195,6 +195,6 @@ json_t *config_describe(const struct config *config) {
         json_array_append_new(list, json_pack("{s:s,s:s?,s:s?,s:s}", "name", settings[i].name, "value", shown, "source",
                                               value->source, "help", settings[i].help));
     }
-    describe_failure(config, list);
+    config_describe_failure(config, list);
     return list;
 }

@@ -27,7 +27,7 @@ const struct failure_policies failure_defaults = {{
 }};
 #undef KIND
 
-static int read_limit(struct spec *spec, const json_t *kind, int limit, const char *path, int fallback) {
+static int failure_read_limit(struct spec *spec, const json_t *kind, int limit, const char *path, int fallback) {
     const char *name = limits[limit].name;
     double given = spec_number(spec, kind, name, path, limits[limit].low, limits[limit].high,
                                (double)fallback / limits[limit].scale);
@@ -37,13 +37,13 @@ static int read_limit(struct spec *spec, const json_t *kind, int limit, const ch
     return (int)value;
 }
 
-static void read_kind(struct spec *spec, const json_t *kind, const char *path, int out[FAILURE_LIMIT_COUNT]) {
+static void failure_read_kind(struct spec *spec, const json_t *kind, const char *path, int out[FAILURE_LIMIT_COUNT]) {
     const char *known[FAILURE_LIMIT_COUNT + 1] = {0};
     if (kind && !json_is_object(kind))
         spec_problem(spec, path, NULL, "is not an object");
     for (int i = 0; i < FAILURE_LIMIT_COUNT; i++) {
         known[i] = limits[i].name;
-        out[i] = read_limit(spec, kind, i, path, out[i]);
+        out[i] = failure_read_limit(spec, kind, i, path, out[i]);
     }
     spec_unknown_members(spec, kind, path, known);
     if (out[FAILURE_FIRST_RETRY] > out[FAILURE_LONGEST_RETRY])
@@ -61,7 +61,7 @@ void failure_read(const json_t *failure, json_t *problems, struct failure_polici
     for (int i = 0; i < KIND_COUNT; i++) {
         known[i] = job_kind_name((enum job_kind)i);
         _cleanup_free_ char *path = xasprintf("$.failure.%s", known[i]);
-        read_kind(&spec, json_object_get(failure, known[i]), path, out->limits[i]);
+        failure_read_kind(&spec, json_object_get(failure, known[i]), path, out->limits[i]);
     }
     spec_unknown_members(&spec, failure, "$.failure", known);
 }

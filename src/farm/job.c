@@ -51,7 +51,7 @@ void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]) {
 
 /* Copies the text up to the next slash (or the end) and steps over it; false when it does not fit or is
  * empty. */
-static bool take_part(const char **text, char *out, size_t size) {
+static bool copy_part(const char **text, char *out, size_t size) {
     size_t length = strcspn(*text, "/");
     if (length == 0 || length >= size)
         return false;
@@ -72,12 +72,12 @@ static bool parse_index(const char *text, int *index) {
 bool job_id_parse(const char *text, struct job_id *out) {
     *out = (struct job_id){0};
     char part[LANGUAGE_MAX + 1];
-    if (!take_part(&text, out->campaign, sizeof out->campaign) || !campaign_id_is_valid(out->campaign) ||
-        !take_part(&text, part, sizeof part))
+    if (!copy_part(&text, out->campaign, sizeof out->campaign) || !campaign_id_is_valid(out->campaign) ||
+        !copy_part(&text, part, sizeof part))
         return false;
     if (language_is_valid(part)) {
         memcpy(out->language, part, sizeof part);
-        if (!take_part(&text, part, sizeof part))
+        if (!copy_part(&text, part, sizeof part))
             return false;
     }
     if (!job_kind_parse(part, &out->kind))

@@ -77,8 +77,8 @@ static int64_t add_output(struct plan_language *language, const struct plan *pla
                                                      : segment->end_pts - segment->start_pts);
 }
 
-static void lay_out(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
-                    enum sync_mode sync) {
+static void lay_out_language(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
+                             enum sync_mode sync) {
     int64_t speech = llround(language->speech_seconds * in->time_base_den / in->time_base_num);
     int64_t end = sync == SYNC_SILENCE ? in->end_pts : sync == SYNC_CUT_OFF ? MIN(speech, in->end_pts) : speech;
     int count = (int)plan->segment_count;
@@ -111,7 +111,7 @@ struct plan *plan_make(const struct campaign *campaign, const struct plan_input 
     for (size_t i = 0; i < campaign->dub_count; i++) {
         plan->languages[i].language = xstrdup(campaign->dubs[i].language);
         plan->languages[i].speech_seconds = in->speech_seconds[i];
-        lay_out(&plan->languages[i], plan, in, campaign->options.sync);
+        lay_out_language(&plan->languages[i], plan, in, campaign->options.sync);
     }
     return plan;
 }

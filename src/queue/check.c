@@ -1,3 +1,4 @@
+/* The audit: a walk over all keys, then over each campaign, then the sums of lanes. */
 #include "queue/check.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ enum { FINDINGS_MAX = 1000, KEYS_AT_ONCE = 500 };
 struct check {
     struct queue *queue;
     bool repair;
-    json_t *findings, *campaigns; /* campaigns: an object, ids found */
+    json_t *findings, *campaigns; /* campaigns: an object, used as the set of ids that were found */
     int64_t keys, jobs;
 };
 
@@ -22,7 +23,7 @@ static void add_finding(struct check *check, const char *what, const char *in, c
                                                          "repaired", repaired));
 }
 
-/* {finding, where, ...} from element `from` of a reply. */
+/* Adds {finding, where, ...} from element `from` of a reply on; `in`: the set or hash they are of, or NULL. */
 static void add_findings(struct check *check, const char *in, const redisReply *reply, size_t from) {
     for (size_t i = from; i + 1 < reply->elements; i += 2)
         add_finding(check, reply->element[i]->str, in, reply->element[i + 1]->str,
@@ -31,8 +32,8 @@ static void add_findings(struct check *check, const char *in, const redisReply *
 
 /* ---- campaigns ---- */
 
-/* One walk over a campaign's jobs; *differs: its sums are not what was found. A campaign of more than one piece may
- * change in between. */
+/* Walks over a campaign's jobs. *differs: its sums are not what was found, which in a campaign of more than one piece
+ * may only mean that jobs moved in between. */
 static bool walk_campaign(struct check *check, const char *id, bool *differs, struct error *err) {
     _cleanup_free_ char *from = xstrdup("");
     int64_t wrong[JOB_STATE_COUNT] = {0};
@@ -110,7 +111,7 @@ static void note_campaign(struct check *check, const char *name) {
         json_object_set_new(check->campaigns, name + strlen(prefix), json_true());
 }
 
-/* The keys of one SCAN reply. */
+/* The keys of one SCAN reply. SCAN may return a key twice, and then a finding is listed twice. */
 static bool check_keys(struct check *check, const redisReply *keys, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     command_add_integer(&arguments, check->repair);
@@ -132,7 +133,7 @@ static bool check_keys(struct check *check, const redisReply *keys, struct error
     return true;
 }
 
-static bool scan(struct check *check, struct error *err) {
+static bool check_all_keys(struct check *check, struct error *err) {
     _cleanup_free_ char *cursor = xstrdup("0"), *pattern = xasprintf("%s*", check->queue->prefix);
     do {
         _cleanup_command_ struct command command = {0};
@@ -163,14 +164,14 @@ static bool check_counts(struct check *check, struct error *err) {
 json_t *queue_check(struct queue *queue, bool repair, struct error *err) {
     _cleanup_json_ json_t *findings = json_array(), *campaigns = json_object();
     struct check check = {.queue = queue, .repair = repair, .findings = findings, .campaigns = campaigns};
-    if (!scan(&check, err))
+    if (!check_all_keys(&check, err))
         return NULL;
     const char *id;
     json_t *unused;
     json_object_foreach (campaigns, id, unused)
         if (!check_campaign(&check, id, err))
             return NULL;
-    if (!check_counts(&check, err)) /* last: repairs move jobs */
+    if (!check_counts(&check, err)) /* last, since repairs of jobs change these sums */
         return NULL;
     return json_pack("{s:I, s:I, s:I, s:O}", "keys", (json_int_t)check.keys, "campaigns",
                      (json_int_t)json_object_size(campaigns), "jobs", (json_int_t)check.jobs, "findings", findings);
@@ -178,9 +179,9 @@ json_t *queue_check(struct queue *queue, bool repair, struct error *err) {
 
 /* ---- stats ---- */
 
-/* The answer of COMMAND <prefix>name, a number. */
-static bool stats_add_size(struct queue *queue, const char *command_name, const char *name, json_t *stats,
-                           struct error *err) {
+/* Adds the reply of "<command_name> <prefix><name>", a number, to `stats`. */
+static bool add_size(struct queue *queue, const char *command_name, const char *name, json_t *stats,
+                     struct error *err) {
     _cleanup_free_ char *key = xasprintf("%s%s", queue->prefix, name);
     _cleanup_command_ struct command command = {0};
     command_add(&command, command_name);
@@ -191,7 +192,7 @@ static bool stats_add_size(struct queue *queue, const char *command_name, const 
     return reply != NULL;
 }
 
-static bool stats_add_memory(struct queue *queue, json_t *stats, struct error *err) {
+static bool add_memory_stats(struct queue *queue, json_t *stats, struct error *err) {
     struct redis_state redis;
     if (!queue_redis_state(queue, &redis, err))
         return false;
@@ -199,7 +200,7 @@ static bool stats_add_memory(struct queue *queue, json_t *stats, struct error *e
     return true;
 }
 
-static bool stats_add_pools(struct queue *queue, json_t *stats, struct error *err) {
+static bool add_pool_stats(struct queue *queue, json_t *stats, struct error *err) {
     json_t *pools = json_object();
     int64_t oldest = 0;
     json_object_set_new(stats, "pools", pools);
@@ -223,10 +224,10 @@ static bool stats_add_pools(struct queue *queue, json_t *stats, struct error *er
 json_t *queue_stats(struct queue *queue, struct error *err) {
     static const char *const sets[] = {"campaigns", "finished", "dead", "leases", "workers"};
     _cleanup_json_ json_t *stats = json_object(), *totals = queue_totals(queue, err);
-    bool known = totals && stats_add_memory(queue, stats, err) && stats_add_pools(queue, stats, err) &&
-                 stats_add_size(queue, "XLEN", "events", stats, err);
+    bool known = totals && add_memory_stats(queue, stats, err) && add_pool_stats(queue, stats, err) &&
+                 add_size(queue, "XLEN", "events", stats, err);
     for (size_t i = 0; known && i < ARRAY_LENGTH(sets); i++)
-        known = stats_add_size(queue, "ZCARD", sets[i], stats, err);
+        known = add_size(queue, "ZCARD", sets[i], stats, err);
     json_object_set(stats, "totals", totals);
     return known ? steal(stats) : NULL;
 }

@@ -1,9 +1,21 @@
 #!/usr/bin/python3
-"""Writes scripts.c and scripts.h: each Lua script with its includes, its comments taken out, and its SHA-1 (its name in
-EVALSHA). A line `-- include: NAME` is replaced, once a script, by lib/NAME.lua. `-- on demand: NAME` makes of it a
-function NAME() that returns a table of its functions: to define a function costs every run of a script, so what a script
-seldom needs it defines only then. `-- defaults: NAME` becomes a table of farm/kinds.def. With --test-clock as
-the last argument the scripts take the time from the key test_clock, so that tests can move it."""
+"""Makes C of the Lua scripts: embed.py OUT.c OUT.h SCRIPT.lua... [--test-clock]
+
+Each file of script/ becomes a `const struct script script_<name>`: its text without comments, and the SHA-1 of that text,
+by which EVALSHA calls it. Redis knows no modules, so what several scripts share lies in script/lib/ and is copied into
+each of them. Three comments, each alone on its line, are replaced by code:
+
+    -- include: NAME      The text of lib/NAME.lua, once a script, however many ask for it: its local functions are
+                          there from this line on.
+    -- on demand: NAME    A function NAME() that defines the functions of lib/NAME.lua when it is called and returns
+                          them in a table: `line().enter_ready(job)`. For what a script seldom needs, because Redis
+                          runs a script's whole text at each call, and each function that is defined costs time.
+    -- defaults: NAME     A table NAME of farm/kinds.def: the limits of each kind of job, as `dub = '5 2000 ...'`.
+
+Within one script a lib file is either included or on demand; this program refuses both. A local of one lib file is a
+local of the whole script, so names must not clash. What a lib file includes when it is on demand is known inside it only.
+
+With --test-clock the scripts read the time from the key test_clock instead of from Redis, so that tests can move it."""
 import hashlib, os, re, sys
 
 out_c, out_h, *sources = sys.argv[1:]
@@ -24,15 +36,21 @@ def defaults(name):
 
 
 def expand(path, seen):
+    """The lines of a file, with what it asks for. `seen`: how each lib file came into the script so far."""
     lines = []
     for line in open(path, encoding="utf-8"):
-        include = re.fullmatch(r"-- (include|on demand): (\w+)\n", line)
-        if include and include[2] not in seen:
-            seen.add(include[2])
+        request = re.fullmatch(r"-- (include|on demand): (\w+)\n", line)
+        if request:
+            how, name = request.groups()
+            if name in seen:
+                if seen[name] != how:
+                    sys.exit(f"{path}: lib/{name}.lua is both included and on demand")
+                continue
+            seen[name] = how
             # What is included inside a function is not there outside of it.
-            inside = seen if include[1] == "include" else set(seen)
-            text = expand(os.path.join(os.path.dirname(sources[0]), "lib", include[2] + ".lua"), inside)
-            lines += text if include[1] == "include" else on_demand(include[2], text)
+            inside = seen if how == "include" else dict(seen)
+            text = expand(os.path.join(os.path.dirname(sources[0]), "lib", name + ".lua"), inside)
+            lines += text if how == "include" else on_demand(name, text)
         elif line.lstrip().startswith("-- defaults: "):
             lines.append(defaults(line.split()[2]))
         elif test_clock and line.startswith("local now ="):
@@ -51,7 +69,7 @@ with open(out_c, "w", encoding="utf-8") as c, open(out_h, "w", encoding="utf-8")
     c.write('#include "scripts.h"\n')
     for source in sources:
         name = os.path.splitext(os.path.basename(source))[0]
-        lines = expand(source, set())
+        lines = expand(source, {})
         sha1 = hashlib.sha1("".join(lines).encode()).hexdigest()
         h.write(f"extern const struct script script_{name};\n")
         c.write(f'\nconst struct script script_{name} = {{"{name}", "{sha1}",\n{literal(lines)}}};\n')

@@ -8,15 +8,14 @@
 struct queue {
     struct redis *redis;
     char *prefix;  /* "{farm}:" */
-    unsigned turn; /* which pool this connection's next claim asks first */
+    unsigned turn; /* which of its pools this connection's next claim begins with */
 };
 
-/* Runs a script of this farm. */
+/* Runs a script of this farm. The caller frees the reply. `repeatable` as in redis_run. */
 redisReply *queue_script(struct queue *queue, const struct script *script, const struct command *arguments,
                          bool repeatable, struct error *err) must_check;
-/* Runs a script that answers with a status: "ok", or an error's name, which becomes the error about `what`.
- */
+/* Runs a script that returns a status: "ok", or an error's name, which becomes the error; `what` begins its message. */
 bool queue_status_script(struct queue *queue, const struct script *script, const struct command *arguments,
                          bool repeatable, const char *what, struct error *err) must_check;
-/* The names of all pools, with spaces between, as one argument. */
+/* Adds one argument: the names of all pools, with spaces between. */
 void queue_add_pools(struct command *arguments);

@@ -1,3 +1,4 @@
+/* Everything of queue.h that changes something; what only reads is in read.c. */
 #include "queue/queue.h"
 
 #include <stdlib.h>
@@ -23,8 +24,8 @@ bool queue_ping(struct queue *queue, struct error *err) {
     return reply != NULL;
 }
 
-/* BZPOPMIN with fractions of a second and ZRANGEBYSCORE's companions need 6.0; 6.2 is what is tested. */
-static bool queue_check_server(struct queue *queue, struct error *err) {
+/* ZMSCORE needs 6.2. */
+static bool check_server(struct queue *queue, struct error *err) {
     _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"INFO", "everything"}, 2, err);
     if (!reply)
         return false;
@@ -48,7 +49,7 @@ struct queue *queue_open(const struct queue_options *options, struct error *err)
     }
     queue->prefix = xasprintf("{%s}:", farm);
     queue->redis = redis_open(options->url, options->timeout_ms ? options->timeout_ms : 5000, err);
-    if (!queue->redis || !queue_check_server(queue, err))
+    if (!queue->redis || !check_server(queue, err))
         return NULL;
     return steal(queue);
 }
@@ -151,7 +152,7 @@ bool queue_retry(struct queue *queue, const char *job_id, struct error *err) {
 
 /* ---- workers ---- */
 
-static bool worker_id_check(const char *worker, struct error *err) {
+static bool check_worker_id(const char *worker, struct error *err) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
     size_t length = strlen(worker);
     return (length > 0 && length <= QUEUE_WORKER_MAX && strspn(worker, allowed) == length) ||
@@ -160,7 +161,7 @@ static bool worker_id_check(const char *worker, struct error *err) {
 }
 
 /* Reads {id, stamp, class} from a claim's reply. */
-static bool claim_read(struct redisReply *const *values, struct claim *claim, struct error *err) {
+static bool read_claim(struct redisReply *const *values, struct claim *claim, struct error *err) {
     if (!job_id_check(values[0]->str, &claim->job, err))
         return error_wrap(err, "claimed from the queue");
     job_id_format(&claim->job, claim->job_id);
@@ -172,7 +173,7 @@ static bool claim_read(struct redisReply *const *values, struct claim *claim, st
 
 /* The pools in one argument, another one first each time: so a worker of several takes from them in turn, and none can
  * starve another. */
-static void claim_add_pools(struct queue *queue, struct command *arguments, const struct claim_options *options) {
+static void add_pools_in_turn(struct queue *queue, struct command *arguments, const struct claim_options *options) {
     _cleanup_buffer_ struct buffer pools = {0};
     for (size_t i = 0; i < options->pool_count; i++)
         buffer_appendf(&pools, "%s ", pool_name(options->pools[(queue->turn + i) % options->pool_count]));
@@ -181,8 +182,8 @@ static void claim_add_pools(struct queue *queue, struct command *arguments, cons
     queue->turn++;
 }
 
-/* A word of each pool and class that is claimed from: "<prefix>lipsync:batch". */
-static void claim_add_lanes(struct command *command, const char *prefix, const struct claim_options *options) {
+/* Adds each lane that is claimed from: "<prefix>lipsync:batch". */
+static void add_lanes(struct command *command, const char *prefix, const struct claim_options *options) {
     for (size_t i = 0; i < options->pool_count; i++)
         for (int class = 0; class < CLASS_COUNT; class ++) {
             if (options->only && *options->only != (enum campaign_class) class)
@@ -193,10 +194,10 @@ static void claim_add_lanes(struct command *command, const char *prefix, const s
         }
 }
 
-static bool claims_read(struct redisReply *const *values, size_t value_count, struct claim *claims, size_t *count,
+static bool read_claims(struct redisReply *const *values, size_t value_count, struct claim *claims, size_t *count,
                         struct error *err) {
     for (size_t i = 0; i + 2 < value_count; i += 3)
-        if (!claim_read(values + i, &claims[(*count)++], err))
+        if (!read_claim(values + i, &claims[(*count)++], err))
             return false;
     return true;
 }
@@ -204,32 +205,33 @@ static bool claims_read(struct redisReply *const *values, size_t value_count, st
 bool queue_claim(struct queue *queue, const struct claim_options *options, struct claim *claims, size_t capacity,
                  size_t *count, struct error *err) {
     *count = 0;
-    if (!worker_id_check(options->worker, err))
+    if (!check_worker_id(options->worker, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
-    claim_add_pools(queue, &arguments, options);
+    add_pools_in_turn(queue, &arguments, options);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_claim, &arguments, false, err);
-    return reply && claims_read(reply->element, reply->elements, claims, count, err);
+    return reply && read_claims(reply->element, reply->elements, claims, count, err);
 }
 
-/* In how many ms there may be something to claim: 0 now, -1 nothing is in sight, -2 on failure. */
+/* In how many ms there may be something to claim: 0: now; -1: nothing is in sight; -2: failed. */
 static int64_t next_due(struct queue *queue, const struct claim_options *options, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
-    claim_add_lanes(&arguments, "", options);
+    add_lanes(&arguments, "", options);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_due, &arguments, true, err);
     return reply ? reply->integer : -2;
 }
 
-/* Takes a marker of one of the pools and classes. */
-static redisReply *take_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
-                               struct error *err) {
+/* Waits for the marker of one of the lanes and removes it. Not sent twice: a marker whose reply was lost is gone,
+ * but the next look finds the job that it told of. */
+static redisReply *pop_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
+                              struct error *err) {
     _cleanup_command_ struct command command = {0};
     _cleanup_free_ char *prefix = xasprintf("%smarker:", queue->prefix);
     command_add(&command, "BZPOPMIN");
-    claim_add_lanes(&command, prefix, options);
+    add_lanes(&command, prefix, options);
     command_add_number(&command, wait_ms / 1000.0);
     return redis_run(queue->redis, &command, false, wait_ms, err);
 }
@@ -247,7 +249,7 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
             return true;
         int round = (int)MIN((int64_t)wait_ms, (int64_t)MAX(options->lease_ms, 1));
         bool at_due = due > 0 && due <= round;
-        _cleanup_reply_ redisReply *reply = take_marker(queue, options, at_due ? (int)due : round, err);
+        _cleanup_reply_ redisReply *reply = pop_marker(queue, options, at_due ? (int)due : round, err);
         if (!reply)
             return false;
         *ready = at_due || reply->type == REDIS_REPLY_ARRAY;
@@ -258,20 +260,19 @@ bool queue_wait(struct queue *queue, const struct claim_options *options, int wa
     return true;
 }
 
-/* The arguments that every claim_add_fence script begins with. */
-static bool claim_add_fence(struct command *arguments, const char *worker, const struct claim *claim,
-                            struct error *err) {
+/* The arguments that every fenced script begins with: job, worker, stamp. */
+static bool add_fence(struct command *arguments, const char *worker, const struct claim *claim, struct error *err) {
     command_add(arguments, claim->job_id);
     command_add(arguments, worker);
     command_add(arguments, claim->stamp);
-    return worker_id_check(worker, err);
+    return check_worker_id(worker, err);
 }
 
 bool queue_heartbeat(struct queue *queue, const char *worker, const struct claim *claim, int lease_ms,
                      const json_t *progress, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     _cleanup_free_ char *text = progress ? json_line(progress) : NULL;
-    if (!claim_add_fence(&arguments, worker, claim, err))
+    if (!add_fence(&arguments, worker, claim, err))
         return false;
     command_add_integer(&arguments, lease_ms);
     command_add(&arguments, text ? text : "");
@@ -284,7 +285,7 @@ bool queue_adopt(struct queue *queue, const char *worker, const struct job_spec 
     _cleanup_command_ struct command arguments = {0};
     int index;
     *claim = (struct claim){0};
-    if (!job_id_check(job->id, &claim->job, err) || !worker_id_check(worker, err))
+    if (!job_id_check(job->id, &claim->job, err) || !check_worker_id(worker, err))
         return false;
     snprintf(claim->job_id, sizeof claim->job_id, "%s", job->id);
     command_add(&arguments, job->id);
@@ -303,7 +304,7 @@ bool queue_adopt(struct queue *queue, const char *worker, const struct job_spec 
     return true;
 }
 
-static void report_add_amount(struct buffer *totals, const char *prefix, const char *name, int64_t amount) {
+static void add_amount(struct buffer *totals, const char *prefix, const char *name, int64_t amount) {
     buffer_append_text(totals, prefix);
     buffer_append_text(totals, name);
     buffer_append(totals, " ", 1);
@@ -311,24 +312,24 @@ static void report_add_amount(struct buffer *totals, const char *prefix, const c
     buffer_append(totals, " ", 1);
 }
 
-static void report_add_total(struct buffer *totals, const char *prefix, const char *name, const json_t *value) {
+static void add_total(struct buffer *totals, const char *prefix, const char *name, const json_t *value) {
     if (json_number_value(value) > 0 && strlen(name) <= 100 && !strpbrk(name, " \t\r\n\v\f"))
-        report_add_amount(totals, prefix, name, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
+        add_amount(totals, prefix, name, (int64_t)CLAMP(json_number_value(value), 0.0, 1e12));
 }
 
 /* What a job adds to the farm's totals, in one argument: itself, its time, also on the card and in each step, frames
  * and bytes. */
-static void report_add_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
+static void add_finish_totals(struct command *arguments, enum job_kind kind, const json_t *report) {
     _cleanup_buffer_ struct buffer totals = {0};
-    report_add_amount(&totals, "jobs_done:", job_kind_name(kind), 1);
-    report_add_total(&totals, "job_ms:", job_kind_name(kind), json_object_get(report, "duration_ms"));
-    report_add_total(&totals, "gpu_ms:", job_kind_name(kind), json_object_get(report, "gpu_ms"));
-    report_add_total(&totals, "", "frames", json_object_get(report, "frames"));
-    report_add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
+    add_amount(&totals, "jobs_done:", job_kind_name(kind), 1);
+    add_total(&totals, "job_ms:", job_kind_name(kind), json_object_get(report, "duration_ms"));
+    add_total(&totals, "gpu_ms:", job_kind_name(kind), json_object_get(report, "gpu_ms"));
+    add_total(&totals, "", "frames", json_object_get(report, "frames"));
+    add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
     json_t *ms;
     json_object_foreach (json_object_get(report, "steps_ms"), step, ms)
-        report_add_total(&totals, "step_ms:", step, ms);
+        add_total(&totals, "step_ms:", step, ms);
     command_add(arguments, totals.data);
 }
 
@@ -355,7 +356,7 @@ static bool add_finish(struct command *arguments, const struct claim *claim, con
     command_add(arguments, claim->stamp);
     command_add(arguments, result->artifact ? result->artifact : "");
     command_add(arguments, report);
-    report_add_totals(arguments, claim->job.kind, result->report);
+    add_finish_totals(arguments, claim->job.kind, result->report);
     command_add_integer(arguments, (int64_t)result->child_count);
     return add_children(arguments, claim, result, err);
 }
@@ -364,13 +365,13 @@ bool queue_finish_many(struct queue *queue, const struct claim_options *options,
                        const struct job_result *results, size_t done_count, struct error *refusals,
                        struct claim *claims, size_t capacity, size_t *count, struct error *err) {
     *count = 0;
-    if (!worker_id_check(options->worker, err))
+    if (!check_worker_id(options->worker, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, options->worker);
     command_add_integer(&arguments, options->lease_ms);
     command_add_integer(&arguments, (int64_t)capacity);
-    claim_add_pools(queue, &arguments, options);
+    add_pools_in_turn(queue, &arguments, options);
     for (size_t i = 0; i < done_count; i++)
         if (!add_finish(&arguments, &done[i], &results[i], err))
             return false;
@@ -383,7 +384,7 @@ bool queue_finish_many(struct queue *queue, const struct claim_options *options,
         if (strcmp(status, "ok") != 0)
             (void)!status_error(status, done[i].job_id, &refusals[i]);
     }
-    return claims_read(reply->element + done_count, reply->elements - done_count, claims, count, err);
+    return read_claims(reply->element + done_count, reply->elements - done_count, claims, count, err);
 }
 
 bool queue_finish_and_claim(struct queue *queue, const struct claim_options *options, const struct claim *claim,
@@ -412,7 +413,7 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
         error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", error_meaning(failure->code));
     _cleanup_free_ char *text = json_line(error);
     _cleanup_command_ struct command arguments = {0};
-    if (!claim_add_fence(&arguments, worker, claim, err))
+    if (!add_fence(&arguments, worker, claim, err))
         return false;
     command_add(&arguments, text);
     command_add_integer(&arguments, error_is_permanent(failure->code));
@@ -422,7 +423,7 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
 
 bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) {
     _cleanup_command_ struct command arguments = {0};
-    return claim_add_fence(&arguments, worker, claim, err) &&
+    return add_fence(&arguments, worker, claim, err) &&
            queue_status_script(queue, &script_release, &arguments, false, claim->job_id, err);
 }
 
@@ -432,7 +433,7 @@ bool queue_worker_beat(struct queue *queue, const char *worker, const json_t *in
     command_add(&arguments, worker);
     command_add(&arguments, text);
     command_add_integer(&arguments, ttl_ms);
-    return worker_id_check(worker, err) && queue_status_script(queue, &script_beat, &arguments, true, worker, err);
+    return check_worker_id(worker, err) && queue_status_script(queue, &script_beat, &arguments, true, worker, err);
 }
 
 bool queue_worker_gone(struct queue *queue, const char *worker, struct error *err) {
@@ -462,7 +463,7 @@ bool queue_set_failure(struct queue *queue, const struct failure_policies *polic
         command_add(&arguments, job_kind_name((enum job_kind)kind));
         command_add(&arguments, limits.data);
     }
-    return queue_status_script(queue, &script_failure, &arguments, true, "failure", err);
+    return queue_status_script(queue, &script_set_failure, &arguments, true, "failure", err);
 }
 
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) {

@@ -1,3 +1,4 @@
+/* The functions of queue.h that only read, and how replies become JSON. */
 #include <string.h>
 
 #include "base/json.h"
@@ -6,22 +7,22 @@
 
 /* ---- replies to JSON ---- */
 
-/* The value of a field in a flat {name, value, ...} reply; NULL when it is not there. Borrowed. */
-static const char *field(const redisReply *record, const char *name) {
+/* The value of a field in a reply {name, value, ...}; NULL when it is not there. Borrowed. */
+static const char *record_field(const redisReply *record, const char *name) {
     for (size_t i = 0; i + 1 < record->elements; i += 2)
         if (strcmp(record->element[i]->str, name) == 0)
             return record->element[i + 1]->str;
     return NULL;
 }
 
-static int64_t reply_number(const char *text) { return text ? strtoll(text, NULL, 10) : 0; }
+static int64_t parse_number(const char *text) { return text ? strtoll(text, NULL, 10) : 0; }
 
 static void set_text(json_t *object, const char *name, const char *value) {
     json_object_set_new(object, name, value ? json_string(value) : json_null());
 }
 
 static void set_number(json_t *object, const char *name, const char *value) {
-    json_object_set_new(object, name, value ? json_integer(reply_number(value)) : json_null());
+    json_object_set_new(object, name, value ? json_integer(parse_number(value)) : json_null());
 }
 
 /* JSON that mela itself wrote; null for a missing one. */
@@ -37,7 +38,7 @@ static json_t *text_or_null(const redisReply *reply) {
 }
 
 /* {"items": items, "next": cursor or null}; takes both references. */
-static json_t *page(json_t *items, json_t *next) { return json_pack("{s:o, s:o}", "items", items, "next", next); }
+static json_t *page_json(json_t *items, json_t *next) { return json_pack("{s:o, s:o}", "items", items, "next", next); }
 
 /* ---- jobs ---- */
 
@@ -49,25 +50,26 @@ static json_t *job_json(const char *id, const redisReply *view) {
         return NULL;
     json_t *job = json_pack("{s:s, s:s, s:s, s:s, s:i}", "id", id, "campaign", parsed.campaign, "kind",
                             job_kind_name(parsed.kind), "language", parsed.language, "index", parsed.index);
-    set_text(job, "state", field(record, "state"));
-    json_object_set_new(job, "attempt", json_integer(reply_number(field(record, "attempt"))));
-    set_text(job, "worker", field(record, "worker"));
-    const char *ready = field(record, "ready"), *created = field(record, "created");
+    set_text(job, "state", record_field(record, "state"));
+    json_object_set_new(job, "attempt", json_integer(parse_number(record_field(record, "attempt"))));
+    set_text(job, "worker", record_field(record, "worker"));
+    const char *ready = record_field(record, "ready"), *created = record_field(record, "created");
     set_number(job, "created_ms", created);
-    bool waited = reply_number(field(record, "waits")) > 0; /* and does so still */
-    set_number(job, "ready_ms", ready || waited ? ready : created);
-    set_number(job, "claimed_ms", field(record, "claimed"));
-    set_number(job, "finished_ms", field(record, "finished"));
+    /* A job that never waited is ready since it was created, and has no field for it (lib/job.lua). */
+    bool waits = parse_number(record_field(record, "waits")) > 0;
+    set_number(job, "ready_ms", ready || waits ? ready : created);
+    set_number(job, "claimed_ms", record_field(record, "claimed"));
+    set_number(job, "finished_ms", record_field(record, "finished"));
     json_object_set_new(job, "report", stored_json(view->element[1]));
     json_object_set_new(job, "artifact", text_or_null(view->element[2]));
     json_object_set_new(job, "error", stored_json(view->element[3]));
     json_object_set_new(job, "progress", stored_json(view->element[4]));
-    json_object_set_new(job, "errors", json_integer(reply_number(field(record, "errors"))));
-    json_object_set_new(job, "crashes", json_integer(reply_number(field(record, "crashes"))));
+    json_object_set_new(job, "errors", json_integer(parse_number(record_field(record, "errors"))));
+    json_object_set_new(job, "crashes", json_integer(parse_number(record_field(record, "crashes"))));
     return job;
 }
 
-/* The jobs of these ids as an array; one that is gone meanwhile is left out. */
+/* The jobs of these ids as an array; one that has been removed meanwhile is left out. */
 static json_t *jobs_json(struct queue *queue, const char *const *ids, size_t count, struct error *err) {
     _cleanup_json_ json_t *jobs = json_array();
     _cleanup_command_ struct command arguments = {0};
@@ -101,7 +103,7 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
     command_add(&arguments, campaign);
     command_add_integer(&arguments, limit);
     command_add(&arguments, cursor ? cursor : "");
-    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_jobs, &arguments, true, err);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_list_jobs, &arguments, true, err);
     if (reply && reply->type == REDIS_REPLY_NIL)
         error_set(err, ERR_QUEUE_NOT_FOUND, "there is no campaign %s", campaign);
     if (!reply || reply->type == REDIS_REPLY_NIL)
@@ -115,19 +117,20 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
     }
     json_t *jobs = jobs_json(queue, ids, count, err);
     bool full = limit > 0 && count == (size_t)limit;
-    return jobs ? page(jobs, full ? json_string(reply->element[count - 1]->str) : json_null()) : NULL;
+    return jobs ? page_json(jobs, full ? json_string(reply->element[count - 1]->str) : json_null()) : NULL;
 }
 
-/* Members of `campaigns` or `dead`, the latest first: {member, score, ...}. */
-static redisReply *newest(struct queue *queue, const char *set, const char *cursor, int limit, struct error *err) {
+/* A page of the sets `campaigns` or `dead`, the latest first: {member, score, ...}. */
+static redisReply *newest_members(struct queue *queue, const char *set, const char *cursor, int limit,
+                                  struct error *err) {
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, set);
     command_add_integer(&arguments, limit);
     command_add(&arguments, cursor ? cursor : "");
-    return queue_script(queue, &script_newest, &arguments, true, err);
+    return queue_script(queue, &script_list_newest, &arguments, true, err);
 }
 
-/* "<score>/<member>" of the last one, when there may be more. */
+/* "<score>/<member>" of the last one when the page is full; else null. */
 static json_t *newest_cursor(const redisReply *members, int limit) {
     size_t last = members->elements;
     if (limit < 1 || last / 2 < (size_t)limit)
@@ -136,14 +139,14 @@ static json_t *newest_cursor(const redisReply *members, int limit) {
 }
 
 json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) {
-    _cleanup_reply_ redisReply *reply = newest(queue, "dead", cursor, limit, err);
+    _cleanup_reply_ redisReply *reply = newest_members(queue, "dead", cursor, limit, err);
     if (!reply)
         return NULL;
     _cleanup_free_ const char **ids = xnew_array(const char *, reply->elements / 2 + 1);
     for (size_t i = 0; i < reply->elements / 2; i++)
         ids[i] = reply->element[2 * i]->str;
     json_t *jobs = jobs_json(queue, ids, reply->elements / 2, err);
-    return jobs ? page(jobs, newest_cursor(reply, limit)) : NULL;
+    return jobs ? page_json(jobs, newest_cursor(reply, limit)) : NULL;
 }
 
 json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t count, struct error *err) {
@@ -175,10 +178,10 @@ json_t *queue_artifacts(struct queue *queue, const char *const *job_ids, size_t 
 
 /* ---- campaigns ---- */
 
-/* What a language's state follows from when nothing was written for it. */
+/* A language that has not ended by itself is as its campaign: cancelled or failed with it, else running. */
 static const char *language_state(const redisReply *record, const char *language) {
     _cleanup_free_ char *name = xasprintf("lang:%s", language);
-    const char *own = field(record, name), *state = field(record, "state");
+    const char *own = record_field(record, name), *state = record_field(record, "state");
     if (own)
         return own;
     return strcmp(state, "cancelled") == 0 || strcmp(state, "failed") == 0 ? state : "running";
@@ -196,7 +199,7 @@ static json_t *job_counts(const redisReply *numbers) {
 /* From view_campaigns: the record, and {language, job, error, ...} of those that ended badly. */
 static json_t *languages_json(const redisReply *record, const redisReply *ends) {
     json_t *languages = json_array();
-    _cleanup_free_ char *names = xstrdup(field(record, "languages"));
+    _cleanup_free_ char *names = xstrdup(record_field(record, "languages"));
     char *rest = names;
     for (char *language; (language = strsep(&rest, " "));) {
         json_t *item = json_pack("{s:s, s:s, s:n, s:n}", "language", language, "state",
@@ -215,17 +218,17 @@ static json_t *languages_json(const redisReply *record, const redisReply *ends) 
 
 static json_t *campaign_json(const char *id, const redisReply *view) {
     const redisReply *record = view->element[0];
-    if (!field(record, "state") || !field(record, "languages"))
+    if (!record_field(record, "state") || !record_field(record, "languages"))
         return NULL;
     json_t *campaign = json_pack("{s:s}", "id", id);
-    set_text(campaign, "name", field(record, "name"));
-    set_text(campaign, "class", field(record, "class"));
-    set_text(campaign, "state", field(record, "state"));
-    set_text(campaign, "spec_sha256", field(record, "spec"));
-    set_number(campaign, "submitted_ms", field(record, "submitted"));
-    set_number(campaign, "finished_ms", field(record, "finished"));
-    const char *deadline = field(record, "deadline");
-    set_number(campaign, "deadline_ms", reply_number(deadline) ? deadline : NULL);
+    set_text(campaign, "name", record_field(record, "name"));
+    set_text(campaign, "class", record_field(record, "class"));
+    set_text(campaign, "state", record_field(record, "state"));
+    set_text(campaign, "spec_sha256", record_field(record, "spec"));
+    set_number(campaign, "submitted_ms", record_field(record, "submitted"));
+    set_number(campaign, "finished_ms", record_field(record, "finished"));
+    const char *deadline = record_field(record, "deadline");
+    set_number(campaign, "deadline_ms", parse_number(deadline) ? deadline : NULL);
     int64_t held_until_ms = view->element[3]->integer;
     json_object_set_new(campaign, "held_until_ms", held_until_ms ? json_integer(held_until_ms) : json_null());
     json_object_set_new(campaign, "jobs", job_counts(view->element[2]));
@@ -261,14 +264,14 @@ json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *
 }
 
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) {
-    _cleanup_reply_ redisReply *reply = newest(queue, "campaigns", cursor, limit, err);
+    _cleanup_reply_ redisReply *reply = newest_members(queue, "campaigns", cursor, limit, err);
     if (!reply)
         return NULL;
     _cleanup_free_ const char **ids = xnew_array(const char *, reply->elements / 2 + 1);
     for (size_t i = 0; i < reply->elements / 2; i++)
         ids[i] = reply->element[2 * i]->str;
     json_t *campaigns = campaigns_json(queue, ids, reply->elements / 2, err);
-    return campaigns ? page(campaigns, newest_cursor(reply, limit)) : NULL;
+    return campaigns ? page_json(campaigns, newest_cursor(reply, limit)) : NULL;
 }
 
 /* ---- events ---- */
@@ -316,7 +319,7 @@ json_t *queue_workers(struct queue *queue, struct error *err) {
     json_t *workers = json_array();
     for (size_t i = 0; i + 2 < reply->elements; i += 3) {
         json_t *worker = json_pack("{s:s, s:I}", "id", reply->element[i]->str, "seen_ms",
-                                   (json_int_t)reply_number(reply->element[i + 1]->str));
+                                   (json_int_t)parse_number(reply->element[i + 1]->str));
         _cleanup_json_ json_t *info = stored_json(reply->element[i + 2]);
         json_object_update_missing(worker, info);
         json_array_append_new(workers, worker);
@@ -324,18 +327,19 @@ json_t *queue_workers(struct queue *queue, struct error *err) {
     return workers;
 }
 
-/* An entry of the history: one more worker, or the end of one. `open`: the place in `workers` of each that lives. */
-static void take_history(json_t *workers, json_t *open, const redisReply *entry) {
+/* Adds an entry of the history: a worker that came, or the end of one. `open`: of each that lives, its index in
+ * `workers`. */
+static void add_history(json_t *workers, json_t *open, const redisReply *entry) {
     const redisReply *fields = entry->element[1];
-    const char *id = field(fields, "worker"), *what = field(fields, "what");
-    json_int_t at = reply_number(field(fields, "at"));
+    const char *id = record_field(fields, "worker"), *what = record_field(fields, "what");
+    json_int_t at = parse_number(record_field(fields, "at"));
     const json_t *place = json_object_get(open, id);
     json_t *known = place ? json_array_get(workers, (size_t)json_integer_value(place)) : NULL;
     if (strcmp(what, "came") == 0) {
         json_object_set_new(open, id, json_integer((json_int_t)json_array_size(workers)));
         json_array_append_new(workers,
                               json_pack("{s:s, s:I, s:n, s:b}", "id", id, "came_ms", at, "gone_ms", "lost", 0));
-    } else if (known) { /* else its coming is kept no more */
+    } else if (known) { /* else it came before the history begins */
         json_object_set_new(known, "gone_ms", json_integer(at));
         json_object_set_new(known, "lost", json_boolean(strcmp(what, "lost") == 0));
         json_object_del(open, id);
@@ -354,7 +358,7 @@ json_t *queue_worker_history(struct queue *queue, int64_t since_ms, struct error
     if (!reply)
         return NULL;
     for (size_t i = 0; i < reply->elements; i++)
-        take_history(all, open, reply->element[i]);
+        add_history(all, open, reply->element[i]);
     json_t *late = json_array(), *worker;
     size_t i;
     json_array_foreach (all, i, worker)
@@ -397,12 +401,12 @@ static void set_total(json_t *totals, char *name, json_t *value) {
 
 json_t *queue_totals(struct queue *queue, struct error *err) {
     _cleanup_command_ struct command none = {0};
-    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_totals, &none, true, err);
+    _cleanup_reply_ redisReply *reply = queue_script(queue, &script_view_totals, &none, true, err);
     if (!reply)
         return NULL;
     json_t *totals = json_object();
     for (size_t i = 0; i + 1 < reply->elements; i += 2)
-        set_total(totals, reply->element[i]->str, json_integer(reply_number(reply->element[i + 1]->str)));
+        set_total(totals, reply->element[i]->str, json_integer(parse_number(reply->element[i + 1]->str)));
     return totals;
 }
 
@@ -443,10 +447,10 @@ bool queue_redis_state(struct queue *queue, struct redis_state *out, struct erro
         return false;
     const char *info = reply->str;
     *out = (struct redis_state){
-        .memory_bytes = reply_number(info_value(info, "used_memory")),
-        .memory_limit_bytes = reply_number(info_value(info, "maxmemory")),
-        .clients = reply_number(info_value(info, "connected_clients")),
-        .commands = reply_number(info_value(info, "total_commands_processed")),
+        .memory_bytes = parse_number(info_value(info, "used_memory")),
+        .memory_limit_bytes = parse_number(info_value(info, "maxmemory")),
+        .clients = parse_number(info_value(info, "connected_clients")),
+        .commands = parse_number(info_value(info, "total_commands_processed")),
         .persists = info_is_ok(info, "aof_last_write_status") && info_is_ok(info, "aof_last_bgrewrite_status") &&
                     info_is_ok(info, "rdb_last_bgsave_status"),
     };

@@ -9,9 +9,9 @@
 #include "base/random.h"
 
 enum {
-    LEASE_MS = 10000,
-    BUSY_MS = 20, /* before looking again at a job that another restorer holds */
-    DOCUMENT_MAX = 64 << 20,
+    LEASE_MS = 10000,        /* what another restorer waits for when this one dies; a job is restored in far less */
+    BUSY_MS = 20,            /* before asking again for a job that another restorer holds */
+    DOCUMENT_MAX = 64 << 20, /* bytes of a spec, plan or receipt */
 };
 
 struct recovery {
@@ -21,9 +21,9 @@ struct recovery {
     char restorer[32]; /* the worker that jobs are leased to */
     struct campaign *campaign;
     struct plan *plan;
-    json_t *receipts; /* an object: suffixes of the jobs that have one */
-    char sha256[SHA256_HEX + 1];
-    bool planned; /* the plan was published */
+    json_t *receipts;            /* an object used as a set: suffixes of the jobs that have one */
+    char sha256[SHA256_HEX + 1]; /* of the spec */
+    bool planned;                /* the plan was published, so `plan` is there */
     int kept, restored, queued;
 };
 
@@ -37,7 +37,7 @@ static void recovery_clear(struct recovery *recovery) {
 
 /* ---- what the store says ---- */
 
-/* Gathers the id when the key is that of a spec. */
+/* Adds the campaign's id when the key is that of a spec. True: the listing goes on. */
 static bool add_spec(const char *key, const struct store_stat *stat, void *ids) {
     _cleanup_free_ char *id = xstrdup(key + strlen("campaigns/"));
     id[strcspn(id, "/")] = '\0';
@@ -52,6 +52,7 @@ json_t *recover_list(struct store *store, struct error *err) {
     return store_list(store, "campaigns/", add_spec, ids, err) ? steal(ids) : NULL;
 }
 
+/* As add_spec; ends the listing at the first one. */
 static bool add_first_spec(const char *key, const struct store_stat *stat, void *ids) {
     add_spec(key, stat, ids);
     return json_array_size(ids) == 0;
@@ -71,7 +72,7 @@ bool recover_is_needed(struct queue *queue, struct store *store, bool *needed, s
 }
 
 struct receipts {
-    size_t prefix;
+    size_t prefix; /* length of the keys' common prefix */
     json_t *suffixes;
 };
 
@@ -99,11 +100,13 @@ static bool recovery_load_spec(struct recovery *recovery, const char *id, struct
     return recovery->campaign || error_set(err, ERR_SPEC_INVALID, "%s is not a spec of this version of mela", key);
 }
 
-/* A plan without any receipt may be that of a plan job which is just running: that job is left to end. */
+/* The receipts, and the plan if there is any receipt. A plan without one may be that of a plan job that is running just
+ * now, and that job will end by itself. */
 static bool recovery_load_plan(struct recovery *recovery, struct error *err) {
     _cleanup_free_ char *key = layout_plan(recovery->campaign->id),
                         *prefix = layout_receipts_prefix(recovery->campaign->id);
-    struct receipts receipts = {strlen(prefix), recovery->receipts = json_object()};
+    recovery->receipts = json_object();
+    struct receipts receipts = {strlen(prefix), recovery->receipts};
     if (!store_list(recovery->store, prefix, add_receipt, &receipts, err))
         return false;
     if (json_object_size(recovery->receipts) == 0)
@@ -136,10 +139,11 @@ static bool all_joined(const struct recovery *recovery) {
 
 /* ---- one job ---- */
 
-/* {"artifact","report"} of a receipt whose artifact is there; else an empty object, and *lost says that the job has to
- * be done again. A job without a receipt of its own has neither: what hangs on it is done. */
-static json_t *recovery_read_receipt(struct recovery *recovery, const struct job_spec *job, bool *lost,
-                                     struct error *err) {
+/* {"artifact","report"} of the job's receipt; NULL when the store failed. *lost: the receipt cannot be read or its
+ * artifact is gone, so the job has to be done again, and the object is empty. A job without a receipt of its own gives
+ * an empty object too, but is not lost: it counts as done because the jobs after it are, and nobody needs its artifact.
+ */
+static json_t *read_receipt(struct recovery *recovery, const struct job_spec *job, bool *lost, struct error *err) {
     struct job_id id;
     _cleanup_buffer_ struct buffer text = {0};
     *lost = false;
@@ -159,18 +163,19 @@ static json_t *recovery_read_receipt(struct recovery *recovery, const struct job
     return *lost ? json_object() : steal(receipt);
 }
 
-static bool recovery_adopt(struct recovery *recovery, const struct job_spec *job, bool dry_run, enum adoption *adoption,
-                           struct claim *claim, struct error *err) {
+static bool adopt_job(struct recovery *recovery, const struct job_spec *job, bool dry_run, enum adoption *adoption,
+                      struct claim *claim, struct error *err) {
     return queue_adopt(recovery->queue, recovery->restorer, job, LEASE_MS, dry_run, adoption, claim, err);
 }
 
-/* Leases the job and finishes it with its result. Another restorer, or the job's own worker, may be quicker. */
-static bool recovery_publish(struct recovery *recovery, const struct job_spec *job, const json_t *receipt,
-                             struct error *err) {
+/* Leases the job and finishes it with its result. Waits while another restorer holds it; one that died holds it no
+ * longer than its lease. When somebody else has published the job in the meantime, that is success too. */
+static bool restore_result(struct recovery *recovery, const struct job_spec *job, const json_t *receipt,
+                           struct error *err) {
     struct claim claim;
     enum adoption adoption = ADOPT_BUSY;
     while (adoption == ADOPT_BUSY) {
-        if (!recovery_adopt(recovery, job, false, &adoption, &claim, err))
+        if (!adopt_job(recovery, job, false, &adoption, &claim, err))
             return false;
         if (adoption == ADOPT_BUSY)
             clock_sleep_ms(clock_system(), BUSY_MS);
@@ -187,14 +192,15 @@ static bool recovery_publish(struct recovery *recovery, const struct job_spec *j
            err->code == ERR_CANCELLED;
 }
 
-/* `done`: the store says that the job's result was published, or that nobody needs it any more. */
-static bool recovery_restore(struct recovery *recovery, const struct job_spec *job, bool done, struct error *err) {
+/* Asks Redis about the job, by a dry adoption, and restores its result if Redis does not have it as done. `done`: the
+ * store says that the result was published, or that nobody needs it any more. */
+static bool restore_job(struct recovery *recovery, const struct job_spec *job, bool done, struct error *err) {
     struct claim claim;
     enum adoption adoption;
-    if (!recovery_adopt(recovery, job, true, &adoption, &claim, err))
+    if (!adopt_job(recovery, job, true, &adoption, &claim, err))
         return false;
     bool open = adoption == ADOPT_OPEN || adoption == ADOPT_BUSY, lost = false;
-    _cleanup_json_ json_t *receipt = open && done ? recovery_read_receipt(recovery, job, &lost, err) : json_object();
+    _cleanup_json_ json_t *receipt = open && done ? read_receipt(recovery, job, &lost, err) : json_object();
     if (!receipt)
         return error_wrap(err, "the receipt of %s", job->id);
     bool publishes = open && done && !lost;
@@ -202,13 +208,14 @@ static bool recovery_restore(struct recovery *recovery, const struct job_spec *j
     recovery->queued += open && !publishes;
     if (publishes && recovery->dry_run)
         recovery->restored++;
-    return !publishes || recovery->dry_run || recovery_publish(recovery, job, receipt, err);
+    return !publishes || recovery->dry_run || restore_result(recovery, job, receipt, err);
 }
 
 /* ---- one campaign ---- */
 
-/* A dub is done when its language's video is; a track when all dubs that show it are. */
-static bool recovery_restore_track(struct recovery *recovery, const struct job_spec *track, struct error *err) {
+/* A track and its dubs. A dub counts as done when its language's join is, a track when all its dubs are. The track
+ * comes first: its finish brings the dubs into being, so that they need not be created one by one. */
+static bool restore_track(struct recovery *recovery, const struct job_spec *track, struct error *err) {
     struct job_id id;
     _cleanup_free_ struct job_spec *dubs = NULL;
     if (!job_id_check(track->id, &id, err))
@@ -221,35 +228,37 @@ static bool recovery_restore_track(struct recovery *recovery, const struct job_s
         all &= done[i];
     }
     bool published = all || has_receipt(recovery, track->id);
-    if (!recovery_restore(recovery, track, published, err))
+    if (!restore_job(recovery, track, published, err))
         return false;
     for (size_t i = 0; i < count; i++)
-        if ((published || done[i]) && !recovery_restore(recovery, &dubs[i], done[i], err))
+        if ((published || done[i]) && !restore_job(recovery, &dubs[i], done[i], err))
             return false;
     return true;
 }
 
-static bool recovery_restore_graph(struct recovery *recovery, struct error *err) {
+/* In the order of the graph: the plan, whose finish creates tracks and joins; each track with its dubs; then the joins.
+ */
+static bool restore_graph(struct recovery *recovery, struct error *err) {
     struct job_spec plan = {0};
     struct job_id id = {.kind = KIND_PLAN};
     snprintf(id.campaign, sizeof id.campaign, "%s", recovery->campaign->id);
     job_id_format(&id, plan.id);
-    if (!recovery_restore(recovery, &plan, recovery->planned, err))
+    if (!restore_job(recovery, &plan, recovery->planned, err))
         return false;
     _cleanup_free_ struct job_spec *jobs = NULL;
     size_t count = recovery->planned ? plan_children(recovery->plan, &id, &jobs) : 0;
     for (size_t i = 0; i < count; i++)
-        if (jobs[i].waits_for == 0 && !recovery_restore_track(recovery, &jobs[i], err))
+        if (jobs[i].waits_for == 0 && !restore_track(recovery, &jobs[i], err))
             return false;
     for (size_t i = 0; i < count; i++)
-        if (jobs[i].waits_for > 0 && !recovery_restore(recovery, &jobs[i], has_receipt(recovery, jobs[i].id), err))
+        if (jobs[i].waits_for > 0 && !restore_job(recovery, &jobs[i], has_receipt(recovery, jobs[i].id), err))
             return false;
     return true;
 }
 
-/* The state that keeps the campaign from being restored: as Redis has it, or why not when Redis does not know it. NULL:
- * it is to be restored. New string in any case but that. */
-static char *recovery_settled_state(struct recovery *recovery, const json_t *known, bool named, struct error *err) {
+/* Why the campaign is not restored: the state in which it ended, as Redis or else the store has it, or "old". New
+ * string; NULL when it is to be restored. */
+static char *settled_state(struct recovery *recovery, const json_t *known, bool named, struct error *err) {
     const char *state = json_get_string(known, "state", "running"), *id = recovery->campaign->id;
     if (strcmp(state, "running") != 0)
         return xstrdup(strcmp(state, "done") == 0 ? "finished" : state);
@@ -280,12 +289,12 @@ json_t *recover_campaign(struct queue *queue, struct store *store, const char *i
     _cleanup_json_ json_t *known = queue_campaign(queue, id, err);
     if (!known && err->code != ERR_QUEUE_NOT_FOUND)
         return NULL;
-    _cleanup_free_ char *settled = recovery_settled_state(&recovery, known, named, err);
+    _cleanup_free_ char *settled = settled_state(&recovery, known, named, err);
     if (settled)
         return recovery_outcome(&recovery, settled, known != NULL);
     bool created;
     if ((!dry_run && !queue_submit(queue, recovery.campaign, recovery.sha256, &created, err)) ||
-        !recovery_restore_graph(&recovery, err))
+        !restore_graph(&recovery, err))
         return NULL;
     return recovery_outcome(&recovery, all_joined(&recovery) ? "finished" : "running", known != NULL);
 }

@@ -1,3 +1,4 @@
+/* One connection to Redis: commands, the URL, deadlines, sending again. */
 #include "redis/redis.h"
 
 #include <errno.h>
@@ -11,14 +12,14 @@
 
 struct redis {
     redisContext *context; /* NULL: not connected */
-    char *host, *path;     /* one of them */
+    char *host, *path;     /* one of them is set: TCP or unix socket */
     int port, timeout_ms;
     char *user, *password; /* NULL: none */
     char *database;        /* NULL: 0 */
     char *ca;              /* file with the authorities to trust; NULL: the system's */
     struct redis_tls *tls; /* NULL: plain */
-    int64_t deadline_ms;   /* of the call that runs */
-    int limit_ms;          /* of one read or write, as the socket has it */
+    int64_t deadline_ms;   /* of the call that runs, by the monotonic clock */
+    int limit_ms;          /* of one read or write, as the socket has it now; 0: not set yet */
 };
 
 /* ---- commands ---- */
@@ -57,7 +58,7 @@ static bool bad_url(struct error *err, const char *why) {
                      why);
 }
 
-/* %41 becomes A. New string; NULL for an empty range. */
+/* "%41" becomes "A". New string; NULL for an empty range. */
 static char *percent_decoded(const char *text, size_t length) {
     if (length == 0)
         return NULL;
@@ -75,7 +76,7 @@ static char *percent_decoded(const char *text, size_t length) {
     return out;
 }
 
-/* "user:password@" or ":password@"; returns what follows. */
+/* "user:password@" or ":password@", or nothing; returns what follows it. */
 static const char *parse_credentials(struct redis *redis, const char *text) {
     const char *at = strrchr(text, '@'), *colon = strchr(text, ':');
     if (!at)
@@ -111,8 +112,10 @@ static bool parse_tls(struct redis *redis, const char *text, struct error *err) 
     const char *query = strstr(text, "?ca=");
     _cleanup_free_ char *address = query ? xstrndup(text, (size_t)(query - text)) : xstrdup(text);
     redis->ca = query ? percent_decoded(query + 4, strlen(query + 4)) : NULL;
-    return parse_address(redis, parse_credentials(redis, address), err) &&
-           (redis->tls = redis_tls_open(redis->ca, err));
+    if (!parse_address(redis, parse_credentials(redis, address), err))
+        return false;
+    redis->tls = redis_tls_open(redis->ca, err);
+    return redis->tls != NULL;
 }
 
 static bool parse_url(struct redis *redis, const char *url, struct error *err) {
@@ -137,13 +140,13 @@ static void redis_disconnect(struct redis *redis) {
     redis->context = NULL;
 }
 
-/* hiredis reports a passed deadline as EAGAIN. */
+/* hiredis reports a read or write that ran out of time as an I/O error with EAGAIN. */
 static bool timed_out(const struct redis *redis) {
     return redis->context && redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* The late reply to a broken command would answer the next one, so nothing is kept of the connection. */
-static bool redis_broken(struct redis *redis, struct error *err) {
+/* Closes the connection and says why: the late reply to this command would answer the next one. */
+static bool connection_failed(struct redis *redis, struct error *err) {
     const char *reason = redis->context ? redis->context->errstr : "out of memory";
     if (timed_out(redis))
         reason = "no answer within the time limit";
@@ -152,11 +155,12 @@ static bool redis_broken(struct redis *redis, struct error *err) {
     return false;
 }
 
-static bool starts(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+static bool reply_begins(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
-/* What Redis' own refusals mean to the caller. A replica, also one that was the primary a moment ago and sends its
- * blocked clients away (UNBLOCKED), is left at once: the next call resolves the name again. */
-static bool redis_refused(struct redis *redis, const char *message, struct error *err) {
+/* Which error an error reply of Redis is. When the server is a replica, also one that was the primary a moment ago and
+ * has just ended its clients' waits (UNBLOCKED), the connection is closed: the next call resolves the name again and
+ * may find the new primary. */
+static bool command_refused(struct redis *redis, const char *message, struct error *err) {
     static const char *const later[] = {
         "LOADING",  "BUSY",     "MASTERDOWN",  "READONLY",   "OOM",
         "MISCONF",  "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "ERR max number of clients",
@@ -166,14 +170,14 @@ static bool redis_refused(struct redis *redis, const char *message, struct error
                                         "ERR DB index", "ERR AUTH",  "MOVED"};
     enum error_code code = ERR_INTERNAL;
     for (size_t i = 0; i < ARRAY_LENGTH(later); i++)
-        if (starts(message, later[i]))
+        if (reply_begins(message, later[i]))
             code = ERR_QUEUE_UNAVAILABLE;
     for (size_t i = 0; i < ARRAY_LENGTH(setup); i++)
-        if (starts(message, setup[i]))
+        if (reply_begins(message, setup[i]))
             code = ERR_QUEUE_CONFIG;
     error_set(err, code, "Redis: %s", message);
     for (size_t i = 0; i < ARRAY_LENGTH(replica); i++)
-        if (starts(message, replica[i]))
+        if (reply_begins(message, replica[i]))
             redis_disconnect(redis);
     return false;
 }
@@ -186,9 +190,10 @@ static void redis_begin_call(struct redis *redis, int extra_ms) {
     redis->deadline_ms = clock_monotonic_ms(clock_system()) + redis->timeout_ms + extra_ms;
 }
 
-/* Gives the next read or write what is left of the call's time: a server that trickles must not stretch it. The socket
- * is told only if that differs much, since it costs two calls of the kernel. */
-static bool redis_limit_wait(struct redis *redis) {
+/* Limits the next read or write to what is left of the call's time, so that a server which trickles cannot stretch it.
+ * The socket keeps the limit that it has while that is at most an eighth too long, since a change costs two system
+ * calls. */
+static bool limit_next_wait(struct redis *redis) {
     int64_t left = redis->deadline_ms - clock_monotonic_ms(clock_system());
     redisContext *context = redis->context;
     if (left <= 0) {
@@ -202,7 +207,8 @@ static bool redis_limit_wait(struct redis *redis) {
     return redisSetTimeout(context, milliseconds((int)left)) == REDIS_OK;
 }
 
-/* One command over a live connection; NULL when that broke, or the call's time is over. */
+/* Sends a command over a live connection and reads the reply; NULL when the connection broke or the call's time is
+ * over. */
 static redisReply *redis_exchange(struct redis *redis, const struct command *command) {
     redisContext *context = redis->context;
     char header[24];
@@ -212,27 +218,28 @@ static redisReply *redis_exchange(struct redis *redis, const struct command *com
         redisAppendFormattedCommand(context, command->body.data, command->body.length) != REDIS_OK)
         return NULL;
     while (!sent)
-        if (!redis_limit_wait(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
+        if (!limit_next_wait(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
             return NULL;
     while (!reply)
-        if (!redis_limit_wait(redis) || redisBufferRead(context) != REDIS_OK ||
+        if (!limit_next_wait(redis) || redisBufferRead(context) != REDIS_OK ||
             redisGetReplyFromReader(context, (void **)&reply) != REDIS_OK)
             return NULL;
     return reply;
 }
 
+/* A command of the greeting, whose refusal is final: an error closes the connection. */
 static bool redis_greet(struct redis *redis, const struct command *command, struct error *err) {
     _cleanup_reply_ redisReply *reply = redis_exchange(redis, command);
     if (!reply)
-        return redis_broken(redis, err);
+        return connection_failed(redis, err);
     if (reply->type != REDIS_REPLY_ERROR)
         return true;
-    redis_refused(redis, reply->str, err);
+    command_refused(redis, reply->str, err);
     redis_disconnect(redis);
     return false;
 }
 
-static bool redis_authenticate(struct redis *redis, struct error *err) {
+static bool authenticate(struct redis *redis, struct error *err) {
     if (redis->password) {
         _cleanup_command_ struct command auth = {0};
         command_add(&auth, "AUTH");
@@ -250,16 +257,16 @@ static bool redis_authenticate(struct redis *redis, struct error *err) {
     return redis_greet(redis, &select, err);
 }
 
-/* True when the peer has closed the connection, or sent something that nobody asked for; in TLS that may be a ticket.
- */
-static bool redis_is_dead(const struct redis *redis) {
+/* True when the peer has closed the connection, or when there are bytes that no command asked for, which would be read
+ * as the next reply. In TLS bytes may be there: session tickets, which OpenSSL handles. */
+static bool is_dead(const struct redis *redis) {
     char byte;
     ssize_t got = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got > 0 ? !redis->tls : got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 static bool redis_connect(struct redis *redis, struct error *err) {
-    if (redis->context && redis_is_dead(redis))
+    if (redis->context && is_dead(redis))
         redis_disconnect(redis);
     if (redis->context)
         return true;
@@ -267,46 +274,45 @@ static bool redis_connect(struct redis *redis, struct error *err) {
     redis->context = redis->path ? redisConnectUnixWithTimeout(redis->path, limit)
                                  : redisConnectWithTimeout(redis->host, redis->port, limit);
     redis->limit_ms = 0;
-    if (!redis->context || redis->context->err || !redis_limit_wait(redis))
-        return redis_broken(redis, err);
+    if (!redis->context || redis->context->err || !limit_next_wait(redis))
+        return connection_failed(redis, err);
     if (!redis->path)
         redisEnableKeepAlive(redis->context);
     if (redis->tls && !redis_tls_start(redis->tls, redis->context, redis->host, err)) {
         redis_disconnect(redis);
         return false;
     }
-    return redis_authenticate(redis, err);
+    return authenticate(redis, err);
 }
 
-/* *severed: the connection broke underway, by something else than a passed deadline. */
-static redisReply *redis_run_once(struct redis *redis, const struct command *command, bool *severed,
-                                  struct error *err) {
+/* *severed: the connection broke after the command may have been sent, and not because the deadline passed. */
+static redisReply *redis_send_once(struct redis *redis, const struct command *command, bool *severed,
+                                   struct error *err) {
     *severed = false;
     if (!redis_connect(redis, err))
         return NULL;
     redisReply *reply = redis_exchange(redis, command);
     *severed = !reply && !timed_out(redis);
     if (!reply)
-        redis_broken(redis, err);
+        connection_failed(redis, err);
     return reply;
 }
 
-/* As redis_run, but within the call that has begun, and an error reply is returned as it is. */
-static redisReply *redis_run_repeated(struct redis *redis, const struct command *command, bool repeatable,
-                                      struct error *err) {
+/* As redis_run, but within the deadline of a call that has begun, and error replies are returned too. */
+static redisReply *redis_send(struct redis *redis, const struct command *command, bool repeatable, struct error *err) {
     bool severed;
-    redisReply *reply = redis_run_once(redis, command, &severed, err);
+    redisReply *reply = redis_send_once(redis, command, &severed, err);
     if (severed && repeatable)
-        reply = redis_run_once(redis, command, &severed, err);
+        reply = redis_send_once(redis, command, &severed, err);
     return reply;
 }
 
 redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
                       struct error *err) {
     redis_begin_call(redis, extra_ms);
-    _cleanup_reply_ redisReply *reply = redis_run_repeated(redis, command, repeatable, err);
+    _cleanup_reply_ redisReply *reply = redis_send(redis, command, repeatable, err);
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        redis_refused(redis, reply->str, err);
+        command_refused(redis, reply->str, err);
         return NULL;
     }
     return steal(reply);
@@ -322,20 +328,20 @@ redisReply *redis_run_script(struct redis *redis, const struct script *script, c
     command.count += arguments->count;
     buffer_append(&command.body, arguments->body.data, arguments->body.length);
     redis_begin_call(redis, 0);
-    _cleanup_reply_ redisReply *reply = redis_run_repeated(redis, &command, repeatable, err);
-    if (reply && reply->type == REDIS_REPLY_ERROR && starts(reply->str, "NOSCRIPT")) {
+    _cleanup_reply_ redisReply *reply = redis_send(redis, &command, repeatable, err);
+    if (reply && reply->type == REDIS_REPLY_ERROR && reply_begins(reply->str, "NOSCRIPT")) {
         _cleanup_command_ struct command load = {0};
         command_add(&load, "SCRIPT");
         command_add(&load, "LOAD");
         command_add(&load, script->text);
-        _cleanup_reply_ redisReply *loaded = redis_run_repeated(redis, &load, true, err);
+        _cleanup_reply_ redisReply *loaded = redis_send(redis, &load, true, err);
         if (!loaded)
             return NULL;
         freeReplyObject(steal(reply));
-        reply = redis_run_repeated(redis, &command, repeatable, err);
+        reply = redis_send(redis, &command, repeatable, err);
     }
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        redis_refused(redis, reply->str, err);
+        command_refused(redis, reply->str, err);
         error_wrap(err, "script %s", script->name);
         return NULL;
     }

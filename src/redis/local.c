@@ -24,13 +24,13 @@ enum {
 };
 
 struct local_redis {
-    pid_t pid;
-    int lock;
+    pid_t pid; /* 0: not running */
+    int lock;  /* descriptor of the lock file; -1: none */
     char *directory, *socket, *url, *log;
 };
 
-/* <directory>/redis.sock; where that is too long for a socket, a name derived from it in $XDG_RUNTIME_DIR or
- * /tmp, in a directory of our own. */
+/* <directory>/redis.sock. Where that is too long for a socket: a directory of our own in $XDG_RUNTIME_DIR or /tmp,
+ * whose name follows from `directory`, so that local_redis_find finds it too. */
 static char *socket_path(const char *directory, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/redis.sock", directory);
     if (strlen(path) <= SOCKET_PATH_MAX)
@@ -48,7 +48,7 @@ static char *socket_path(const char *directory, struct error *err) {
         error_set_errno(err, ERR_IO, errno, "cannot make %s", parent);
         return NULL;
     }
-    /* /tmp is everybody's: another user may have been there first. */
+    /* Everybody may write to /tmp: another user may have made this directory so as to answer for our Redis. */
     if (lstat(parent, &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077)) {
         error_set(err, ERR_IO, "%s is not a private directory of this user; remove it", parent);
         return NULL;
@@ -68,8 +68,8 @@ static bool local_redis_answers(const struct local_redis *redis) {
     return reply != NULL;
 }
 
-/* A server that a killed parent left behind must not write the same files as ours: it is told to save and
- * end. */
+/* A server that a killed parent left behind must not write the same files as ours: it saves and ends. It has ended when
+ * nothing answers on its socket. Holding the directory's lock, we know that no living parent owns it. */
 static bool stop_leftover(const struct local_redis *redis, struct error *err) {
     struct error ignored;
     _cleanup_command_ struct command shutdown = {0};
@@ -80,7 +80,7 @@ static bool stop_leftover(const struct local_redis *redis, struct error *err) {
             unlink(redis->socket);
             return true;
         }
-        /* It closes the connection instead of answering. */
+        /* A server that shuts down closes the connection instead of answering. */
         _cleanup_reply_ redisReply *reply = redis_run(connection, &shutdown, false, 0, &ignored);
         clock_sleep_ms(clock_system(), 100);
     }
@@ -88,8 +88,8 @@ static bool stop_leftover(const struct local_redis *redis, struct error *err) {
                      "another redis-server still serves %s and does not stop; end it and try again", redis->socket);
 }
 
-/* Held as long as the server is ours, so that a second farm on the same directory cannot take it for a
- * left-over. */
+/* The lock is held as long as the server is ours, so that a second farm on this directory does not stop it as left
+ * behind. */
 static bool lock_directory(struct local_redis *redis, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/redis.lock", redis->directory);
     redis->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -112,7 +112,7 @@ static char *last_log_line(const char *path) {
     return xstrdup(newline ? newline + 1 : log.data);
 }
 
-static bool local_redis_wait(struct local_redis *redis, struct error *err) {
+static bool wait_until_ready(struct local_redis *redis, struct error *err) {
     for (int waited = 0; waited < START_MS; waited += 10) {
         if (local_redis_answers(redis))
             return true;
@@ -158,7 +158,7 @@ struct local_redis *local_redis_start(const char *directory, struct error *err) 
         return NULL;
     redis->url = xasprintf("unix://%s", redis->socket);
     redis->log = xasprintf("%s/redis.log", redis->directory);
-    if (!stop_leftover(redis, err) || !local_redis_launch(redis, err) || !local_redis_wait(redis, err))
+    if (!stop_leftover(redis, err) || !local_redis_launch(redis, err) || !wait_until_ready(redis, err))
         return NULL;
     return steal(redis);
 }
@@ -169,7 +169,7 @@ bool local_redis_tend(struct local_redis *redis, bool *restarted, struct error *
     if (!*restarted)
         return true;
     redis->pid = 0;
-    return local_redis_launch(redis, err) && local_redis_wait(redis, err);
+    return local_redis_launch(redis, err) && wait_until_ready(redis, err);
 }
 
 char *local_redis_find(const char *directory) {

@@ -7,11 +7,11 @@
 
 struct redis_tls;
 
-/* What the connections of one client share. `ca`: file with the authorities to trust (PEM); NULL: the system's.
- * queue.config when there is no TLS, or the file is none. */
+/* What the connections of one client share. `ca`: file with the authorities to trust (PEM); NULL: the system's. NULL
+ * with queue.config when hiredis has no TLS or the file cannot be read; the caller closes it otherwise. */
 struct redis_tls *redis_tls_open(const char *ca, struct error *err) must_check;
 void redis_tls_close(struct redis_tls *tls);
-/* Shakes hands over a fresh connection; the server must prove that it is `host`. A certificate that does not is
- * queue.config; a connection that broke is left in context->err, and is false too. */
+/* The TLS handshake over a fresh connection, which stays the caller's; the server must prove that it is `host`. False
+ * with queue.config for a certificate that does not prove it, with queue.unavailable when the connection broke. */
 bool redis_tls_start(const struct redis_tls *tls, redisContext *context, const char *host,
                      struct error *err) must_check;

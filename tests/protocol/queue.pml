@@ -1,10 +1,10 @@
 /* The lease protocol of one job, as a model for spin (docs/queue.md, "Promises" 2, 3, 4 and 8).
  *
- * Mirrors: claim.lua (take), heartbeat.lua, lib/expiry.lua (expire), finish.lua, release.lua, lib/job.lua (fence,
- * stamp_claim), adopt.lua with recover.c, and a worker's upload and receipt (worker/slot.c). One script is one atomic
- * step. Workers stall anywhere, as long as they like. Redis loses its last second: it goes back to any state that it had
- * since it was saved last, which is modelled by one saved state that every step may renew; or it loses everything and is
- * rebuilt from the store.
+ * Mirrors: lib/lanes.lua (claim_next), heartbeat.lua, lib/expiry.lua (expire), lib/publish.lua, release.lua, lib/job.lua
+ * (fence, stamp_claim), adopt.lua with recover.c, and a worker's upload and receipt (worker/slot.c). One script is one
+ * atomic step. Workers stall anywhere, as long as they like. Redis loses its last second: it goes back to any state that
+ * it had since it was saved last, which is modelled by one saved state that every step may renew; or it loses everything
+ * and is rebuilt from the store.
  *
  * Claimed: whatever happens, an object in the store is written once (no_overwrite); what Redis publishes was written
  * whole by the claim that published it (whole); only the claim that nothing has ended publishes (owner); while Redis loses

@@ -1,8 +1,11 @@
 -- include: spawn
--- Gives a job whose result is in the store to whoever restores it; an ordinary finish then publishes the result.
--- ARGV: job, pool, next or "", restorer, lease ms, dry run (0 or 1). Creates the job when Redis has lost it.
--- Returns {how, stamp}: adopted; in a dry run open; done; ended (it, its language or its campaign); busy: another
--- restorer has it.
+-- Leases a job whose result is in the store to whoever restores it, also if a worker holds it; an ordinary finish then
+-- publishes the result. Creates the job when Redis has lost it.
+-- ARGV: job, pool, next or "", restorer, lease ms, dry run (0 or 1)
+-- Returns {how, stamp}. how: adopted; open, only in a dry run; done; ended (the job, its language or its campaign); busy:
+-- another restorer holds it; or an error's name.
+-- Writes the job first if it is missing, then its lease. A job that another one waits for is created only if that one
+-- exists, so that its finish has what to count down.
 local campaign, suffix = ARGV[1]:match('^([^/]+)/(.+)$')
 local key, language = campaign_key(campaign), job_language(suffix)
 local state = call('HGET', key, 'state')

@@ -1,20 +1,24 @@
 -- include: death
 -- include: counts
--- ARGV: campaign, bucket to go on from or "", repair (0 or 1), pools (with spaces between). Looks at up to ten buckets of jobs.
+-- Audits a campaign's jobs, up to ten buckets of them a call: each record against its line, lease, delay and what it waits
+-- for. The records are held to be right, and a repair makes the rest fit them.
+-- ARGV: campaign, bucket to go on from or "", repair (0 or 1), pools (with spaces between)
 -- Returns {next bucket or "", jobs by state as found, by state as counted, finding, job, ...}; empty without such a
 -- campaign.
+-- Repairs are flushed before the campaign's sums are read, so that both are of the same moment.
 local BUCKETS_AT_ONCE = 10
 local campaign, from, repair = ARGV[1], ARGV[2], ARGV[3] == '1'
 local key = campaign_key(campaign)
 if call('EXISTS', key) == 0 then return {} end
 local found, findings, spawning = {}, {}, nil
 
+-- Notes a finding; returns whether it is to be repaired.
 local function find(what, suffix)
     findings[#findings + 1], findings[#findings + 2] = what, campaign .. '/' .. suffix
     return repair
 end
 
--- Whether jobs may come into being that others wait for already.
+-- Whether jobs may still come into being that others wait for already: the dubs of tracks that are not done.
 local function may_spawn()
     if spawning == nil then
         spawning = call('HGET', P .. 'job:' .. campaign .. '/plan', 'state') ~= 'done'

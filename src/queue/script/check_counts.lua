@@ -1,5 +1,6 @@
 -- include: job
--- ARGV: repair (0 or 1), pools... Recounts what is ready and leased by pool and class; leaves out what would take long.
+-- Audits how many jobs are ready and leased by lane. What would take long to recount is left out.
+-- ARGV: repair (0 or 1), pools...
 -- Returns {finding, name, ...}.
 local TURNS_MAX, LEASES_MAX = 1000, 10000
 local out, leased = {}, {}

@@ -1,15 +1,18 @@
 -- include: index
--- ARGV: repair (0 or 1), keys without prefix. Finds the records that belong to nothing.
+-- Audits keys: finds records that belong to nothing. A repair removes them; a job whose campaign lives is put back into the
+-- index.
+-- ARGV: repair (0 or 1), keys without their prefix...
 -- Returns {finding, key, ...}.
 local KNOWN = {counts = 1, campaigns = 1, finished = 1, dead = 1, totals = 1, events = 1, workers = 1, worker = 1,
     leases = 1, delayed = 1, fair = 1, ready = 1, marker = 1, hold = 1, tally = 1, failure = 1}
 local out = {}
 
--- A campaign whose removal has begun has no record any more, but is in `finished` until its last job is gone.
+-- A campaign that the sweep is removing has no record any more, but is in `finished` until its last job is gone.
 local function lives(campaign)
     return call('EXISTS', campaign_key(campaign)) == 1 or call('ZSCORE', P .. 'finished', campaign)
 end
 
+-- Notes a finding; returns whether it is to be repaired.
 local function find(what, key)
     out[#out + 1], out[#out + 2] = what, key
     return ARGV[1] == '1'

@@ -1,6 +1,7 @@
 -- include: job
--- ARGV: a sorted set's name without prefix, first rank, repair (0 or 1). Looks at up to 500 members.
--- Returns {next rank or -1, finding, member, ...}.
+-- Audits up to 500 members of a sorted set against the records that they name. A repair removes a wrong member.
+-- ARGV: the set's name without its prefix, first rank, repair (0 or 1)
+-- Returns {next rank or -1, finding, member, ...}. The next rank is less by what was removed.
 local AT_ONCE = 500
 local set, from, repair = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local key, kind = P .. set, set:match('^%a+')

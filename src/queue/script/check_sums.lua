@@ -1,6 +1,8 @@
 -- include: index
--- ARGV: campaign, repair (0 or 1). Recounts a campaign's jobs by state, all at once, so that none moves meanwhile; one of more
--- than JOBS_MAX jobs would hold everybody up. Returns {finding, campaign, ...}.
+-- Audits a campaign's sums: recounts all its jobs by state in one script, so that none moves meanwhile. A campaign of more
+-- than JOBS_MAX jobs is left out, since Redis answers nobody else while this runs.
+-- ARGV: campaign, repair (0 or 1)
+-- Returns {finding, campaign, ...}.
 local JOBS_MAX = 100000
 local campaign, key = ARGV[1], campaign_key(ARGV[1])
 if tonumber(call('HGET', key, 'seq') or 0) > JOBS_MAX then return {} end
@@ -9,7 +11,7 @@ each_job(campaign, nil, function(suffix)
     local state = call('HGET', P .. 'job:' .. campaign .. '/' .. suffix, 'state')
     if state then found[state], all = (found[state] or 0) + 1, all + 1 end
 end)
--- What is not counted itself follows from the rest (lib/counts.lua): so the lost ones are right when all jobs add up.
+-- Leased jobs are what remains of `seq` (lib/counts.lua): so n:lost is right when all jobs add up to it.
 found.lost = tonumber(call('HGET', key, 'seq') or 0) - all
 for _, state in ipairs({'waiting', 'delayed', 'done', 'dead', 'cancelled', 'lost'}) do
     local by = tonumber(call('HGET', key, 'n:' .. state) or 0) - (found[state] or 0)

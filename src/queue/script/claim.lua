@@ -1,10 +1,11 @@
--- include: claiming
--- ARGV: worker, lease ms, how many, pools (with spaces between, the one whose turn it is first), classes (the same)
--- Returns {id, stamp, class, id, stamp, class, ...}
+-- include: lanes
+-- Claims ready jobs.
+-- ARGV: worker, lease ms, how many, pools (with spaces between, the first one gives first), classes (the same)
+-- Returns {id, stamp, class, id, stamp, class, ...}.
 local claimed = {}
-claim(ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], claimed)
--- This worker may have taken a marker. If jobs are left, or will be due, another worker has to be woken for them: so the
--- marker is set again (docs/queue.md, waking).
+claim_jobs(ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], claimed)
+-- This worker may have popped the marker that told of several jobs. It is busy now, so it sets the markers of its lanes again
+-- if ready or delayed jobs are left: another worker wakes and watches (docs/queue.md, waking).
 if claimed[1] then
     for class in ARGV[5]:gmatch('%S+') do
         for pool in ARGV[4]:gmatch('%S+') do

@@ -1,5 +1,7 @@
 -- include: held
--- ARGV: pools and classes ("lipsync:batch")... Returns in how many ms there may be something to claim: 0 now, -1 nothing is in sight.
+-- In how many ms there may be something to claim.
+-- ARGV: lanes ("lipsync:batch")...
+-- Returns ms; 0: now; -1: nothing is in sight. Writes nothing.
 local due
 local function at(time) due = math.min(due or math.huge, tonumber(time)) end
 local function at_head(key, not_before)

@@ -1,6 +1,8 @@
 -- include: death
 -- include: limits
+-- A job ended in an error: it is delayed, or dies if the error is permanent or was the last allowed one.
 -- ARGV: job, worker, stamp, error (JSON), permanent (0 or 1), random number in [0, 1)
+-- Returns "ok", or why not.
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
 local errors = tonumber(call('HGET', job.key, 'errors') or 0) + 1

@@ -1,10 +1,12 @@
 -- include: counts
--- ARGV: how many campaigns, pools (with spaces between). Returns how many jobs are dead and how many campaigns are open,
--- then of each of the newest open ones {id, name, jobs by state}. Those behind the newest LOOKED_AT are not looked for.
+-- The farm at a glance, for metrics.
+-- ARGV: how many campaigns, pools (with spaces between)
+-- Returns how many jobs are dead, how many campaigns are open, then of each of the newest open ones {id, name, jobs by
+-- state}. Only the newest LOOKED_AT campaigns are searched for open ones. Writes nothing.
 local LOOKED_AT, AT_ONCE = 2000, 200
 local campaigns, finished = P .. 'campaigns', P .. 'finished'
 local open = call('ZCARD', campaigns) - call('ZCARD', finished)
--- The sweep removes the oldest first: from `campaigns` at once, from `finished` when its jobs are gone too.
+-- The campaign that the sweep is removing, always the oldest, is not in `campaigns` any more but still in `finished`.
 local oldest = call('ZRANGE', finished, 0, 0)[1]
 if oldest and not call('ZSCORE', campaigns, oldest) then open = open + 1 end
 local out = {call('ZCARD', P .. 'dead'), open}

@@ -1,6 +1,8 @@
 -- include: held
--- ARGV: pool, due within ms. Returns ready, leased, delayed of urgent and of batch, then the age of the oldest ready job
--- that may begin, then until when urgent and batch are held.
+-- How much a pool has to do.
+-- ARGV: pool, due within ms
+-- Returns ready, leased, delayed of urgent and of batch, then the age in ms of the oldest ready job that may begin, then
+-- until when urgent and batch are held. Writes nothing. The age is that of the heads of at most HEADS_MAX campaigns.
 local HEADS_MAX = 1000
 local pool, out, held, oldest = ARGV[1], {}, {}, now
 for _, class in ipairs({'urgent', 'batch'}) do

@@ -1,5 +1,7 @@
 -- include: job
+-- Gives a job back unharmed: it is ready again, at its old place.
 -- ARGV: job, worker, stamp
+-- Returns "ok", or why not.
 local job, refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if not job then return refusal end
 move(job, 'ready', 0)

@@ -1,5 +1,9 @@
 -- include: death
--- ARGV: job. Returns "ok", or why not, and for queue.state what is in the way.
+-- Revives a dead job and whatever its death ended.
+-- ARGV: job
+-- Returns {"ok", ""}, or {why not, what is in the way for queue.state}.
+-- The job moves first, then those that carry its suffix in `by`; the language and the campaign are open again last. All of
+-- it is one script, so nobody claims a job of a campaign that has ended.
 local job = load_job_id(ARGV[1])
 local key = job and campaign_key(job.campaign)
 local campaign = job and call('HMGET', key, 'state', 'ended_by')

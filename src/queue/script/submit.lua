@@ -1,10 +1,13 @@
 -- include: spawn
+-- Adds a campaign with its plan job ready.
 -- ARGV: campaign, name, class, spec hash, deadline ms, languages (with spaces between), pool of the plan job
+-- Returns "created", "known" when the same spec was submitted before, or why not.
+-- The record comes before the plan job, which reads the class from it.
 local campaign, name, class, spec, deadline, languages, pool = unpack(ARGV)
 local key = campaign_key(campaign)
 local known = call('HGET', key, 'spec')
 if known then return known == spec and 'known' or 'queue.exists' end
--- Its predecessor of the same id has expired and is being removed, a piece at a time.
+-- An expired campaign of the same id is still being removed, a piece at a time.
 if call('ZSCORE', P .. 'finished', campaign) then return 'queue.unavailable' end
 
 call('HSET', key, 'name', name, 'class', class, 'spec', spec, 'deadline', deadline, 'languages', languages,

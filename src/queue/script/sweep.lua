@@ -1,19 +1,21 @@
 -- include: expiry
 -- include: tally
 -- include: index
+-- House-keeping: makes jobs ready whose leases ran out, keeps the tallies, removes campaigns that have expired. Leases and
+-- campaigns are done a bounded piece a call; the tallies all at once.
 -- ARGV: how long finished campaigns are kept, ms
--- Returns leases that had run out, to be done before anything else, and removes expired campaigns; a bounded piece of
--- each; keeps the tallies. Returns how much there was, so that the caller goes on while it is not 0.
+-- Returns how much there was to do; the caller goes on while it is not 0.
 local BUCKETS_AT_ONCE, WORKER_KEPT_MS = 10, 3600000
 local work = expire_leases()
 flush()
 keep_tallies()
--- Killed workers never sign off, and perhaps nobody asks who lives.
+-- Killed workers never sign off, and workers.lua, which forgets them, runs only when somebody asks who lives.
 call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - WORKER_KEPT_MS)
 local campaign = call('ZRANGEBYSCORE', P .. 'finished', '-inf', now - ARGV[1], 'LIMIT', 0, 1)[1]
 if not campaign then return work end
 local key = campaign_key(campaign)
--- Without its record the campaign is gone for everyone else at once; `finished` keeps it until its jobs are gone too.
+-- The record goes first: for everyone else the campaign is gone at once. `finished` keeps it until its last job is gone, so
+-- that a sweep which comes later goes on here, and a submit of the same id waits (submit.lua).
 call('UNLINK', key, key .. ':results', key .. ':errors', key .. ':progress', key .. ':events')
 call('ZREM', P .. 'campaigns', campaign)
 for _, bucket in ipairs(call('ZRANGE', index_key(campaign), 0, BUCKETS_AT_ONCE - 1)) do

@@ -1,11 +1,13 @@
 -- include: counts
 -- include: held
--- ARGV: pools (with spaces between), campaign ids. Returns for each {record, {language, job that ended it, its error, ...}, jobs
--- by state, until when ready jobs of it are held}.
+-- Campaigns as the API shows them.
+-- ARGV: pools (with spaces between), campaign ids...
+-- Returns for each {record, {language, job that ended it, its error, ...}, jobs by state, until when ready jobs of it are
+-- held, 0 when none is}; an empty record when there is no such campaign. Writes nothing.
 local out = {}
 local holds = call('HKEYS', P .. 'hold')
 
--- The latest of the pools in which it has ready jobs; 0 when nothing of it is held.
+-- The latest time of the held lanes in which it has ready jobs; 0 when nothing of it is held.
 local function waits_until(campaign)
     local class, latest = call('HGET', campaign_key(campaign), 'class'), 0
     for _, name in ipairs(holds) do

@@ -1,5 +1,7 @@
 -- include: base
--- ARGV: job ids. Returns for each {record, report, artifact, error, progress}; an empty record when there is none.
+-- Jobs as the API shows them.
+-- ARGV: job ids...
+-- Returns for each {record, report, artifact, error, progress}; an empty record when there is no such job. Writes nothing.
 local out = {}
 for i, id in ipairs(ARGV) do
     local campaign, suffix = id:match('^([^/]+)/(.+)$')

@@ -1,11 +1,11 @@
 -- include: base
--- How many jobs a campaign has in each state. Its record counts those that ended, wait or are delayed, and by `seq` how
--- many there ever were (n:lost: less those whose record a Redis without its data has lost). Ready ones are counted in
--- their lines, and the rest are leased: so a claim need not count.
+-- How many jobs a campaign has in each state. Its record counts those that wait, are delayed or have ended; `seq` is how
+-- many there ever were, and n:lost how many of these lost their record together with a Redis. The ready ones are counted
+-- by the length of their lines, and what remains is leased. So a claim, the most frequent move, counts nothing here.
 
 local STATES = {'waiting', 'ready', 'delayed', 'leased', 'done', 'dead', 'cancelled'}
 
--- {waiting, ready, ...} in the order of STATES. `pools` with spaces between.
+-- {waiting, ready, ...} in the order of STATES. `pools`: all pools, with spaces between.
 local function campaign_counts(campaign, pools)
     local f = call('HMGET', campaign_key(campaign), 'n:waiting', 'class', 'n:delayed', 'seq', 'n:done', 'n:dead',
         'n:cancelled', 'n:lost')

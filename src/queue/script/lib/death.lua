@@ -1,13 +1,14 @@
 -- include: job
 -- include: index
 -- include: kind
--- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no
--- language is left the rest of the campaign ends too. What one death ended carries that job's suffix in `by`, so that a
--- retry revives just that.
+-- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no language is
+-- left the rest of the campaign ends too. Each job that a death ended has the dead job's suffix in `by`, so that a retry
+-- revives exactly those.
 
 local DEAD_KEPT = 1000
 
--- Ends the open jobs of a language, or all when it is nil.
+-- Cancels the open jobs of a language, or of the campaign when it is nil. `by`: the dead job's suffix; "" for a user's
+-- cancel.
 local function end_jobs(campaign, language, by)
     each_job(campaign, language, function(suffix)
         local job = load_job(campaign, suffix)
@@ -29,7 +30,7 @@ local function end_campaign(campaign, state)
     emit_campaign(campaign, string.format('{"id":"%s","state":"%s"}', campaign, state))
 end
 
--- How many languages of a campaign have this state.
+-- How many languages of a campaign have this state, and how many there are.
 local function languages_in(campaign, state)
     local key, number, of = campaign_key(campaign), 0, 0
     for language in call('HGET', key, 'languages'):gmatch('%S+') do
@@ -39,7 +40,7 @@ local function languages_in(campaign, state)
     return number, of
 end
 
--- Writes the sums and ends the campaign if no job is open any more.
+-- Ends the campaign if no job of it is open any more. The sums are flushed first, because they say so.
 local function settle(campaign)
     flush()
     local f = call('HMGET', campaign_key(campaign), 'state', 'ended_by', 'seq', 'n:done', 'n:dead', 'n:cancelled', 'n:lost')
@@ -49,7 +50,9 @@ local function settle(campaign)
     end_campaign(campaign, f[2] and 'failed' or done == of and 'done' or 'partial')
 end
 
--- `error`: JSON object with code and message.
+-- Kills a job, and ends its language or its campaign with it. `error`: a JSON object with code and message; the further
+-- arguments are fields of the record. The job moves before end_jobs(), which would otherwise cancel it with the others;
+-- settle() comes last, when all is counted.
 local function die(job, error, ...)
     local key, language = campaign_key(job.campaign), job_language(job.suffix)
     move(job, 'dead', 0, 'finished', now, ...)

@@ -1,15 +1,15 @@
 -- include: job
 -- include: limits
 -- on demand: death
--- What ends by time: leases whose worker fell silent, and delays between retries. At most AT_ONCE a call; what is left is
--- for the next claim or sweep.
+-- What ends by time: leases whose worker went silent, and delays between retries. At most AT_ONCE of them a call, so that no
+-- script is long.
 
 local AT_ONCE = 100
 
 local function contains(list, word) return (' ' .. list .. ' '):find(' ' .. word .. ' ', 1, true) end
 
--- The worker crashed, hangs, or is cut off. A job that was lost by several different workers, or many times by one that keeps
--- its name, is poison: it is given up.
+-- A lease ran out: its worker crashed, hangs or is cut off. After some different workers, or more crashes in all if a worker
+-- keeps its name, the job itself is held to be the cause and dies (poison).
 local function expire(job)
     add(P .. 'totals', 'job_crashes', 1)
     local f = call('HMGET', job.key, 'crashes', 'crashed_by')
@@ -37,6 +37,7 @@ local function expire_leases()
     return #ids
 end
 
+-- The jobs of a lane whose delay is over become ready.
 local function promote_delayed(lane)
     local key = P .. 'delayed:' .. lane
     for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do

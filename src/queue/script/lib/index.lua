@@ -12,7 +12,8 @@ local function index_add(campaign, suffix)
     call('ZADD', index_key(campaign), 0, bucket)
 end
 
--- Calls visit(suffix) for the jobs of a language, or of the whole campaign when it is nil.
+-- Calls visit(suffix) for each job of a language, or of the whole campaign when it is nil. `language` may be "track" too:
+-- it is the first part of a suffix. ("0" is the character after "/".)
 local function each_job(campaign, language, visit)
     local from, to = '-', '+'
     if language then from, to = '[' .. language .. '/', '(' .. language .. '0' end

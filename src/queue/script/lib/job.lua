@@ -1,13 +1,7 @@
 -- include: base
--- Jobs, their states, and move(), the only function that changes a state.
---
--- Order of writes: Redis runs a script alone but does not undo it. So each script checks first (fence, arguments, what its
--- children lead to) and writes only once nothing can refuse it any more. Sums are gathered by add() and written by flush(),
--- which every script that moves a job calls last.
---
--- A job's record is the hash job:<id>; every field stays
--- below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) lies in the campaign's
--- hashes. A lane is a pool and a class, "lipsync:batch": the unit in which jobs are taken, held and waited for.
+-- Jobs, their states, and move(), the one function that changes a state. A job's record is the hash job:<id>; every field
+-- stays below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) is in the campaign's
+-- hashes. A lane is a pool and a class, "lipsync:batch": the unit in which jobs are claimed, held and waited for.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
 local OPEN = {waiting = true, ready = true, delayed = true, leased = true}
@@ -15,7 +9,8 @@ local counters, woken = {}, {}
 
 -- on demand: line
 
--- What a finish adds and its next claim subtracts cancels out here and costs no write.
+-- Adds to a counter of the hash `key`. The sums are kept here until flush(): what a finish adds and the claim after it
+-- subtracts is never written.
 local function add(key, field, amount)
     local fields = counters[key] or {}
     counters[key] = fields
@@ -23,7 +18,8 @@ local function add(key, field, amount)
 end
 
 local function append(stream, most, kind, data)
-    -- Trimming costs half as much as adding and removes whole nodes of a hundred entries: one time in sixteen will do.
+    -- To trim a stream costs half as much as to add to it, and removes whole nodes of a hundred entries. So only about every
+    -- sixteenth entry trims, by the microseconds of the clock.
     if clock[2] % 16 == 0 then
         call('XADD', stream, 'MAXLEN', '~', most, '*', kind, data)
     else
@@ -31,8 +27,9 @@ local function append(stream, most, kind, data)
     end
 end
 
--- Writes the sums, and one marker for each lane in `woken`. woken[lane] is true when jobs are new there: then the farm's
--- event stream says so too, for the scaler.
+-- The last step of every script that moves a job: writes the sums, and sets the marker of each lane in `woken`, which wakes
+-- one waiting worker. woken[lane] is true when jobs of it are new, so that the farm's events tell of them; false when a
+-- claim only hands the marker on.
 local function flush()
     for key, fields in pairs(counters) do
         for field, amount in pairs(fields) do
@@ -53,7 +50,8 @@ local function emit_campaign(campaign, data)
     emit(campaign, 'campaign', data)
 end
 
--- Ids and worker names hold no character that JSON escapes: the callers check that.
+-- Ids and names of workers have no character that JSON escapes: queue.c checks both (campaign_id_is_valid,
+-- language_is_valid, check_worker). So JSON is made by joining strings here.
 local function emit_job(job)
     emit(job.campaign, 'job', '{"id":"' .. job.id .. '","state":"' .. job.state .. '","attempt":' .. job.attempt ..
         ',"worker":"' .. job.worker .. '"}')
@@ -76,8 +74,7 @@ end
 
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
 
--- `more`: whether the campaign has further ready jobs in the lane; `tag`: its new start tag. A claim knows both; others leave
--- them nil.
+-- A claim knows whether the campaign has `more` ready jobs, and its new start tag; all others pass nil for both.
 local function leave_ready(job, more, tag)
     local ready = P .. 'ready:' .. job.lane .. ':' .. job.campaign
     call('ZREM', ready, job.suffix)
@@ -90,7 +87,8 @@ local function leave_ready(job, more, tag)
     end
 end
 
--- Ready and leased jobs are counted by lane; how many a campaign has of them follows from its other sums (lib/counts.lua).
+-- Ready and leased jobs are counted by lane, the others by campaign: how many ready and leased ones a campaign has follows
+-- from the rest (lib/counts.lua).
 local function count(campaign, lane, state, amount)
     if state == 'ready' or state == 'leased' then
         add(P .. 'counts', lane .. ':' .. state, amount)
@@ -99,8 +97,7 @@ local function count(campaign, lane, state, amount)
     end
 end
 
--- Puts the job into the structures of its new state and writes its record. `at`: until when it is leased or delayed. Further
--- arguments: fields of the record and their values.
+-- The second half of move(): puts the job where its new state says.
 local function enter(job, state, at, ...)
     job.state = state
     count(job.campaign, job.lane, state, 1)
@@ -118,6 +115,8 @@ local function enter(job, state, at, ...)
     call('HSET', job.key, 'state', state, ...)
 end
 
+-- Moves a job from its state to another one: its line, lease or delay, the sums and the record. `at`: until when it is leased
+-- or delayed, else 0. The further arguments are fields of the record.
 local function move(job, state, at, ...)
     count(job.campaign, job.lane, job.state, -1)
     if job.state == 'ready' then
@@ -130,14 +129,15 @@ local function move(job, state, at, ...)
     enter(job, state, at, ...)
 end
 
--- A claim's stamp, "<attempt>-<ten digits>", is what the record's field `attempt` holds. The digits tell it from the claim
--- of the same attempt that a Redis which has lost its data since may have given before.
+-- Gives the job its next attempt and stamp, "<attempt>-<ten digits>", which the record holds as `attempt`. The digits
+-- differ from those of every other claim, also of one with the same attempt that was given before Redis lost its data.
 local function stamp_claim(job, worker)
     job.attempt = job.attempt + 1
     job.stamp = job.attempt .. '-' .. redis.sha1hex(clock[1] .. ' ' .. clock[2] .. ' ' .. job.id .. ' ' .. worker):sub(1, 10)
 end
 
--- The job if `worker` holds its lease by the claim of this stamp; else nil, why not, and the job if it exists.
+-- The job if `worker` holds its lease by the claim of this stamp. Else nil, why not, and the job if this claim was its last
+-- one (the lease has ended). A lease that ran out but that nobody has claimed still holds.
 local function fence(id, worker, stamp)
     local job = load_job_id(id)
     if not job or job.worker ~= worker or job.stamp ~= stamp then return nil, 'queue.stale', nil end

@@ -1,5 +1,6 @@
 -- include: kind
--- When a job of this kind is given up: what the server stored from farm.json, else farm/kinds.def. Times in ms.
+-- When a job is given up, by its kind: what farm.json says, stored by the server (set_failure.lua), else the defaults.
+-- Times in ms.
 local function failure_limits(job)
     -- defaults: defaults
     local kind, n = job_kind(job.suffix), {}

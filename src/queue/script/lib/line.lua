@@ -1,8 +1,9 @@
 -- include: base
--- The line of a lane: campaigns with ready jobs, by start tag. Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have ready jobs in a
--- lane starts at the lane's virtual time, or where it left off if that is later. The virtual time is the least tag of
--- those that have ready jobs; when there is none, the tag of the last one that had.
+-- The order of campaigns within a lane. Start-time fair queueing (Goyal, Vin, Cheng 1996): a campaign that comes to have
+-- ready jobs in a lane starts at the lane's virtual time, or where it left off if that is later. The virtual time is the
+-- least tag of those that have ready jobs; when there is none, the tag of the last one that had.
 
+-- A campaign has ready jobs in the lane. Wakes a worker in any case; the place in line is kept if it has one already.
 local function enter_fair(lane, campaign)
     local fair = P .. 'fair:' .. lane
     woken[lane] = true
@@ -17,6 +18,8 @@ local function enter_ready(job)
     enter_fair(job.lane, job.campaign)
 end
 
+-- A campaign has no ready job left in the lane: its tag is kept for when it comes back. When it was the last one, its tag is
+-- the virtual time from which the next one starts.
 local function leave_fair(lane, campaign, tag)
     call('ZREM', P .. 'fair:' .. lane, campaign)
     call('HSET', campaign_key(campaign), 'tag:' .. lane, tag)

@@ -1,12 +1,13 @@
 -- include: job
 -- include: index
--- How jobs come into being: thousands at once, so members of a sorted set are added in pieces of PIECE.
+-- New jobs. Many at once share calls: a hundred members of a sorted set are added together.
 
--- Those that do not exist yet, or nil when one of them leads to a job that neither exists nor is among them.
+-- The children that do not exist yet; nil when one of them leads to a job that neither exists nor is among them. Writes
+-- nothing.
 local function fresh_ones(campaign, children)
     local fresh, known = {}, {[''] = true}
     local function key(suffix) return P .. 'job:' .. campaign .. '/' .. suffix end
-    -- One EXISTS for a hundred: all of them are new, unless a finish is repeated.
+    -- One EXISTS for a hundred: all of them are new, unless a finish is repeated or a restored job had some already.
     for from = 1, #children, 100 do
         local keys = {}
         for i = from, math.min(from + 99, #children) do keys[#keys + 1] = key(children[i].suffix) end
@@ -24,8 +25,9 @@ local function fresh_ones(campaign, children)
     return fresh
 end
 
--- Children are {suffix, pool, waits, next or ""}; the caller has made sure that there is none of them yet. A language
--- that has failed takes no new work; should it be revived, these jobs are too. Returns whether one of them is open.
+-- Children are {suffix, pool, waits, next or ""}; none of them may exist yet (fresh_ones). In a language that has failed they
+-- are born cancelled, `by` the job that ended it; so a retry of that job revives them too. Returns whether one is open.
+-- Records come first, then the index and the lines that name them, then the sums, then the place in the lane.
 local function spawn(campaign, children)
     local PIECE = 200
     local members, ends, buckets, numbers, open = {}, {}, {}, {}, false

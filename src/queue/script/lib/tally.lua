@@ -1,6 +1,7 @@
 -- include: base
--- KEDA's redis trigger counts the members of one key and reads no number. So the sums that it has to know are kept as lengths too, of
--- lists: tally:<pool>:<class>:ready and :leased. They follow at every sweep rather than at every move, which would cost each claim.
+-- KEDA's redis trigger counts the members of a key and cannot read a number. So the sums that it needs are kept as the
+-- lengths of lists too: tally:<pool>:<class>:ready and :leased. The sweep makes them follow; doing it at every move would
+-- cost each claim.
 local PIECE = 1000
 
 local function set_length(key, length)

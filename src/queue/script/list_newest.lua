@@ -1,5 +1,7 @@
 -- include: base
--- ARGV: set, limit, cursor: "<score>/<member>" or "". Returns {member, score, ...}, the latest first.
+-- A page of a sorted set by time, the latest first.
+-- ARGV: set, limit, cursor: "<score>/<member>" of the last one seen, or ""
+-- Returns {member, score, ...}. Writes nothing. When the last one seen is gone by now, the page begins below its score.
 local key, limit, score, member = P .. ARGV[1], tonumber(ARGV[2]), ARGV[3]:match('^(%d+)/(.+)$')
 if not score then return call('ZREVRANGE', key, 0, limit - 1, 'WITHSCORES') end
 local rank = call('ZREVRANK', key, member)

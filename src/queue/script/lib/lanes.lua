@@ -2,9 +2,11 @@
 -- on demand: death
 -- on demand: expiry
 -- on demand: held
--- How jobs are claimed.
+-- Claiming jobs from lanes.
 
--- The next job of a lane: the campaign with the least start tag, its oldest job. False when there is none.
+-- Claims the next job of a lane: of the campaign with the least start tag, the oldest job. Returns false when there is
+-- none. It reads two jobs of the campaign's line, so as to know without another call whether one is left (`more`), and
+-- loads only what a move of a ready job needs: this is the hottest path of the farm.
 local function claim_next(lane, class, worker, lease, claimed)
     local head = call('ZRANGE', P .. 'fair:' .. lane, 0, 0, 'WITHSCORES')
     local campaign = head[1]
@@ -15,7 +17,9 @@ local function claim_next(lane, class, worker, lease, claimed)
     local job = {id = id, key = P .. 'job:' .. id, campaign = campaign, suffix = oldest[1], lane = lane, worker = worker,
         more = oldest[2] ~= nil, tag = head[2] + 1}
     local f = call('HMGET', job.key, 'state', 'attempt')
-    if not f[1] then -- a Redis that lost data
+    -- A Redis that lost data has a line without its job. The entry goes, and the next one is tried: each call removes one,
+    -- so this ends.
+    if not f[1] then
         if oldest[1] then call('ZREM', ready, oldest[1]) else call('ZREM', P .. 'fair:' .. lane, campaign) end
         return claim_next(lane, class, worker, lease, claimed)
     end
@@ -28,8 +32,8 @@ local function claim_next(lane, class, worker, lease, claimed)
     return true
 end
 
--- Whether more than the last class of these pools has to be looked at: an earlier class may have jobs, a delay may be over,
--- a class may be held. Mostly not, and one EXISTS over all their keys is cheaper than a look at each.
+-- Whether there is more to look at than the ready jobs of the last class: jobs of a class that goes before it, a delay that
+-- may be over, a hold. Mostly there is not, and one EXISTS shows that.
 local function is_special(pools, wanted)
     local keys, n = {P .. 'hold'}, 1
     for i, class in ipairs(wanted) do
@@ -46,7 +50,7 @@ local function is_special(pools, wanted)
     return call('EXISTS', unpack(keys)) > 0
 end
 
--- Makes the jobs ready whose delay is over, then returns the pools whose class is not held.
+-- The pools whose class is not held. Jobs whose delay is over become ready first.
 local function open_pools(pools, class)
     local open = {}
     for _, pool in ipairs(pools) do
@@ -56,9 +60,10 @@ local function open_pools(pools, class)
     return open
 end
 
--- Claims up to `capacity` jobs, class by class in the order given, from the pools in turn so that none can starve another.
--- Adds id, stamp and class of each to `claimed`. The caller flushes.
-local function claim(worker, lease, capacity, pool_names, class_names, claimed)
+-- Claims up to `capacity` jobs. All of the first class go before any of the second; within a class each pool gives one by
+-- turns, so that none starves another. Appends id, stamp and class of each to `claimed`. The caller flushes.
+-- Expired leases are returned first: what a dead worker held is then among the jobs that can be claimed.
+local function claim_jobs(worker, lease, capacity, pool_names, class_names, claimed)
     if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then expiry().expire_leases() end
     local pools, wanted = {}, {}
     for pool in pool_names:gmatch('%S+') do pools[#pools + 1] = pool end

@@ -1,8 +1,8 @@
 -- include: base
--- The farm's totals: the hash `totals`, and in the text `totals:new` ("frames 240 bytes 1843200 ...") what the latest
--- finishes have added. A finish appends its dozen numbers in one call; when the text is long it is added to the hash.
+-- The farm's totals are the hash `totals` plus the text `totals:new` ("frames 240 bytes 1843200 ..."), which the latest
+-- finishes have appended to. A finish adds a dozen numbers by one APPEND; when the text is long it is folded into the hash.
 
--- Adds up the text, {name = sum}.
+-- The sums of the text, {name = sum}.
 local function new_totals()
     local sums = {}
     for name, amount in (call('GET', P .. 'totals:new') or ''):gmatch('(%S+) (%d+)') do
@@ -11,6 +11,7 @@ local function new_totals()
     return sums
 end
 
+-- The text goes into the hash. Both writes are in one script, so nothing counts twice or is lost.
 local function fold_totals()
     for name, amount in pairs(new_totals()) do call('HINCRBY', P .. 'totals', name, amount) end
     call('DEL', P .. 'totals:new')

@@ -1,16 +1,16 @@
 -- include: job
 -- on demand: spawn
 -- on demand: death
--- How a job ends well.
+-- How a job ends well: its artifact is published, the jobs that follow come into being.
 
--- One of the jobs that `suffix` waits for is done; after the last one it is ready. Returns whether it is open. While it waits
--- for others it is: whatever ends it early ends those too.
+-- A job that `suffix` waits for is done. Returns whether `suffix` is open. While it waits for others too it must be:
+-- whatever ends it ends them, and then their finish is refused.
 local function count_down(campaign, suffix)
     local key = P .. 'job:' .. campaign .. '/' .. suffix
     local left = call('HINCRBY', key, 'waits', -1)
     if left > 0 then return true end
     local job = load_job(campaign, suffix)
-    if not job then call('DEL', key) return false end -- a Redis that lost data
+    if not job then call('DEL', key) return false end -- a Redis that lost data: HINCRBY has just made an empty record
     if left == 0 and job.state == 'waiting' then move(job, 'ready', 0) end
     return OPEN[job.state]
 end
@@ -22,11 +22,13 @@ local function end_language(job)
     death().emit_language(job.campaign, language, 'done')
 end
 
--- Returns "ok"; "known" when this very claim has finished it before; else why it was refused, and then nothing was written:
--- the fence and the children are checked first. The caller adds to the totals and flushes.
-local function finish(id, worker, stamp, artifact, report, children)
+-- Returns "ok", "known" when this very claim has finished the job before, or why not. The caller adds to the totals and
+-- flushes.
+-- The fence and fresh_ones() come before the first write: a refused finish has changed nothing. settle() comes last: it
+-- ends the campaign when nothing is open, so the children and the job that waits must have their new states by then.
+local function finish_job(id, worker, stamp, artifact, report, children)
     local job, refusal, was = fence(id, worker, stamp)
-    -- The same finish again: its reply was lost.
+    -- The worker sends a finish again when its reply was lost.
     if was and was.state == 'done' then return 'known' end
     if not job then return refusal end
     local fresh = children
@@ -46,7 +48,7 @@ local function finish(id, worker, stamp, artifact, report, children)
     local open = fresh[1] and spawn().spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next) or open end
     end_language(job)
-    -- While a job that follows is open the campaign cannot end: no need to look.
+    -- While a job that follows is open the campaign cannot end.
     if not open then death().settle(job.campaign) end
     return 'ok'
 end

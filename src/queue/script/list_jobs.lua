@@ -1,6 +1,7 @@
 -- include: index
--- ARGV: campaign, limit, suffix of the last job seen or "". Returns {suffix, ...};
--- nil when there is no such campaign.
+-- A page of a campaign's jobs in the order of their ids.
+-- ARGV: campaign, limit, suffix of the last job seen or ""
+-- Returns {suffix, ...}; nil when there is no such campaign. Writes nothing.
 local campaign, limit, after = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if call('EXISTS', campaign_key(campaign)) == 0 then return false end
 local out = {}
