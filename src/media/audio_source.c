@@ -45,11 +45,11 @@ void audio_source_free(struct audio_source *source) {
 
 int audio_source_channels(const struct audio_source *source) { return source->channels; }
 
-static bool corrupt(const struct audio_source *source, struct error *err, const char *what) {
+static bool audio_corrupt(const struct audio_source *source, struct error *err, const char *what) {
     return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", source->path, source->seconds, what);
 }
 
-static bool open_stream(struct audio_source *source, struct error *err) {
+static bool audio_open_stream(struct audio_source *source, struct error *err) {
     source->format = media_open(source->path, err);
     if (!source->format)
         return false;
@@ -85,7 +85,7 @@ static bool make_resampler(struct audio_source *source, const AVFrame *frame, st
 }
 
 /* Resamples `frame` (NULL: what the resampler still holds) into the queue of ready samples. */
-static bool resample(struct audio_source *source, const AVFrame *frame, struct error *err) {
+static bool audio_resample(struct audio_source *source, const AVFrame *frame, struct error *err) {
     int room = swr_get_out_samples(source->resampler, frame ? frame->nb_samples : 0);
     uint8_t *planes[2] = {NULL};
     if (av_samples_alloc(planes, NULL, source->channels, MAX(room, 1), AV_SAMPLE_FMT_FLTP, 0) < 0)
@@ -95,7 +95,7 @@ static bool resample(struct audio_source *source, const AVFrame *frame, struct e
     if (made > 0 && av_audio_fifo_write(source->ready, (void **)planes, made) < made)
         media_must(NULL);
     av_freep(&planes[0]);
-    return made >= 0 || corrupt(source, err, av_err2str(made));
+    return made >= 0 || audio_corrupt(source, err, av_err2str(made));
 }
 
 /* FFmpeg believes a WAV file's size more than its header, so the header is read here. */
@@ -109,62 +109,63 @@ static double seconds_cut_off(const struct audio_source *source) {
     return announced >= UNKNOWN_WAV_BYTES ? 0 : (double)(announced + 8 - bytes) / (double)rate;
 }
 
-static bool check_complete(const struct audio_source *source, struct error *err) {
+static bool audio_check_complete(const struct audio_source *source, struct error *err) {
     const AVStream *stream = source->stream;
     double missing = 0;
     if (strcmp(source->format->iformat->name, "wav") == 0)
         missing = seconds_cut_off(source);
     else if (stream->duration > 0 && source->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
         missing = (double)stream->duration * av_q2d(stream->time_base) - source->seconds;
-    return missing <= SHORTFALL_SECONDS || corrupt(source, err, "the file ends before the length that it announces");
+    return missing <= SHORTFALL_SECONDS ||
+           audio_corrupt(source, err, "the file ends before the length that it announces");
 }
 
-static bool feed(struct audio_source *source, struct error *err) {
+static bool audio_feed(struct audio_source *source, struct error *err) {
     int status;
     do {
         av_packet_unref(source->packet);
         status = av_read_frame(source->format, source->packet);
     } while (status == AVERROR(EAGAIN) || (status >= 0 && source->packet->stream_index != source->stream->index));
     if (status < 0 && status != AVERROR_EOF)
-        return corrupt(source, err, av_err2str(status));
+        return audio_corrupt(source, err, av_err2str(status));
     source->drained = status == AVERROR_EOF;
     status = avcodec_send_packet(source->decoder, source->drained ? NULL : source->packet);
     bool begun = source->resampler;
-    return status >= 0 || status == AVERROR_EOF || !begun || corrupt(source, err, av_err2str(status));
+    return status >= 0 || status == AVERROR_EOF || !begun || audio_corrupt(source, err, av_err2str(status));
 }
 
 /* A stream may change its rate or layout midway: then a new resampler takes over. */
-static bool take(struct audio_source *source, struct error *err) {
+static bool audio_add_frame(struct audio_source *source, struct error *err) {
     const AVFrame *frame = source->decoded;
     struct shape shape = {frame->sample_rate, frame->ch_layout.nb_channels, frame->format};
     if (memcmp(&shape, &source->shape, sizeof shape) != 0) {
-        if (source->resampler && !resample(source, NULL, err))
+        if (source->resampler && !audio_resample(source, NULL, err))
             return false;
         if (!make_resampler(source, frame, err))
             return false;
         source->shape = shape;
     }
     source->seconds += (double)frame->nb_samples / frame->sample_rate;
-    return resample(source, frame, err);
+    return audio_resample(source, frame, err);
 }
 
-static bool finish(struct audio_source *source, struct error *err) {
+static bool audio_finish(struct audio_source *source, struct error *err) {
     source->ended = true;
     if (!source->resampler)
         return error_set(err, ERR_MEDIA_EMPTY, "%s holds no sound that can be decoded", source->path);
-    return check_complete(source, err) && resample(source, NULL, err);
+    return audio_check_complete(source, err) && audio_resample(source, NULL, err);
 }
 
 /* Decodes one step further. */
-static bool advance(struct audio_source *source, struct error *err) {
+static bool audio_advance(struct audio_source *source, struct error *err) {
     int status = avcodec_receive_frame(source->decoder, source->decoded);
     if (status >= 0)
-        return take(source, err);
+        return audio_add_frame(source, err);
     if (status == AVERROR_EOF || (status == AVERROR(EAGAIN) && source->drained))
-        return finish(source, err);
+        return audio_finish(source, err);
     if (status == AVERROR(EAGAIN) || !source->resampler)
-        return feed(source, err);
-    return corrupt(source, err, av_err2str(status));
+        return audio_feed(source, err);
+    return audio_corrupt(source, err, av_err2str(status));
 }
 
 struct audio_source *audio_source_open(const char *path, int rate, int channels, struct error *err) {
@@ -172,7 +173,7 @@ struct audio_source *audio_source_open(const char *path, int rate, int channels,
     source->path = xstrdup(path);
     source->packet = media_must(av_packet_alloc());
     source->decoded = media_must(av_frame_alloc());
-    if (!open_stream(source, err))
+    if (!audio_open_stream(source, err))
         return NULL;
     source->rate = rate;
     source->channels = channels ? channels : MIN(MAX(source->stream->codecpar->ch_layout.nb_channels, 1), 2);
@@ -182,7 +183,7 @@ struct audio_source *audio_source_open(const char *path, int rate, int channels,
 
 bool audio_source_read(struct audio_source *source, float *const *planes, int wanted, int *got, struct error *err) {
     while (!source->ended && av_audio_fifo_size(source->ready) < wanted)
-        if (!advance(source, err))
+        if (!audio_advance(source, err))
             return false;
     *got = av_audio_fifo_read(source->ready, (void **)planes, wanted);
     for (int c = 0; c < source->channels; c++)

@@ -21,7 +21,7 @@ struct complex_number {
     float re, im;
 };
 
-struct plan {
+struct mel_tables {
     float window[FFT_SIZE];
     struct complex_number twiddle[FFT_SIZE]; /* exp(-2 pi i k / FFT_SIZE) */
     int first[MEL_BANDS], count[MEL_BANDS];  /* the bins that a band hears */
@@ -41,7 +41,7 @@ static double hz_of(double mel) {
 }
 
 /* Triangles between neighbouring points of the scale, each of area 2 / width (Slaney's norm). */
-static void fill_bands(struct plan *plan) {
+static void fill_bands(struct mel_tables *tables) {
     double points[MEL_BANDS + 2], low = mel_of(LOW_HZ), high = mel_of(HIGH_HZ);
     for (int i = 0; i < MEL_BANDS + 2; i++)
         points[i] = hz_of(low + (high - low) * i / (MEL_BANDS + 1));
@@ -52,48 +52,49 @@ static void fill_bands(struct plan *plan) {
             double height = fmin((hz - left) / (middle - left), (right - hz) / (right - middle));
             if (height <= 0)
                 continue;
-            if (plan->count[band]++ == 0)
-                plan->first[band] = bin;
-            plan->weight[band][bin] = (float)(height * 2 / (right - left));
+            if (tables->count[band]++ == 0)
+                tables->first[band] = bin;
+            tables->weight[band][bin] = (float)(height * 2 / (right - left));
         }
     }
 }
 
-static void fill_plan(struct plan *plan) {
+static void fill_tables(struct mel_tables *tables) {
     for (int i = 0; i < FFT_SIZE; i++) {
         double angle = 2 * M_PI * i / FFT_SIZE;
-        plan->window[i] = (float)(0.5 - 0.5 * cos(angle)); /* Hann, periodic */
-        plan->twiddle[i] = (struct complex_number){(float)cos(angle), (float)-sin(angle)};
+        tables->window[i] = (float)(0.5 - 0.5 * cos(angle)); /* Hann, periodic */
+        tables->twiddle[i] = (struct complex_number){(float)cos(angle), (float)-sin(angle)};
     }
-    fill_bands(plan);
+    fill_bands(tables);
 }
 
 /* --- a Fourier transform for 800 = 4 4 2 5 5 --- */
 
-static struct complex_number multiply(struct complex_number a, struct complex_number b) {
+static struct complex_number complex_multiply(struct complex_number a, struct complex_number b) {
     return (struct complex_number){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 
 /* Transforms `n` values that lie `stride` apart in `in`; decimation in time with the smallest factor
  * (Cooley-Tukey). FFmpeg's av_tx knows this size only from 6.1 on. */
-static void transform(const struct plan *plan, const struct complex_number *in, struct complex_number *out, int n,
-                      int stride) {
+static void fourier_transform(const struct mel_tables *tables, const struct complex_number *in,
+                              struct complex_number *out, int n, int stride) {
     if (n == 1) {
         *out = *in;
         return;
     }
     int radix = n % 4 == 0 ? 4 : n % 2 == 0 ? 2 : 5, part = n / radix;
     for (int r = 0; r < radix; r++)
-        transform(plan, in + r * stride, out + r * part, part, stride * radix);
+        fourier_transform(tables, in + r * stride, out + r * part, part, stride * radix);
     int step = FFT_SIZE / n;
     for (int k = 0; k < part; k++) {
         struct complex_number terms[5];
         for (int r = 0; r < radix; r++)
-            terms[r] = multiply(out[r * part + k], plan->twiddle[r * k * step]);
+            terms[r] = complex_multiply(out[r * part + k], tables->twiddle[r * k * step]);
         for (int q = 0; q < radix; q++) {
             struct complex_number sum = terms[0];
             for (int r = 1; r < radix; r++) {
-                struct complex_number term = multiply(terms[r], plan->twiddle[r * q * part * step % FFT_SIZE]);
+                struct complex_number term =
+                    complex_multiply(terms[r], tables->twiddle[r * q * part * step % FFT_SIZE]);
                 sum.re += term.re;
                 sum.im += term.im;
             }
@@ -105,7 +106,7 @@ static void transform(const struct plan *plan, const struct complex_number *in, 
 /* --- columns --- */
 
 /* numpy's "reflect": the border sample itself is not repeated. */
-static int64_t reflect(int64_t i, int64_t count) {
+static int64_t mel_reflect(int64_t i, int64_t count) {
     int64_t period = MAX(2 * (count - 1), 1);
     i = ((i % period) + period) % period;
     return MIN(i, period - i) < count ? MIN(i, period - i) : 0;
@@ -121,20 +122,20 @@ static float band_value(double magnitude) {
     return (float)CLAMP(scaled, -MAX_VALUE, MAX_VALUE);
 }
 
-static void make_column(const struct plan *plan, const struct audio *audio, int64_t column, float *values) {
+static void make_column(const struct mel_tables *tables, const struct audio *audio, int64_t column, float *values) {
     struct complex_number samples[FFT_SIZE], spectrum[FFT_SIZE];
     for (int i = 0; i < FFT_SIZE; i++) {
-        int64_t at = reflect(column * HOP + i - FFT_SIZE / 2, audio->count);
-        samples[i] = (struct complex_number){emphasized(audio, at) * plan->window[i], 0};
+        int64_t at = mel_reflect(column * HOP + i - FFT_SIZE / 2, audio->count);
+        samples[i] = (struct complex_number){emphasized(audio, at) * tables->window[i], 0};
     }
-    transform(plan, samples, spectrum, FFT_SIZE, 1);
+    fourier_transform(tables, samples, spectrum, FFT_SIZE, 1);
     float magnitude[BINS];
     for (int bin = 0; bin < BINS; bin++)
         magnitude[bin] = hypotf(spectrum[bin].re, spectrum[bin].im);
     for (int band = 0; band < MEL_BANDS; band++) {
         double sum = 0;
-        for (int bin = plan->first[band]; bin < plan->first[band] + plan->count[band]; bin++)
-            sum += (double)plan->weight[band][bin] * magnitude[bin];
+        for (int bin = tables->first[band]; bin < tables->first[band] + tables->count[band]; bin++)
+            sum += (double)tables->weight[band][bin] * magnitude[bin];
         values[band] = band_value(sum);
     }
 }
@@ -143,12 +144,12 @@ void mel_make(const struct audio *audio, struct mel *out) {
     *out = (struct mel){0};
     if (audio->count == 0)
         return;
-    _cleanup_free_ struct plan *plan = xnew(struct plan);
-    fill_plan(plan);
+    _cleanup_free_ struct mel_tables *tables = xnew(struct mel_tables);
+    fill_tables(tables);
     out->frames = 1 + audio->count / HOP;
     out->values = xnew_array(float, (size_t)out->frames *MEL_BANDS);
     for (int64_t column = 0; column < out->frames; column++)
-        make_column(plan, audio, column, out->values + column * MEL_BANDS);
+        make_column(tables, audio, column, out->values + column * MEL_BANDS);
 }
 
 void mel_free(struct mel *mel) {

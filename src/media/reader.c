@@ -54,13 +54,13 @@ void video_close(struct video_reader *reader) {
 
 const struct video_info *video_reader_info(const struct video_reader *reader) { return &reader->info; }
 
-static double seconds_of(const struct video_reader *reader, int64_t pts) {
+static double reader_seconds(const struct video_reader *reader, int64_t pts) {
     return (double)pts * av_q2d(reader->stream->time_base);
 }
 
-static bool corrupt(const struct video_reader *reader, struct error *err, const char *what) {
+static bool reader_corrupt(const struct video_reader *reader, struct error *err, const char *what) {
     int64_t end = reader->last_pts == AV_NOPTS_VALUE ? 0 : reader->last_pts + reader->step;
-    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", reader->path, seconds_of(reader, end),
+    return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at %.3f s: %s", reader->path, reader_seconds(reader, end),
                      what);
 }
 
@@ -90,18 +90,18 @@ static bool is_wanted(struct video_reader *reader, const AVPacket *packet) {
 
 /* Was there less than the container's index or header promised? Formats that only estimate promise nothing.
  */
-static bool check_complete(struct video_reader *reader, struct error *err) {
+static bool reader_check_complete(struct video_reader *reader, struct error *err) {
     int entries = avformat_index_get_entries_count(reader->stream);
     const AVIndexEntry *last = entries > 0 ? avformat_index_get_entry(reader->stream, entries - 1) : NULL;
     if (last && reader->last_dts != INT64_MIN && last->timestamp > reader->last_dts &&
         strstr(reader->format->iformat->name, "mov"))
-        return corrupt(reader, err, "the file ends before its last frames");
+        return reader_corrupt(reader, err, "the file ends before its last frames");
     const AVFormatContext *format = reader->format;
     if (format->duration <= 0 || format->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
         return true;
     int64_t start = format->start_time == AV_NOPTS_VALUE ? 0 : format->start_time;
     if (reader->furthest_us + SHORTFALL_SECONDS * AV_TIME_BASE < start + format->duration)
-        return corrupt(reader, err, "the file ends before the length that it announces");
+        return reader_corrupt(reader, err, "the file ends before the length that it announces");
     return true;
 }
 
@@ -114,11 +114,11 @@ static bool read_packet(struct video_reader *reader, bool *end, struct error *er
             continue;
         *end = status < 0;
         if (status == AVERROR_EOF)
-            return !reader->from_start || check_complete(reader, err);
+            return !reader->from_start || reader_check_complete(reader, err);
         if (status < 0)
             return reader->format->pb && reader->format->pb->error == AVERROR(EIO)
                        ? media_error(err, ERR_IO, status, "cannot read %s", reader->path)
-                       : corrupt(reader, err, av_err2str(status));
+                       : reader_corrupt(reader, err, av_err2str(status));
         note_packet(reader, reader->packet);
         if (is_wanted(reader, reader->packet))
             return true;
@@ -132,7 +132,7 @@ static bool is_damaged(const AVFrame *picture) {
 }
 
 /* Strictly ascending pts from the first frame on, whatever the file says. */
-static void stamp(struct video_reader *reader, AVFrame *picture) {
+static void reader_stamp(struct video_reader *reader, AVFrame *picture) {
     int64_t pts = picture->best_effort_timestamp;
     if (reader->first_pts == AV_NOPTS_VALUE)
         reader->first_pts = pts == AV_NOPTS_VALUE ? 0 : pts;
@@ -156,7 +156,7 @@ static bool has_first_size(const struct video_reader *reader, const AVFrame *pic
            picture->height == (sideways ? reader->info.width : reader->info.height);
 }
 
-static bool feed(struct video_reader *reader, struct error *err) {
+static bool reader_feed(struct video_reader *reader, struct error *err) {
     bool end = false;
     if (!read_packet(reader, &end, err))
         return false;
@@ -168,7 +168,7 @@ static bool feed(struct video_reader *reader, struct error *err) {
     if ((status < 0 || damaged) && reader->forgiving)
         reader->forgave = true;
     else if (status < 0 || damaged)
-        return corrupt(reader, err, damaged ? "a part is missing" : av_err2str(status));
+        return reader_corrupt(reader, err, damaged ? "a part is missing" : av_err2str(status));
     return true;
 }
 
@@ -178,18 +178,18 @@ static bool check_all_came(const struct video_reader *reader, struct error *err)
     if (reader->missing <= 0 || !reader->from_start || reader->forgave || reader->info.interlaced ||
         reader->decoder->codec_id != AV_CODEC_ID_H264 || reader->last_pts == AV_NOPTS_VALUE)
         return true;
-    return corrupt(reader, err, "some pictures cannot be decoded");
+    return reader_corrupt(reader, err, "some pictures cannot be decoded");
 }
 
 /* Decodes the next picture into reader->ahead, which stays NULL at the end. */
-static bool decode(struct video_reader *reader, struct error *err) {
+static bool reader_decode(struct video_reader *reader, struct error *err) {
     _cleanup_picture_ AVFrame *picture = media_must(av_frame_alloc());
     for (;;) {
         int status = avcodec_receive_frame(reader->decoder, picture);
         if (status == AVERROR_EOF || (status == AVERROR(EAGAIN) && reader->drained))
             return check_all_came(reader, err);
         if (status == AVERROR(EAGAIN)) {
-            if (!feed(reader, err))
+            if (!reader_feed(reader, err))
                 return false;
             continue;
         }
@@ -197,19 +197,19 @@ static bool decode(struct video_reader *reader, struct error *err) {
             break;
         reader->forgave = true;
         if (!reader->forgiving)
-            return corrupt(reader, err, av_err2str(status));
+            return reader_corrupt(reader, err, av_err2str(status));
         if (status < 0 && reader->drained)
             return true;
-        if (status < 0 && !feed(reader, err)) /* the same error would come again and again */
+        if (status < 0 && !reader_feed(reader, err)) /* the same error would come again and again */
             return false;
     }
     if (is_damaged(picture))
-        return corrupt(reader, err, "a picture cannot be decoded");
+        return reader_corrupt(reader, err, "a picture cannot be decoded");
     if (reader->info.width && !has_first_size(reader, picture))
         return error_set(err, ERR_MEDIA_UNSUPPORTED,
                          "the picture of %s changes its size near %.3f s; convert it to one size", reader->path,
-                         seconds_of(reader, reader->last_pts));
-    stamp(reader, picture);
+                         reader_seconds(reader, reader->last_pts));
+    reader_stamp(reader, picture);
     reader->missing--;
     reader->ahead = steal(picture);
     return true;
@@ -221,7 +221,7 @@ bool video_next(struct video_reader *reader, struct frame **frame, struct error 
         return true;
     _cleanup_picture_ AVFrame *picture = steal(reader->ahead);
     int64_t step = reader->step;
-    if (!decode(reader, err))
+    if (!reader_decode(reader, err))
         return false;
     struct frame *made = *frame = xnew(struct frame);
     made->picture = picture_upright(picture, reader->info.pixel_format, &reader->upright, &reader->scaler);
@@ -285,13 +285,13 @@ static bool choose_stream(struct video_reader *reader, struct error *err) {
 }
 
 /* Everything after the first frame is judged strictly; a beginning that is missing is damage too. */
-static bool begin(struct video_reader *reader, struct error *err) {
+static bool reader_begin(struct video_reader *reader, struct error *err) {
     reader->first_pts = reader->last_pts = reader->key_pts = AV_NOPTS_VALUE;
     reader->last_dts = INT64_MIN;
     reader->from_start = reader->forgiving = true;
     reader->at_key = reader->forgave = false;
     reader->missing = 0;
-    if (!decode(reader, err))
+    if (!reader_decode(reader, err))
         return false;
     reader->forgiving = false;
     if (!reader->ahead && reader->furthest_us > 0)
@@ -301,18 +301,18 @@ static bool begin(struct video_reader *reader, struct error *err) {
         return error_set(err, ERR_MEDIA_EMPTY, "%s holds no frame that can be decoded", reader->path);
     int64_t start = reader->stream->start_time;
     bool is_capture = reader->format->iformat->flags & AVFMT_TS_DISCONT;
-    if (!is_capture && start != AV_NOPTS_VALUE && seconds_of(reader, reader->first_pts - start) > LEADING_SECONDS)
+    if (!is_capture && start != AV_NOPTS_VALUE && reader_seconds(reader, reader->first_pts - start) > LEADING_SECONDS)
         return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at 0.000 s: its first pictures cannot be decoded",
                          reader->path);
     return true;
 }
 
-static bool open_file(struct video_reader *reader, int threads, struct error *err) {
+static bool reader_open_file(struct video_reader *reader, int threads, struct error *err) {
     reader->format = media_open(reader->path, err);
     if (!reader->format || !choose_stream(reader, err))
         return false;
     reader->decoder = media_decoder(reader->stream, threads, err);
-    return reader->decoder && begin(reader, err);
+    return reader->decoder && reader_begin(reader, err);
 }
 
 static bool learn_format(struct video_reader *reader, struct error *err) {
@@ -331,14 +331,14 @@ struct video_reader *video_open(const char *path, int threads, struct error *err
     _cleanup_video_reader_ struct video_reader *reader = xnew(struct video_reader);
     reader->path = xstrdup(path);
     reader->packet = media_must(av_packet_alloc());
-    if (!open_file(reader, threads, err) || !learn_format(reader, err))
+    if (!reader_open_file(reader, threads, err) || !learn_format(reader, err))
         return NULL;
     return steal(reader);
 }
 
 /* --- seeking --- */
 
-static void forget(struct video_reader *reader) {
+static void reader_forget(struct video_reader *reader) {
     av_frame_free(&reader->ahead);
     avcodec_flush_buffers(reader->decoder);
     reader->from_start = reader->at_key = reader->drained = false;
@@ -352,10 +352,10 @@ static bool seek_from(struct video_reader *reader, int64_t from, int64_t pts, bo
     int64_t at = from + reader->first_pts;
     if (avformat_seek_file(reader->format, reader->stream->index, INT64_MIN, at, at, 0) < 0)
         return true;
-    forget(reader);
+    reader_forget(reader);
     do {
         av_frame_free(&reader->ahead);
-        if (!decode(reader, err))
+        if (!reader_decode(reader, err))
             return false;
         if (!reader->ahead || reader->ahead->best_effort_timestamp == AV_NOPTS_VALUE ||
             (reader->key_pts != AV_NOPTS_VALUE && reader->key_pts - reader->first_pts > pts))
@@ -372,18 +372,18 @@ static bool seek_by_counting(struct video_reader *reader, int64_t pts, int64_t f
     avcodec_free_context(&reader->decoder);
     avformat_close_input(&reader->format);
     reader->drained = false;
-    if (!open_file(reader, threads, err))
+    if (!reader_open_file(reader, threads, err))
         return false;
     for (int64_t i = 0; i < frame && reader->ahead; i++) {
         av_frame_free(&reader->ahead);
-        if (!decode(reader, err))
+        if (!reader_decode(reader, err))
             return false;
     }
     if (reader->ahead && reader->ahead->pts == pts)
         return true;
     return error_set(err, ERR_MEDIA_INVALID,
                      "%s has no frame %lld at %.3f s; has the file changed since it was planned?", reader->path,
-                     (long long)frame, seconds_of(reader, pts));
+                     (long long)frame, reader_seconds(reader, pts));
 }
 
 bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct error *err) {

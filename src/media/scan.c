@@ -71,7 +71,7 @@ static float plane_difference(const uint8_t *a, const uint8_t *b) {
     return (float)sum / CELLS;
 }
 
-static float difference(const struct thumbnail *a, const struct thumbnail *b) {
+static float thumbnail_difference(const struct thumbnail *a, const struct thumbnail *b) {
     return plane_difference(a->cells[0], b->cells[0]) +
            (plane_difference(a->cells[1], b->cells[1]) + plane_difference(a->cells[2], b->cells[2])) / 2;
 }
@@ -130,7 +130,7 @@ bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, vo
             break;
         struct thumbnail *now = &thumbnails[scan.frame_count % 2], *before = &thumbnails[(scan.frame_count + 1) % 2];
         make_thumbnail(now, frame->picture);
-        add_frame(&scan, &scores, frame, scan.frame_count ? difference(now, before) : 0);
+        add_frame(&scan, &scores, frame, scan.frame_count ? thumbnail_difference(now, before) : 0);
         if (progress && !progress(scan.frame_count, context))
             return error_set(err, ERR_CANCELLED, "the campaign was cancelled while its video was read");
     }

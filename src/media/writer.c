@@ -82,7 +82,7 @@ static bool open_encoder(struct video_writer *writer, int quality, int threads, 
     return status >= 0 || media_error(err, ERR_MEDIA_ENCODE, status, "cannot encode %s as H.264", writer->path);
 }
 
-static void open_stream(struct video_writer *writer) {
+static void writer_open_stream(struct video_writer *writer) {
     writer->format = media_create(writer->path);
     writer->stream = media_must(avformat_new_stream(writer->format, NULL));
     if (avcodec_parameters_from_context(writer->stream->codecpar, writer->encoder) < 0)
@@ -112,7 +112,7 @@ struct video_writer *video_create(const char *path, const struct video_info *inf
     writer->key_pts = AV_NOPTS_VALUE;
     if (!open_encoder(writer, quality, threads, err))
         return NULL;
-    open_stream(writer);
+    writer_open_stream(writer);
     return steal(writer);
 }
 
@@ -132,7 +132,7 @@ static void copy_hdr(AVStream *stream, const AVFrame *picture) {
     }
 }
 
-static bool begin(struct video_writer *writer, const AVFrame *first, struct error *err) {
+static bool writer_begin(struct video_writer *writer, const AVFrame *first, struct error *err) {
     if (writer->begun)
         return true;
     if (first)
@@ -155,7 +155,7 @@ static void pad_plane(AVFrame *to, const AVFrame *from, int plane, int width, in
 }
 
 /* Repeats the last column and row of an odd-sized picture. */
-static AVFrame *pad(const AVFrame *from, int width, int height) {
+static AVFrame *pad_picture(const AVFrame *from, int width, int height) {
     const AVPixFmtDescriptor *description = av_pix_fmt_desc_get(from->format);
     AVFrame *to = media_new_picture(from->format, width, height);
     if (av_frame_copy_props(to, from) < 0)
@@ -169,7 +169,7 @@ static AVFrame *pad(const AVFrame *from, int width, int height) {
 
 /* Takes what the encoder has ready. Every frame whose packet can come out is in `waiting` with a successor.
  */
-static bool drain(struct video_writer *writer, struct error *err) {
+static bool writer_drain(struct video_writer *writer, struct error *err) {
     for (;;) {
         int status = avcodec_receive_packet(writer->encoder, writer->packet);
         if (status == AVERROR(EAGAIN) || status == AVERROR_EOF)
@@ -189,7 +189,7 @@ static bool drain(struct video_writer *writer, struct error *err) {
     }
 }
 
-static void remember(struct video_writer *writer, int64_t pts) {
+static void writer_remember(struct video_writer *writer, int64_t pts) {
     size_t done = 0;
     while (done < writer->waiting_count && writer->waiting[done].written)
         done++;
@@ -211,10 +211,10 @@ static bool is_key(struct video_writer *writer, int64_t pts) {
     return true;
 }
 
-static AVFrame *prepare(struct video_writer *writer, const struct frame *frame) {
+static AVFrame *writer_prepare(struct video_writer *writer, const struct frame *frame) {
     AVFrame *picture =
         frame->picture->width != writer->encoder->width || frame->picture->height != writer->encoder->height
-            ? pad(frame->picture, writer->encoder->width, writer->encoder->height)
+            ? pad_picture(frame->picture, writer->encoder->width, writer->encoder->height)
             : media_must(av_frame_clone(frame->picture));
     picture->pts = frame->pts * writer->info.time_base_num;
     picture->pict_type = is_key(writer, picture->pts) ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
@@ -235,41 +235,41 @@ static bool check_frame(const struct video_writer *writer, const struct frame *f
 
 bool video_write(struct video_writer *writer, struct frame *frame, struct error *err) {
     _cleanup_frame_ struct frame *owned = frame;
-    if (!check_frame(writer, owned, err) || !begin(writer, owned->picture, err))
+    if (!check_frame(writer, owned, err) || !writer_begin(writer, owned->picture, err))
         return false;
-    _cleanup_picture_ AVFrame *picture = prepare(writer, owned);
-    remember(writer, picture->pts);
-    if (!drain(writer, err))
+    _cleanup_picture_ AVFrame *picture = writer_prepare(writer, owned);
+    writer_remember(writer, picture->pts);
+    if (!writer_drain(writer, err))
         return false;
     int status = avcodec_send_frame(writer->encoder, picture);
     return status >= 0 || media_error(err, ERR_MEDIA_ENCODE, status, "encoding %s failed", writer->path);
 }
 
-static bool finish(struct video_writer *writer, int64_t end_pts, struct error *err) {
+static bool writer_finish(struct video_writer *writer, int64_t end_pts, struct error *err) {
     if (!writer->begun)
         return error_set(err, ERR_MEDIA_EMPTY, "no frame was written to %s", writer->path);
-    remember(writer, end_pts * writer->info.time_base_num);
+    writer_remember(writer, end_pts * writer->info.time_base_num);
     int status = avcodec_send_frame(writer->encoder, NULL);
     if (status < 0)
         return media_error(err, ERR_MEDIA_ENCODE, status, "encoding %s failed", writer->path);
-    return drain(writer, err) && media_end(writer->format, err);
+    return writer_drain(writer, err) && media_end(writer->format, err);
 }
 
 /* Not a file that was there before and that nothing was written to. */
-static void remove_file(const struct video_writer *writer) {
+static void writer_remove_file(const struct video_writer *writer) {
     if (writer->begun || writer->format->pb)
         unlink(writer->path);
 }
 
 bool video_finish(struct video_writer *writer, int64_t end_pts, struct error *err) {
     _cleanup_(writer_free_cleanup) struct video_writer *owned = writer;
-    if (finish(owned, end_pts, err))
+    if (writer_finish(owned, end_pts, err))
         return true;
-    remove_file(owned);
+    writer_remove_file(owned);
     return false;
 }
 
 void video_discard(struct video_writer *writer) {
-    remove_file(writer);
+    writer_remove_file(writer);
     writer_free(writer);
 }

@@ -132,7 +132,7 @@ static float overlap_of(const struct face *a, const struct face *b) {
 }
 
 /* Running sum of the faces that melt into one, weighted by score. */
-static void add_weighted(struct face *sum, const struct face *face) {
+static void face_add_weighted(struct face *sum, const struct face *face) {
     float s = face->score;
     sum->x += s * face->x, sum->y += s * face->y;
     sum->width += s * face->width, sum->height += s * face->height;
@@ -153,16 +153,16 @@ static struct face weighted_mean(const struct face *sum, float score) {
                          .mouth = {s * sum->mouth.x, s * sum->mouth.y}};
 }
 
-static int suppress(struct face *faces, int count, float overlap, bool merge) {
+static int faces_reduce(struct face *faces, int count, float overlap, bool merge) {
     int kept = 0;
     qsort(faces, (size_t)count, sizeof *faces, better_first);
     while (kept < count) {
         struct face best = faces[kept], sum = {0};
         int left = kept + 1;
-        add_weighted(&sum, &best);
+        face_add_weighted(&sum, &best);
         for (int i = kept + 1; i < count; i++)
             if (overlap_of(&best, &faces[i]) > overlap)
-                add_weighted(&sum, &faces[i]);
+                face_add_weighted(&sum, &faces[i]);
             else
                 faces[left++] = faces[i];
         if (merge)
@@ -173,5 +173,5 @@ static int suppress(struct face *faces, int count, float overlap, bool merge) {
     return kept;
 }
 
-int faces_suppress(struct face *faces, int count, float overlap) { return suppress(faces, count, overlap, false); }
-int faces_merge(struct face *faces, int count, float overlap) { return suppress(faces, count, overlap, true); }
+int faces_suppress(struct face *faces, int count, float overlap) { return faces_reduce(faces, count, overlap, false); }
+int faces_merge(struct face *faces, int count, float overlap) { return faces_reduce(faces, count, overlap, true); }

@@ -36,7 +36,7 @@ static int output_count(const struct detector *d) {
     return d->binding.kind == NETWORK_BLAZEFACE ? 2 : d->binding.kind == NETWORK_RETINAFACE ? 3 : 9;
 }
 
-static void allocate(struct detector *d) {
+static void detector_allocate(struct detector *d) {
     d->width = d->binding.width ? d->binding.width : FREE_INPUT_SIZE;
     d->height = d->binding.height ? d->binding.height : FREE_INPUT_SIZE;
     d->anchors = BLAZEFACE_ANCHORS;
@@ -63,27 +63,27 @@ void detector_close(struct detector *d) {
     free(d);
 }
 
-static void scale_plane(float *plane, int count, float scale, float offset) {
+static void detector_scale_plane(float *plane, int count, float scale, float offset) {
     for (int i = 0; i < count; i++)
         plane[i] = plane[i] * scale + offset;
 }
 
 /* From RGB in 0 to 1 to what each network was trained on. */
-static void normalise(struct detector *d) {
+static void detector_normalise(struct detector *d) {
     static const float bgr_mean[] = {104, 117, 123};
     int plane = d->width * d->height;
     if (d->binding.kind == NETWORK_BLAZEFACE)
-        scale_plane(d->picture, 3 * plane, 2, -1);
+        detector_scale_plane(d->picture, 3 * plane, 2, -1);
     if (d->binding.kind == NETWORK_SCRFD)
-        scale_plane(d->picture, 3 * plane, 255.0f / 128, -127.5f / 128);
+        detector_scale_plane(d->picture, 3 * plane, 255.0f / 128, -127.5f / 128);
     if (d->binding.kind != NETWORK_RETINAFACE)
         return;
     image_swap_rb(d->picture, d->width, d->height);
     for (int c = 0; c < 3; c++)
-        scale_plane(d->picture + c * plane, plane, 255, -bgr_mean[c]);
+        detector_scale_plane(d->picture + c * plane, plane, 255, -bgr_mean[c]);
 }
 
-static bool run_network(struct detector *d, struct error *err) {
+static bool detector_run_network(struct detector *d, struct error *err) {
     struct tensor input = {d->picture, 4, {1, 3, d->height, d->width}}, outputs[9];
     for (int i = 0; i < output_count(d); i++) {
         int anchors, values, index = d->binding.outputs[i];
@@ -103,15 +103,15 @@ struct detector *detector_open(const struct zoo *zoo, const char *name, const st
         return NULL;
     const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
     d->threshold = (float)json_get_number(contract, "score_threshold", 0.5);
-    allocate(d);
-    if (!run_network(d, err)) { /* warms it; a network that does not do what its shapes say fails here */
+    detector_allocate(d);
+    if (!detector_run_network(d, err)) { /* warms it; a network that does not do what its shapes say fails here */
         error_wrap(err, "%s", name);
         return NULL;
     }
     return steal(d);
 }
 
-static int decode(struct detector *d) {
+static int detector_decode(struct detector *d) {
     float **o = d->outputs;
     if (d->binding.kind == NETWORK_BLAZEFACE)
         return faces_merge(d->candidates, blazeface_decode(o[0], o[1], d->width, d->threshold, d->candidates), 0.3f);
@@ -141,10 +141,10 @@ bool detector_run(struct detector *d, const struct frame *frame, struct face *fa
                   struct error *err) {
     struct affine map;
     image_letterbox(frame, d->width, d->height, d->picture, &map);
-    normalise(d);
-    if (!run_network(d, err))
+    detector_normalise(d);
+    if (!detector_run_network(d, err))
         return false;
-    *count = MIN(decode(d), max);
+    *count = MIN(detector_decode(d), max);
     for (int i = 0; i < *count; i++)
         faces[i] = face_to_frame(&map, &d->candidates[i]);
     return true;

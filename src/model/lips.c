@@ -65,7 +65,7 @@ struct affine lips_crop(const struct lips *lips, const struct point landmarks[5]
 }
 
 /* RGB into the network's six BGR planes: three with the lower half zero, three whole. */
-static void fill_face(const float *rgb, int size, float *face) {
+static void lips_fill_face(const float *rgb, int size, float *face) {
     size_t plane = (size_t)size * (size_t)size, half = plane / 2;
     for (size_t c = 0; c < 3; c++) {
         const float *from = rgb + (2 - c) * plane;
@@ -75,7 +75,7 @@ static void fill_face(const float *rgb, int size, float *face) {
 }
 
 /* BGR to RGB, and into 0 to 1: the networks of size 384 end in tanh. */
-static void take_face(const float *bgr, int size, float *restrict rgb) {
+static void lips_read_face(const float *bgr, int size, float *restrict rgb) {
     size_t plane = (size_t)size * (size_t)size;
     for (size_t c = 0; c < 3; c++) {
         const float *from = bgr + (2 - c) * plane;
@@ -84,7 +84,7 @@ static void take_face(const float *bgr, int size, float *restrict rgb) {
     }
 }
 
-static bool run_network(struct lips *lips, struct error *err) {
+static bool lips_run_network(struct lips *lips, struct error *err) {
     int64_t run = lips->run, size = lips->size;
     struct tensor inputs[2], out = {lips->out, 4, {run, 3, size, size}};
     inputs[lips->binding.mel] = (struct tensor){lips->mels, 4, {run, 1, MEL_BANDS, MEL_WINDOW}};
@@ -111,7 +111,7 @@ struct lips *lips_open(const struct zoo *zoo, const char *name, const struct dev
     /* Zeroed once: the masked halves are never written. */
     lips->faces = xnew_array(float, run * 6 * plane);
     lips->out = xnew_array(float, run * 3 * plane);
-    if (!run_network(lips, err)) { /* warms it; a network that does not do what its shapes say fails here */
+    if (!lips_run_network(lips, err)) { /* warms it; a network that does not do what its shapes say fails here */
         error_wrap(err, "%s", name);
         return NULL;
     }
@@ -125,11 +125,11 @@ bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, f
         size_t count = (size_t)MIN(lips->run, n - start), first = (size_t)start;
         memcpy(lips->mels, mels + first * MEL_VALUES, count * MEL_VALUES * sizeof(float));
         for (size_t i = 0; i < count; i++)
-            fill_face(crops + (first + i) * 3 * plane, lips->size, lips->faces + i * 6 * plane);
-        if (!run_network(lips, err))
+            lips_fill_face(crops + (first + i) * 3 * plane, lips->size, lips->faces + i * 6 * plane);
+        if (!lips_run_network(lips, err))
             return false;
         for (size_t i = 0; i < count; i++)
-            take_face(lips->out + i * 3 * plane, lips->size, out + (first + i) * 3 * plane);
+            lips_read_face(lips->out + i * 3 * plane, lips->size, out + (first + i) * 3 * plane);
     }
     return true;
 }

@@ -24,7 +24,7 @@ void mesh_close(struct mesh *mesh) {
 /* A square of 1.5 times the box's longer side around its middle, turned so that the eyes are level
  * (MediaPipe, modules/face_landmark/face_detection_front_detection_to_roi.pbtxt and
  * face_landmark_landmarks_to_roi.pbtxt). */
-static struct affine region(struct point low, struct point high, struct point right_eye, struct point left_eye) {
+static struct affine mesh_region(struct point low, struct point high, struct point right_eye, struct point left_eye) {
     double angle = atan2(left_eye.y - right_eye.y, left_eye.x - right_eye.x);
     double scale = 1.5 * fmax(high.x - low.x, high.y - low.y) / CROP;
     double c = scale * cos(angle), s = scale * sin(angle), middle = (CROP - 1) / 2.0;
@@ -33,8 +33,8 @@ static struct affine region(struct point low, struct point high, struct point ri
 }
 
 struct affine mesh_region_of_face(const struct face *face) {
-    return region((struct point){face->x, face->y}, (struct point){face->x + face->width, face->y + face->height},
-                  face->eyes[0], face->eyes[1]);
+    return mesh_region((struct point){face->x, face->y}, (struct point){face->x + face->width, face->y + face->height},
+                       face->eyes[0], face->eyes[1]);
 }
 
 struct affine mesh_region_of_landmarks(const struct mesh_face *before) {
@@ -44,7 +44,7 @@ struct affine mesh_region_of_landmarks(const struct mesh_face *before) {
         low = (struct point){fminf(low.x, p.x), fminf(low.y, p.y)};
         high = (struct point){fmaxf(high.x, p.x), fmaxf(high.y, p.y)};
     }
-    return region(low, high, before->points[RIGHT_EYE], before->points[LEFT_EYE]);
+    return mesh_region(low, high, before->points[RIGHT_EYE], before->points[LEFT_EYE]);
 }
 
 /* The declared shape, a free batch being 1. */
@@ -56,7 +56,7 @@ static struct tensor output_tensor(const struct mesh *mesh, int index, float *da
     return tensor;
 }
 
-static bool run_network(struct mesh *mesh, float *presence, struct error *err) {
+static bool mesh_run_network(struct mesh *mesh, float *presence, struct error *err) {
     struct tensor input = {mesh->picture, 4, {1, 3, CROP, CROP}}, outputs[2];
     const int *index = mesh->binding.outputs;
     outputs[index[0]] = output_tensor(mesh, index[0], mesh->landmarks);
@@ -72,7 +72,7 @@ struct mesh *mesh_open(const struct zoo *zoo, const char *name, const struct dev
     const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
     mesh->logit = strcmp(json_get_string(contract, "presence", ""), "logit") == 0;
     float presence;
-    if (!run_network(mesh, &presence, err)) { /* warms it */
+    if (!mesh_run_network(mesh, &presence, err)) { /* warms it */
         error_wrap(err, "%s", name);
         return NULL;
     }
@@ -83,7 +83,7 @@ bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine 
               struct error *err) {
     float presence = 0;
     image_crop(frame, where, CROP, mesh->picture);
-    if (!run_network(mesh, &presence, err))
+    if (!mesh_run_network(mesh, &presence, err))
         return false;
     out->presence = mesh->logit ? 1 / (1 + expf(-presence)) : presence;
     /* The network counts from the edge of the crop, an affine from the centre of its first pixel. */
@@ -93,10 +93,10 @@ bool mesh_run(struct mesh *mesh, const struct frame *frame, const struct affine 
     return true;
 }
 
-static double distance(struct point a, struct point b) { return hypot(a.x - b.x, a.y - b.y); }
+static double point_distance(struct point a, struct point b) { return hypot(a.x - b.x, a.y - b.y); }
 
 double mesh_mouth_opening(const struct mesh_face *face) {
     const struct point *p = face->points;
-    double height = distance(p[10], p[152]);
-    return height > 0 ? distance(p[13], p[14]) / height : 0;
+    double height = point_distance(p[10], p[152]);
+    return height > 0 ? point_distance(p[13], p[14]) / height : 0;
 }

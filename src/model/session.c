@@ -19,8 +19,8 @@ struct session {
 enum optimise { OPTIMISE, AS_IS };
 
 /* Loads `path`; with `save_to` the optimised graph is written there. */
-static OrtSession *load(const char *path, const struct device *device, enum optimise optimise, const char *save_to,
-                        struct error *err) {
+static OrtSession *session_load(const char *path, const struct device *device, enum optimise optimise,
+                                const char *save_to, struct error *err) {
     const OrtEnv *env;
     const OrtApi *ort = runtime_api(&env, err);
     int card = device->kind == DEVICE_CUDA ? device->index : RUNTIME_CPU;
@@ -50,14 +50,14 @@ static OrtSession *load_and_cache(const char *path, const struct device *device,
     OrtSession *network = NULL;
     if (scratch) {
         _cleanup_free_ char *temporary = xasprintf("%s/graph.onnx", scratch);
-        network = load(path, device, OPTIMISE, temporary, &why);
+        network = session_load(path, device, OPTIMISE, temporary, &why);
         bool kept = network && graph_cache_publish(directory, key, temporary, &why);
         tree_remove(scratch);
         if (kept)
             return network;
     }
     if (!network)
-        network = load(path, device, OPTIMISE, NULL, err);
+        network = session_load(path, device, OPTIMISE, NULL, err);
     if (network)
         log_write(NULL, LOG_WARN, "the optimised graph of %s is not cached: %s", path, why.message);
     return network;
@@ -70,7 +70,7 @@ static OrtSession *load_cached(const char *path, const struct device *device, co
         return NULL;
     _cleanup_free_ char *cached = graph_cache_find(directory, key);
     struct error why;
-    OrtSession *network = cached ? load(cached, device, AS_IS, NULL, &why) : NULL;
+    OrtSession *network = cached ? session_load(cached, device, AS_IS, NULL, &why) : NULL;
     if (network)
         return network;
     if (cached) {
@@ -106,7 +106,8 @@ static bool describe_name(const OrtApi *ort, OrtAllocator *allocator, char *name
            error_set(err, ERR_MODEL_INVALID, "the tensor name %.40s... is too long", out->name);
 }
 
-static bool describe(struct session *session, bool input, int index, struct tensor_shape *out, struct error *err) {
+static bool describe_named(struct session *session, bool input, int index, struct tensor_shape *out,
+                           struct error *err) {
     const OrtApi *ort = session->ort;
     OrtAllocator *allocator = NULL;
     char *name = NULL;
@@ -139,10 +140,10 @@ static bool describe_all(struct session *session, struct error *err) {
     session->input_count = (int)inputs;
     session->output_count = (int)outputs;
     for (int i = 0; i < session->input_count; i++)
-        if (!describe(session, true, i, &session->inputs[i], err))
+        if (!describe_named(session, true, i, &session->inputs[i], err))
             return false;
     for (int i = 0; i < session->output_count; i++)
-        if (!describe(session, false, i, &session->outputs[i], err))
+        if (!describe_named(session, false, i, &session->outputs[i], err))
             return false;
     return true;
 }
@@ -157,8 +158,8 @@ struct session *session_open(const char *path, const struct device *device, cons
     session->ort = runtime_api(NULL, err);
     if (!session->ort)
         return NULL;
-    session->network =
-        cache_directory ? load_cached(path, device, cache_directory, err) : load(path, device, OPTIMISE, NULL, err);
+    session->network = cache_directory ? load_cached(path, device, cache_directory, err)
+                                       : session_load(path, device, OPTIMISE, NULL, err);
     if (!session->network ||
         !runtime_passed(session->ort,
                         session->ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &session->memory),
@@ -213,7 +214,8 @@ static void release_values(const OrtApi *ort, OrtValue **values) {
 }
 
 /* Where `out` is NULL the runtime allocates. */
-static bool run(struct session *session, const struct tensor *inputs, OrtValue **out, struct error *err) {
+static bool session_run_values(struct session *session, const struct tensor *inputs, OrtValue **out,
+                               struct error *err) {
     const OrtApi *ort = session->ort;
     const char *input_names[SESSION_IO_MAX], *output_names[SESSION_IO_MAX];
     OrtValue *in[SESSION_IO_MAX] = {0};
@@ -232,7 +234,8 @@ static bool run(struct session *session, const struct tensor *inputs, OrtValue *
 
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs, struct error *err) {
     OrtValue *out[SESSION_IO_MAX] = {0};
-    bool done = wrap_tensors(session, outputs, session->output_count, out, err) && run(session, inputs, out, err);
+    bool done = wrap_tensors(session, outputs, session->output_count, out, err) &&
+                session_run_values(session, inputs, out, err);
     release_values(session->ort, out);
     return done;
 }
@@ -249,7 +252,7 @@ static bool describe_value(const OrtApi *ort, const OrtValue *value, struct tens
 bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
                    struct error *err) {
     OrtValue *out[SESSION_IO_MAX] = {0};
-    bool done = run(session, inputs, out, err);
+    bool done = session_run_values(session, inputs, out, err);
     for (int i = 0; done && i < session->output_count; i++) {
         outputs[i] = session->outputs[i];
         done = describe_value(session->ort, out[i], &outputs[i], err);
