@@ -37,7 +37,7 @@ void track_frame_set_face(struct track_frame *frame, const struct mesh_face *fac
     }
 }
 
-static void add_weighted(struct point *sums, const struct point *points, int count, float weight) {
+static void points_add_weighted(struct point *sums, const struct point *points, int count, float weight) {
     for (int i = 0; i < count; i++) {
         sums[i].x += weight * points[i].x;
         sums[i].y += weight * points[i].y;
@@ -53,14 +53,14 @@ static void smooth_frame(const struct track *from, int64_t at, struct track_fram
             int64_t i = at + side * distance;
             if (i < 0 || i >= from->count || !from->frames[i].present || from->frames[i].shot != out->shot)
                 break; /* nothing beyond a cut or a gap belongs to this run of frames */
-            add_weighted(align, from->frames[i].align, TRACK_ALIGN, weights[distance]);
-            add_weighted(edge, from->frames[i].outline, TRACK_OUTLINE, weights[distance]);
+            points_add_weighted(align, from->frames[i].align, TRACK_ALIGN, weights[distance]);
+            points_add_weighted(edge, from->frames[i].outline, TRACK_OUTLINE, weights[distance]);
             total += weights[distance];
         }
     memset(out->align, 0, sizeof out->align);
     memset(out->outline, 0, sizeof out->outline);
-    add_weighted(out->align, align, TRACK_ALIGN, 1 / total);
-    add_weighted(out->outline, edge, TRACK_OUTLINE, 1 / total);
+    points_add_weighted(out->align, align, TRACK_ALIGN, 1 / total);
+    points_add_weighted(out->outline, edge, TRACK_OUTLINE, 1 / total);
 }
 
 void track_smooth(struct track *track) {
