@@ -9,6 +9,8 @@
 #include "media/media.h"
 #include "work/work.h"
 
+/* The runners of the four kinds, see work/work.h. A job that does not fit its plan, or a track that does not fit its
+ * segment, is `internal`. */
 job_runner plan_job_run, track_job_run, dub_job_run, join_job_run;
 
 /* Opens the campaign's master, timed as fetch and decode; *entry holds its bytes. The caller closes both. */

@@ -1,9 +1,13 @@
-/* dub: give one output segment of one language its lips. Three threads on bounded rings: decode and crop,
- * generate, blend and encode. */
+/* dub: gives one output segment of one language its lips.
+ *
+ * Three threads work on it, with a bounded ring between each two: the decoder decodes and crops, the job's own thread
+ * generates, the encoder blends and encodes. A frame belongs to the thread that holds its item; the ring's lock orders
+ * what one thread wrote into an item before what the next one reads. */
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "dub/dub.h"
 #include "dub/track_file.h"
 #include "work/flow.h"
@@ -13,10 +17,10 @@ enum {
     TRACK_MAX_BYTES = 64 << 20,
 };
 
-/* One frame on its way through the pipeline. */
-struct item {
+/* One frame on its way through the pipeline, owned by whichever thread or ring holds it. */
+struct dub_item {
     struct frame *frame;
-    const struct track_frame *track;
+    const struct track_frame *track; /* borrowed of the dubbing */
     struct affine crop_to_frame;
     float *crop;  /* [3][size][size], NULL when the frame passes through */
     float *patch; /* [3][patch_size][patch_size] */
@@ -24,27 +28,36 @@ struct item {
 };
 
 struct dubbing {
+    /* Set by the job's thread before it starts the other two, which only read them: thread_start orders that. */
     const struct job_context *context;
-    struct step_times *times;
-    struct flow flow;
-    struct ring *cropped, *generated;
-    pthread_t decoder, encoder;
-    struct video_reader *reader;
-    struct video_info info; /* the reader's: it is the decoder's thread's */
-    const char *path;       /* of the film that is written */
+    const char *path; /* of the film that is written */
     const struct plan_segment *segment;
     const struct plan_output *output;
-    struct track track;
     const struct plan_language *language;
+    struct video_info info; /* a copy for the encoder: the reader's own is the decoder's */
+    struct track track;
     struct mel mel;
     int64_t mel_start; /* its first column, counted from the speech's start */
+    int crop_size, patch_size;
+    struct ring *cropped, *generated; /* the flow's */
+
+    /* Used by all three; flow.h and steps.h say why that is safe. */
+    struct step_times *times;
+    struct flow flow;
+
+    struct video_reader *reader; /* the decoder's alone from its start until it is joined */
+    int64_t encoded;             /* the encoder's alone from its start until it is joined */
+
+    /* Run by the job's thread alone. The decoder only reads the crop's template of `lips`, which lips_open set. Neither
+     * may be used once the gate is left: the next job may unload them. */
     struct lips *lips;
     struct enhance *enhance; /* NULL: not asked for */
-    int crop_size, patch_size;
-    int64_t encoded;
+
+    pthread_t decoder, encoder; /* the job's thread starts and joins them */
+    bool decoding, encoding;    /* they were started, so they must be joined */
 };
 
-static void item_free(struct item *item) {
+static void dub_item_free(struct dub_item *item) {
     if (item->frame)
         frame_free(item->frame);
     free(item->crop);
@@ -52,18 +65,18 @@ static void item_free(struct item *item) {
     free(item->mel);
     free(item);
 }
-DEFINE_CLEANUP(struct item *, item_free)
+DEFINE_CLEANUP(struct dub_item *, dub_item_free)
 
 /* ---- decode and crop ---- */
 
-static double seconds_of(const struct dubbing *dubbing, int64_t pts) {
+static double output_seconds(const struct dubbing *dubbing, int64_t pts) {
     const struct plan *plan = dubbing->context->plan;
     return (double)(dubbing->output->start_pts + pts) * plan->time_base_num / plan->time_base_den;
 }
 
-/* Takes the frame over; its pts becomes the time inside this output. */
-static struct item *make_item(struct dubbing *dubbing, struct frame *frame, const struct track_frame *track) {
-    struct item *item = xnew(struct item);
+/* The item owns the frame. The frame's pts becomes its time inside this output. */
+static struct dub_item *make_dub_item(struct dubbing *dubbing, struct frame *frame, const struct track_frame *track) {
+    struct dub_item *item = xnew(struct dub_item);
     const struct plan_segment *segment = dubbing->segment;
     item->frame = frame;
     item->track = track;
@@ -76,13 +89,14 @@ static struct item *make_item(struct dubbing *dubbing, struct frame *frame, cons
     item->crop = xnew_array(float, 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size);
     image_crop(frame, &item->crop_to_frame, dubbing->crop_size, item->crop);
     item->mel = xnew_array(float, MEL_BANDS *MEL_WINDOW);
-    mel_window(&dubbing->mel, seconds_of(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND, item->mel);
+    mel_window(&dubbing->mel, output_seconds(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND,
+               item->mel);
     step_stop(dubbing->times, STEP_BLEND, started);
     return item;
 }
 
-/* The next frame of the master, or NULL after telling the flow why not. */
-static struct frame *decode_next(struct dubbing *dubbing) {
+/* The next frame of the master; NULL after the flow was failed with the reason. */
+static struct frame *dub_decode(struct dubbing *dubbing) {
     struct error err;
     struct frame *frame = NULL;
     int64_t started = step_start();
@@ -95,23 +109,23 @@ static struct frame *decode_next(struct dubbing *dubbing) {
     return frame;
 }
 
-static bool hand_on(struct dubbing *dubbing, struct frame *frame, int64_t index) {
-    struct item *item = make_item(dubbing, frame, &dubbing->track.frames[index]);
+static bool dub_push(struct dubbing *dubbing, struct frame *frame, int64_t index) {
+    struct dub_item *item = make_dub_item(dubbing, frame, &dubbing->track.frames[index]);
     if (ring_push(dubbing->cropped, item))
         return true;
-    item_free(item);
+    dub_item_free(item);
     return false;
 }
 
 static void decode_forward(struct dubbing *dubbing) {
     for (int64_t i = 0; i < dubbing->output->frames && !flow_stopped(&dubbing->flow); i++) {
-        struct frame *frame = decode_next(dubbing);
-        if (!frame || !hand_on(dubbing, frame, i))
+        struct frame *frame = dub_decode(dubbing);
+        if (!frame || !dub_push(dubbing, frame, i))
             return;
     }
 }
 
-/* Decodes frames [first, end) of the segment and hands them on last first. */
+/* Decodes frames [first, end) of the segment and pushes them last first. False when the dub must stop. */
 static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
     struct frame *frames[REVERSE_CHUNK] = {NULL};
     struct error err;
@@ -120,12 +134,17 @@ static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
         video_seek(dubbing->reader, dubbing->track.frames[first].pts, dubbing->segment->first_frame + first, &err);
     if (!good)
         flow_fail(&dubbing->flow, &err);
-    while (good && count < end - first)
-        good = (frames[count] = decode_next(dubbing)) && ++count;
+    while (good && count < end - first) {
+        frames[count] = dub_decode(dubbing);
+        if (frames[count])
+            count++;
+        else
+            good = false;
+    }
     while (count > 0) {
         struct frame *frame = frames[--count];
         if (good && !flow_stopped(&dubbing->flow))
-            good = hand_on(dubbing, frame, first + count);
+            good = dub_push(dubbing, frame, first + count);
         else
             frame_free(frame);
     }
@@ -155,7 +174,7 @@ static void *decode_thread(void *context) {
 /* ---- generate ---- */
 
 struct batch {
-    struct item **items; /* in order, with and without a face */
+    struct dub_item **items; /* in order, with and without a face */
     size_t count, capacity;
     int faces;
     float *mels, *crops, *out;
@@ -163,7 +182,7 @@ struct batch {
 
 static void batch_init(struct batch *batch, const struct dubbing *dubbing) {
     size_t size = (size_t)lips_batch(dubbing->lips), plane = (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
-    *batch = (struct batch){.items = xnew_array(struct item *, size),
+    *batch = (struct batch){.items = xnew_array(struct dub_item *, size),
                             .capacity = size,
                             .mels = xnew_array(float, size *MEL_BANDS *MEL_WINDOW),
                             .crops = xnew_array(float, size * 3 * plane),
@@ -172,14 +191,14 @@ static void batch_init(struct batch *batch, const struct dubbing *dubbing) {
 
 static void batch_free(struct batch *batch) {
     for (size_t i = 0; i < batch->count; i++)
-        item_free_cleanup(&batch->items[i]);
+        dub_item_free_cleanup(&batch->items[i]);
     free(batch->items);
     free(batch->mels);
     free(batch->crops);
     free(batch->out);
 }
 
-static void batch_add(struct batch *batch, struct item *item, size_t crop_floats) {
+static void batch_add(struct batch *batch, struct dub_item *item, size_t crop_floats) {
     batch->items[batch->count++] = item;
     if (!item->crop)
         return;
@@ -190,7 +209,7 @@ static void batch_add(struct batch *batch, struct item *item, size_t crop_floats
 }
 
 /* Gives the item its patch, sharpened when asked for; the item's crop is no longer needed. */
-static bool set_patch(struct dubbing *dubbing, struct item *item, const float *generated, struct error *err) {
+static bool dub_set_patch(struct dubbing *dubbing, struct dub_item *item, const float *generated, struct error *err) {
     size_t floats = 3 * (size_t)dubbing->patch_size * (size_t)dubbing->patch_size;
     if (!dubbing->enhance) {
         item->patch = steal(item->crop);
@@ -204,18 +223,19 @@ static bool set_patch(struct dubbing *dubbing, struct item *item, const float *g
     return sharpened;
 }
 
-static bool batch_run(struct dubbing *dubbing, struct batch *batch, struct error *err) {
+static bool dub_run_batch(struct dubbing *dubbing, struct batch *batch, struct error *err) {
     size_t floats = 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size, face = 0;
     int64_t started = step_start();
     if (batch->faces > 0 && !lips_run(dubbing->lips, batch->faces, batch->mels, batch->crops, batch->out, err))
         return false;
     step_stop(dubbing->times, STEP_LIPS, started);
     for (size_t i = 0; i < batch->count; i++) {
-        struct item *item = batch->items[i];
-        if (item->crop && !set_patch(dubbing, item, batch->out + face++ * floats, err))
+        struct dub_item *item = batch->items[i];
+        if (item->crop && !dub_set_patch(dubbing, item, batch->out + face++ * floats, err))
             return false;
         if (!ring_push(dubbing->generated, item)) {
-            *err = (struct error){0}; /* aborted: the flow knows why */
+            /* The ring was aborted, which happens only after the flow kept its first error: this one is dropped. */
+            *err = (struct error){0};
             return false;
         }
         batch->items[i] = NULL;
@@ -225,18 +245,22 @@ static bool batch_run(struct dubbing *dubbing, struct batch *batch, struct error
     return true;
 }
 
-static void generate_all(struct dubbing *dubbing) {
+static void dub_generate(struct dubbing *dubbing) {
     _cleanup_(batch_free) struct batch batch;
     batch_init(&batch, dubbing);
     size_t floats = 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
     struct error err;
     bool good = true;
-    for (struct item *item; good && !flow_stopped(&dubbing->flow) && (item = ring_pop(dubbing->cropped));) {
+    while (good && !flow_stopped(&dubbing->flow)) {
+        struct dub_item *item = ring_pop(dubbing->cropped);
+        if (!item)
+            break;
         batch_add(&batch, item, floats);
-        good = batch.count < batch.capacity || batch_run(dubbing, &batch, &err);
+        if (batch.count == batch.capacity)
+            good = dub_run_batch(dubbing, &batch, &err);
     }
     if (good && !flow_stopped(&dubbing->flow) && batch.count > 0)
-        good = batch_run(dubbing, &batch, &err);
+        good = dub_run_batch(dubbing, &batch, &err);
     if (!good)
         flow_fail(&dubbing->flow, &err);
     ring_close(dubbing->generated);
@@ -245,16 +269,16 @@ static void generate_all(struct dubbing *dubbing) {
 /* ---- blend and encode ---- */
 
 /* The same mapping for a crop that was sampled `scale` times as finely. */
-static struct affine affine_finer(const struct affine *m, double scale) {
+static struct affine finer_map(const struct affine *m, double scale) {
     double shift = 0.5 / scale - 0.5; /* pixel centres */
     return (struct affine){m->a / scale, m->b / scale, m->c + (m->a + m->b) * shift,
                            m->d / scale, m->e / scale, m->f + (m->d + m->e) * shift};
 }
 
-static void blend_item(const struct dubbing *dubbing, struct item *item, float *mask) {
+static void dub_blend(const struct dubbing *dubbing, struct dub_item *item, float *mask) {
     const float feather = 0.08F; /* of the crop's side: wide enough to hide the edge, narrow enough to keep the chin */
     int size = dubbing->patch_size;
-    struct affine patch_to_frame = affine_finer(&item->crop_to_frame, (double)size / dubbing->crop_size);
+    struct affine patch_to_frame = finer_map(&item->crop_to_frame, (double)size / dubbing->crop_size);
     struct affine frame_to_patch = affine_inverse(patch_to_frame);
     struct point outline[TRACK_OUTLINE];
     for (int i = 0; i < TRACK_OUTLINE; i++)
@@ -264,7 +288,7 @@ static void blend_item(const struct dubbing *dubbing, struct item *item, float *
     image_blend(item->frame, &patch_to_frame, size, item->patch, mask);
 }
 
-static int64_t length_in_ticks(const struct dubbing *dubbing) {
+static int64_t output_ticks(const struct dubbing *dubbing) {
     const struct plan_output *output = dubbing->output;
     const struct track_frame *last =
         &dubbing->track.frames[output->reversed ? dubbing->segment->frames - output->frames : output->frames - 1];
@@ -272,11 +296,11 @@ static int64_t length_in_ticks(const struct dubbing *dubbing) {
                             : last->pts + last->duration - dubbing->segment->start_pts;
 }
 
-static bool encode_item(struct dubbing *dubbing, struct video_writer *writer, struct item *item, float *mask,
-                        struct error *err) {
+static bool dub_encode_item(struct dubbing *dubbing, struct video_writer *writer, struct dub_item *item, float *mask,
+                            struct error *err) {
     int64_t started = step_start();
     if (item->patch)
-        blend_item(dubbing, item, mask);
+        dub_blend(dubbing, item, mask);
     step_stop(dubbing->times, STEP_BLEND, started);
     started = step_start();
     if (!video_write(writer, steal(item->frame), err))
@@ -286,21 +310,21 @@ static bool encode_item(struct dubbing *dubbing, struct video_writer *writer, st
     return true;
 }
 
-static bool encode_all(struct dubbing *dubbing, struct error *err) {
+static bool dub_encode(struct dubbing *dubbing, struct error *err) {
     _cleanup_free_ float *mask = xnew_array(float, (size_t)dubbing->patch_size *(size_t)dubbing->patch_size);
     int quality = dubbing->context->campaign->options.quality;
     _cleanup_video_writer_ struct video_writer *writer = video_create(dubbing->path, &dubbing->info, quality, 0, err);
     if (!writer)
         return false;
-    for (struct item *next; (next = ring_pop(dubbing->generated));) {
-        _cleanup_(item_free_cleanup) struct item *item = next;
-        if (!encode_item(dubbing, writer, item, mask, err))
+    for (struct dub_item *next; (next = ring_pop(dubbing->generated));) {
+        _cleanup_(dub_item_free_cleanup) struct dub_item *item = next;
+        if (!dub_encode_item(dubbing, writer, item, mask, err))
             return false;
     }
     if (!flow_result(&dubbing->flow, err))
         return false;
     int64_t started = step_start();
-    bool finished = video_finish(steal(writer), length_in_ticks(dubbing), err);
+    bool finished = video_finish(steal(writer), output_ticks(dubbing), err);
     step_stop(dubbing->times, STEP_ENCODE, started);
     return finished;
 }
@@ -308,28 +332,33 @@ static bool encode_all(struct dubbing *dubbing, struct error *err) {
 static void *encode_thread(void *context) {
     struct dubbing *dubbing = context;
     struct error err;
-    if (!encode_all(dubbing, &err))
+    if (!dub_encode(dubbing, &err))
         flow_fail(&dubbing->flow, &err);
     return NULL;
 }
 
 /* ---- all together ---- */
 
-static void start_threads(struct dubbing *dubbing) {
+static void dub_start_threads(struct dubbing *dubbing) {
     flow_init(&dubbing->flow, dubbing->context->cancel);
     /* A ring holds a whole batch: with less, the generator waits for frames before each run and for room behind it. */
     size_t batch = (size_t)lips_batch(dubbing->lips);
     dubbing->cropped = flow_add_ring(&dubbing->flow, batch);
     dubbing->generated = flow_add_ring(&dubbing->flow, batch);
-    pthread_create(&dubbing->decoder, NULL, decode_thread, dubbing);
-    pthread_create(&dubbing->encoder, NULL, encode_thread, dubbing);
+    struct error err;
+    dubbing->decoding = thread_start(&dubbing->decoder, "dub-decode", decode_thread, dubbing, &err);
+    dubbing->encoding =
+        dubbing->decoding && thread_start(&dubbing->encoder, "dub-encode", encode_thread, dubbing, &err);
+    if (!dubbing->encoding)
+        flow_fail(&dubbing->flow, &err); /* stops the decoder, and the generator before its first batch */
 }
 
-static bool join_encoder(struct dubbing *dubbing, struct error *err) {
-    pthread_join(dubbing->encoder, NULL);
+static bool dub_join_encoder(struct dubbing *dubbing, struct error *err) {
+    if (dubbing->encoding)
+        pthread_join(dubbing->encoder, NULL);
     for (int i = 0; i < dubbing->flow.ring_count; i++)
-        for (struct item *item; (item = ring_drain(dubbing->flow.rings[i]));)
-            item_free(item);
+        for (struct dub_item *item; (item = ring_drain(dubbing->flow.rings[i]));)
+            dub_item_free(item);
     bool good = flow_result(&dubbing->flow, err);
     flow_destroy(&dubbing->flow);
     return good;
@@ -346,14 +375,14 @@ static bool load_track(struct dubbing *dubbing, struct error *err) {
            error_set(err, ERR_INTERNAL, "the face track does not fit segment %d", dubbing->output->segment);
 }
 
-/* Only the part of the speech that this output shows. Both ends get a margin that the spectrogram's windows
- * reach into; the start is a whole number of columns, so that they are the same as the whole speech's. */
+/* Loads the part of the speech that this output shows, with a margin at both ends that the spectrogram's windows reach
+ * into. It starts at a whole column, so that every column is the same as one of the whole speech. */
 static bool load_speech(struct dubbing *dubbing, struct error *err) {
     enum { HOP = AUDIO_RATE / MEL_PER_SECOND, MARGIN = 8 };
     int64_t started = step_start();
     const struct plan_segment *segment = dubbing->segment;
-    double shown = seconds_of(dubbing, segment->end_pts - segment->start_pts) - seconds_of(dubbing, 0);
-    dubbing->mel_start = MAX(0, (int64_t)floor(seconds_of(dubbing, 0) * MEL_PER_SECOND) - MARGIN);
+    double shown = output_seconds(dubbing, segment->end_pts - segment->start_pts) - output_seconds(dubbing, 0);
+    dubbing->mel_start = MAX(0, (int64_t)floor(output_seconds(dubbing, 0) * MEL_PER_SECOND) - MARGIN);
     int64_t columns = (int64_t)ceil(shown * MEL_PER_SECOND) + MEL_WINDOW + 3 * MARGIN;
     int64_t samples = (int64_t)llround(dubbing->language->speech_seconds * AUDIO_RATE) - dubbing->mel_start * HOP;
     _cleanup_buffer_ struct buffer bytes = {0};
@@ -388,7 +417,7 @@ static bool load_networks(struct dubbing *dubbing, struct error *err) {
     return dubbing->enhance != NULL;
 }
 
-static bool dubbing_open(struct dubbing *dubbing, struct error *err) {
+static bool choose_output(struct dubbing *dubbing, struct error *err) {
     const struct job_context *context = dubbing->context;
     const struct plan_language *language = plan_language_find(context->plan, context->job.language);
     if (!language || (size_t)context->job.index >= language->output_count || context->input_count != 1)
@@ -396,11 +425,14 @@ static bool dubbing_open(struct dubbing *dubbing, struct error *err) {
     dubbing->language = language;
     dubbing->output = &language->outputs[context->job.index];
     dubbing->segment = &context->plan->segments[dubbing->output->segment];
+    if (dubbing->output->frames > dubbing->segment->frames)
+        return error_set(err, ERR_INTERNAL, "the plan shows more of segment %d than there is",
+                         dubbing->output->segment);
     atomic_store(&context->progress->of, dubbing->output->frames);
     return true;
 }
 
-static bool do_dub(struct dubbing *dubbing, struct error *err) {
+static bool dub_compute(struct dubbing *dubbing, struct error *err) {
     _cleanup_cache_entry_ struct cache_entry *master = NULL;
     _cleanup_video_reader_ struct video_reader *reader = master_open(dubbing->context, dubbing->times, &master, err);
     if (!reader || !load_track(dubbing, err) || !load_speech(dubbing, err))
@@ -415,21 +447,22 @@ static bool do_dub(struct dubbing *dubbing, struct error *err) {
     atomic_store(&dubbing->context->progress->step, STEP_LIPS);
     bool loaded = load_networks(dubbing, err);
     if (loaded) {
-        start_threads(dubbing);
-        generate_all(dubbing);
-        pthread_join(dubbing->decoder, NULL);
+        dub_start_threads(dubbing);
+        dub_generate(dubbing);
+        if (dubbing->decoding)
+            pthread_join(dubbing->decoder, NULL);
     }
-    /* Not before the decoder has ended, which crops for a generator that the next job may unload; and not later: that
-     * job can generate while this one's last frames are encoded. */
+    /* Not before the decoder has ended: it uses the lips network's template, and the next job may unload that network.
+     * Not later either: the next job can generate while this one's last frames are encoded. */
     work_leave(dubbing->context, dubbing->times);
-    return loaded && join_encoder(dubbing, err);
+    return loaded && dub_join_encoder(dubbing, err);
 }
 
 bool dub_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
                  struct error *err) {
     _cleanup_free_ char *path = work_path(context, "segment.mp4");
     struct dubbing dubbing = {.context = context, .times = times, .path = path};
-    bool done = dubbing_open(&dubbing, err) && do_dub(&dubbing, err);
+    bool done = choose_output(&dubbing, err) && dub_compute(&dubbing, err);
     track_free(&dubbing.track);
     mel_free(&dubbing.mel);
     json_object_set_new(result->report, "frames", json_integer(dubbing.encoded));

@@ -1,13 +1,15 @@
-/* join: put a language's segments together without re-encoding, and encode its speech once. */
+/* join: puts a language's segments together without encoding them again, and encodes its speech once. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "dub/dub.h"
 #include "work/flow.h"
 
 struct parts {
-    char **paths;
-    int64_t *starts;
+    char **paths;    /* local files */
+    int64_t *starts; /* of each on the dubbed video's timeline, in ticks */
     size_t count;
 };
 
@@ -18,17 +20,23 @@ static void parts_free(struct parts *parts) {
     free(parts->starts);
 }
 
-/* Several at a time: a part is small, so over a network its fetch is mostly waiting. */
+/* What the fetching threads share. A part is small, so over a network its fetch is mostly waiting: several are fetched
+ * at a time. The threads write only the atomics, the flow and one file a part, which no two of them fetch. */
 struct fetch {
     const struct job_context *context;
-    struct parts *parts;
+    const struct parts *parts; /* named before the threads start */
     struct flow flow;
+    /* `next`: adding to it makes a part this thread's alone; `done` is for the progress. The files are read only after
+     * the threads were joined, so these two order nothing: any memory order would do. */
     _Atomic size_t next, done;
 };
 
 static void *fetch_thread(void *context) {
     struct fetch *fetch = context;
-    for (size_t i; !flow_stopped(&fetch->flow) && (i = atomic_fetch_add(&fetch->next, 1)) < fetch->parts->count;) {
+    while (!flow_stopped(&fetch->flow)) {
+        size_t i = atomic_fetch_add(&fetch->next, 1);
+        if (i >= fetch->parts->count)
+            break;
         struct error err;
         if (!store_get_file(fetch->context->store, fetch->context->inputs[i], fetch->parts->paths[i], &err))
             flow_fail(&fetch->flow, &err);
@@ -48,19 +56,22 @@ static void name_parts(const struct job_context *context, const struct plan_lang
     }
 }
 
-static bool fetch_parts(const struct job_context *context, struct step_times *times, struct parts *parts,
+static bool fetch_parts(const struct job_context *context, struct step_times *times, const struct parts *parts,
                         struct error *err) {
     enum { FETCHERS = 8 };
-    int64_t started = step_start();
+    int64_t began = step_start();
     struct fetch fetch = {.context = context, .parts = parts};
     flow_init(&fetch.flow, context->cancel);
     pthread_t threads[FETCHERS];
-    size_t count = MIN(parts->count, FETCHERS);
-    for (size_t i = 0; i < count; i++)
-        pthread_create(&threads[i], NULL, fetch_thread, &fetch);
-    for (size_t i = 0; i < count; i++)
+    size_t count = MIN(parts->count, FETCHERS), running = 0;
+    struct error refused;
+    while (running < count && thread_start(&threads[running], "join-fetch", fetch_thread, &fetch, &refused))
+        running++;
+    if (running < count)
+        flow_fail(&fetch.flow, &refused);
+    for (size_t i = 0; i < running; i++)
         pthread_join(threads[i], NULL);
-    step_stop(times, STEP_FETCH, started);
+    step_stop(times, STEP_FETCH, began);
     bool good = flow_result(&fetch.flow, err);
     flow_destroy(&fetch.flow);
     return good;

@@ -21,8 +21,8 @@ struct models {
     int lips_count;
 };
 
-/* Free memory of the host that networks on the CPU may take, in MB: what the kernel calls available, or what
- * the container's limit leaves when that is less. 0: unknown. */
+/* Memory that networks on the CPU may use, in MB: what the kernel calls available, or the container's limit when that
+ * is less. 0: unknown. */
 static int64_t host_memory_mb(void) {
     _cleanup_buffer_ struct buffer text = {0}, limit = {0};
     struct error err;
@@ -35,7 +35,7 @@ static int64_t host_memory_mb(void) {
     return available;
 }
 
-/* Says before anything is loaded whether it fits: sums what the manifests say they need. */
+/* Refuses what does not fit before anything is loaded: sums what the manifests say they need. */
 static bool models_check_memory(const struct models *models, struct error *err) {
     const char *const needed[] = {models->detector_name, ZOO_MESH, CAMPAIGN_LIPS};
     int64_t need_mb = 0;
@@ -52,11 +52,14 @@ static bool models_check_memory(const struct models *models, struct error *err) 
     return true;
 }
 
-static bool load_lipsync(struct models *models, struct error *err) {
-    return models_check_memory(models, err) &&
-           (models->detector = detector_open(models->zoo, models->detector_name, &models->device, err)) &&
-           (models->mesh = mesh_open(models->zoo, ZOO_MESH, &models->device, err)) &&
-           models_lips(models, CAMPAIGN_LIPS, err);
+static bool models_load_lipsync(struct models *models, struct error *err) {
+    if (!models_check_memory(models, err))
+        return false;
+    models->detector = detector_open(models->zoo, models->detector_name, &models->device, err);
+    if (!models->detector)
+        return false;
+    models->mesh = mesh_open(models->zoo, ZOO_MESH, &models->device, err);
+    return models->mesh && models_lips(models, CAMPAIGN_LIPS, err);
 }
 
 struct models *models_load(const struct models_options *options, const enum pool *pools, size_t pool_count,
@@ -71,7 +74,7 @@ struct models *models_load(const struct models_options *options, const enum pool
         return NULL;
     zoo_set_cache(models->zoo, options->cache_directory);
     for (size_t i = 0; i < pool_count; i++)
-        if (pools[i] == POOL_LIPSYNC && !load_lipsync(models, err))
+        if (pools[i] == POOL_LIPSYNC && !models_load_lipsync(models, err))
             return NULL;
     return steal(models);
 }
@@ -101,7 +104,7 @@ struct lips *models_lips(struct models *models, const char *name, struct error *
     struct lips *lips = lips_open(models->zoo, name, &models->device, models->batch, err);
     if (!lips)
         return NULL;
-    if (models->lips_count == LIPS_MAX) { /* the oldest goes */
+    if (models->lips_count == LIPS_MAX) { /* the one that was loaded first is unloaded */
         lips_close(models->lips[0]);
         free(models->lips_names[0]);
         models->lips_count--;

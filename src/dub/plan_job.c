@@ -1,4 +1,4 @@
-/* plan: read the master once, measure every speech, cut segments. */
+/* plan: reads the master once, decodes every speech into the store, and cuts the master into segments. */
 #include <math.h>
 #include <string.h>
 
@@ -7,7 +7,8 @@
 
 enum { PLAN_MAX_BYTES = 64 << 20 };
 
-static bool plan_report_progress(int64_t frames, void *context) {
+/* Called by video_scan after every frame. */
+static bool plan_progress(int64_t frames, void *context) {
     const struct job_context *job = context;
     atomic_store(&job->progress->frames, frames);
     return !atomic_load(job->cancel);
@@ -70,7 +71,8 @@ static struct plan *make_plan(const struct job_context *context, const struct vi
     return plan_make(context->campaign, &input);
 }
 
-/* Writes the plan unless an earlier attempt did; either way the store's plan is the one that counts. */
+/* Creates the plan in the store. Where an earlier attempt did, *plan becomes the plan of the store: that is the one
+ * whose jobs may be running. */
 static bool plan_publish(const struct job_context *context, struct plan **plan, struct error *err) {
     _cleanup_json_ json_t *json = plan_to_json(*plan);
     _cleanup_free_ char *text = json_line(json);
@@ -96,7 +98,7 @@ static bool scan_master(const struct job_context *context, struct step_times *ti
         return false;
     atomic_store(&context->progress->step, STEP_DECODE);
     int64_t started = step_start();
-    bool scanned = video_scan(reader, plan_report_progress, (void *)(uintptr_t)context, scan, err);
+    bool scanned = video_scan(reader, plan_progress, (void *)(uintptr_t)context, scan, err);
     step_stop(times, STEP_DECODE, started);
     work_leave(context, times);
     return scanned || error_wrap(err, "master %s", context->campaign->video);

@@ -1,8 +1,11 @@
-/* track: find the speaker's face in every frame of one segment, once for all languages. */
+/* track: finds the speaker's face in every frame of one segment, once for all languages.
+ *
+ * Two threads with a bounded ring between them: the decoder decodes, the job's own thread finds the face. */
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "dub/dub.h"
 #include "dub/track_file.h"
 #include "work/flow.h"
@@ -10,15 +13,21 @@
 enum { FACES_MAX = 32, DECODE_AHEAD = 8 };
 
 struct tracker {
+    /* Set before the decoder starts, and only read by both threads: thread_start orders that. */
     const struct job_context *context;
+    const struct plan_segment *segment;
+    struct ring *frames; /* the flow's; a frame belongs to the thread that pushed or popped it last */
+
+    /* Used by both; flow.h and steps.h say why that is safe. */
     struct step_times *times;
     struct flow flow;
-    struct ring *frames;
-    struct video_reader *reader;
-    const struct plan_segment *segment;
+
+    struct video_reader *reader; /* the decoder's alone from its start until it is joined */
+
+    /* The job's thread alone. */
     struct track track;
-    struct mesh_face face; /* the frame before, while there is one */
-    bool following;
+    struct mesh_face face; /* where the face was in the last frame, while it is followed */
+    bool following;        /* the last frame had the face: search around it first */
 };
 
 static void *decode_frames(void *context) {
@@ -40,7 +49,7 @@ static void *decode_frames(void *context) {
     return NULL;
 }
 
-/* How well a detected face fits the speaker that was asked for; below 0: not at all. */
+/* How well a detected face fits the speaker that was asked for: the more the better; 0 or less: not at all. */
 static double speaker_fit(const struct speaker *speaker, const struct face *face, int width, int height) {
     double x = speaker->x * width, y = speaker->y * height;
     if (speaker->kind == SPEAKER_LARGEST)
@@ -55,7 +64,7 @@ static double speaker_fit(const struct speaker *speaker, const struct face *face
     return inside ? 1 / (1 + hypot(x - face->x - face->width / 2, y - face->y - face->height / 2)) : -1;
 }
 
-static const struct face *tracker_choose_face(const struct tracker *tracker, const struct face *faces, int count) {
+static const struct face *choose_face(const struct tracker *tracker, const struct face *faces, int count) {
     const struct plan *plan = tracker->context->plan;
     const struct face *best = NULL;
     double best_fit = 0;
@@ -69,8 +78,8 @@ static const struct face *tracker_choose_face(const struct tracker *tracker, con
     return best;
 }
 
-static bool tracker_run_mesh(struct tracker *tracker, const struct frame *frame, const struct affine *region,
-                             struct error *err) {
+static bool run_mesh(struct tracker *tracker, const struct frame *frame, const struct affine *region,
+                     struct error *err) {
     int64_t started = step_start();
     bool ran = mesh_run(models_mesh(tracker->context->models), frame, region, &tracker->face, err);
     step_stop(tracker->times, STEP_LANDMARK, started);
@@ -78,33 +87,33 @@ static bool tracker_run_mesh(struct tracker *tracker, const struct frame *frame,
     return ran;
 }
 
-/* Looks for the speaker in the whole frame. */
-static bool tracker_find_face(struct tracker *tracker, const struct frame *frame, struct error *err) {
+/* Searches the whole frame for the speaker. */
+static bool find_speaker(struct tracker *tracker, const struct frame *frame, struct error *err) {
     struct face faces[FACES_MAX];
     int count = 0;
     int64_t started = step_start();
     if (!detector_run(models_detector(tracker->context->models), frame, faces, FACES_MAX, &count, err))
         return false;
     step_stop(tracker->times, STEP_DETECT, started);
-    const struct face *face = tracker_choose_face(tracker, faces, count);
+    const struct face *face = choose_face(tracker, faces, count);
     if (!face)
         return true;
     struct affine region = mesh_region_of_face(face);
-    if (!tracker_run_mesh(tracker, frame, &region, err))
+    if (!run_mesh(tracker, frame, &region, err))
         return false;
     if (!tracker->following)
         return true;
     region = mesh_region_of_landmarks(&tracker->face); /* once more, now well centred */
-    return tracker_run_mesh(tracker, frame, &region, err);
+    return run_mesh(tracker, frame, &region, err);
 }
 
 static bool track_one(struct tracker *tracker, const struct frame *frame, struct track_frame *out, struct error *err) {
     if (tracker->following) {
         struct affine region = mesh_region_of_landmarks(&tracker->face);
-        if (!tracker_run_mesh(tracker, frame, &region, err))
+        if (!run_mesh(tracker, frame, &region, err))
             return false;
     }
-    if (!tracker->following && !tracker_find_face(tracker, frame, err))
+    if (!tracker->following && !find_speaker(tracker, frame, err))
         return false;
     if (tracker->following)
         track_frame_set_face(out, &tracker->face);
@@ -125,8 +134,10 @@ static int32_t shot_of(const struct plan *plan, int64_t frame) {
 
 static bool track_frames(struct tracker *tracker, struct error *err) {
     int32_t shot = -1;
-    for (struct frame *next; !flow_stopped(&tracker->flow) && (next = ring_pop(tracker->frames));) {
-        _cleanup_frame_ struct frame *frame = next;
+    while (!flow_stopped(&tracker->flow)) {
+        _cleanup_frame_ struct frame *frame = ring_pop(tracker->frames);
+        if (!frame)
+            break;
         struct track_frame *out = &tracker->track.frames[tracker->track.count];
         *out = (struct track_frame){
             .pts = frame->pts, .duration = frame->duration, .shot = shot_of(tracker->context->plan, frame->index)};
@@ -146,10 +157,11 @@ static bool run_tracker(struct tracker *tracker, struct error *err) {
     tracker->track.frames = xnew_array(struct track_frame, (size_t)tracker->segment->frames);
     atomic_store(&tracker->context->progress->of, tracker->segment->frames);
     pthread_t decoder;
-    pthread_create(&decoder, NULL, decode_frames, tracker);
-    bool tracked = track_frames(tracker, err);
-    ring_abort(tracker->frames);
-    pthread_join(decoder, NULL);
+    bool decoding = thread_start(&decoder, "track-decode", decode_frames, tracker, err);
+    bool tracked = decoding ? track_frames(tracker, err) : flow_fail(&tracker->flow, err);
+    ring_abort(tracker->frames); /* a decoder that waits for room stops waiting */
+    if (decoding)
+        pthread_join(decoder, NULL);
     for (struct frame *frame; (frame = ring_drain(tracker->frames));)
         frame_free(frame);
     tracked = flow_result(&tracker->flow, err) && tracked;
@@ -161,7 +173,7 @@ static bool run_tracker(struct tracker *tracker, struct error *err) {
     return tracked;
 }
 
-static bool track_save(const struct job_context *context, struct step_times *times, struct track *track, json_t *report,
+static bool save_track(const struct job_context *context, struct step_times *times, struct track *track, json_t *report,
                        struct error *err) {
     const struct plan_segment *segment = &context->plan->segments[context->job.index];
     json_t *faceless = track_faceless(track, segment->first_frame);
@@ -178,7 +190,7 @@ static bool track_save(const struct job_context *context, struct step_times *tim
 bool track_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
                    struct error *err) {
     if ((size_t)context->job.index >= context->plan->segment_count)
-        return error_set(err, ERR_INTERNAL, "the plan does not fit the job track/%04d", context->job.index);
+        return error_set(err, ERR_INTERNAL, "the plan has no segment %d", context->job.index);
     _cleanup_cache_entry_ struct cache_entry *master = NULL;
     _cleanup_video_reader_ struct video_reader *reader = master_open(context, times, &master, err);
     if (!reader)
@@ -192,7 +204,7 @@ bool track_job_run(const struct job_context *context, struct step_times *times, 
     atomic_store(&context->progress->step, STEP_LANDMARK);
     bool tracked = run_tracker(&tracker, err);
     work_leave(context, times);
-    bool done = tracked && track_save(context, times, &tracker.track, result->report, err);
+    bool done = tracked && save_track(context, times, &tracker.track, result->report, err);
     track_free(&tracker.track);
     return done;
 }

@@ -8,8 +8,8 @@ static job_runner *const runners[KIND_COUNT] = {
 };
 #undef KIND
 
-/* The card is this job's while it is behind the gate: no other job of the process computes then. Jobs of the pool cpu
- * run no network. */
+/* Milliseconds that the job had the card: all the time behind the gate, since no other job of the process computes
+ * then. Jobs of the pool cpu run no network. */
 static int64_t card_ms(const struct job_context *context, const struct step_times *times) {
     bool on_card =
         context->models && models_are_on_card(context->models) && job_kind_pool(context->job.kind) != POOL_CPU;

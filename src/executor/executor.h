@@ -6,5 +6,6 @@
 
 #include "work/work.h"
 
-/* Does the job of context->job.kind. `cancelled` when the flag was raised. The caller frees the result. */
+/* Does the job of context->job.kind in this thread and those that its runner starts and joins. The caller frees the
+ * result with work_result_free. `cancelled` when the flag was raised; else what the runner says, with context. */
 bool executor_run_job(const struct job_context *context, struct work_result *result, struct error *err) must_check;

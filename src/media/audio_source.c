@@ -85,7 +85,7 @@ static bool make_resampler(struct audio_source *source, const AVFrame *frame, st
 }
 
 /* Resamples `frame` (NULL: what the resampler still holds) into the queue of ready samples. */
-static bool resample(struct audio_source *source, const AVFrame *frame, struct error *err) {
+static bool audio_resample(struct audio_source *source, const AVFrame *frame, struct error *err) {
     int room = swr_get_out_samples(source->resampler, frame ? frame->nb_samples : 0);
     uint8_t *planes[2] = {NULL};
     if (av_samples_alloc(planes, NULL, source->channels, MAX(room, 1), AV_SAMPLE_FMT_FLTP, 0) < 0)
@@ -135,34 +135,34 @@ static bool audio_feed(struct audio_source *source, struct error *err) {
 }
 
 /* A stream may change its rate or layout midway: then a new resampler takes over. */
-static bool audio_take(struct audio_source *source, struct error *err) {
+static bool audio_add_frame(struct audio_source *source, struct error *err) {
     const AVFrame *frame = source->decoded;
     struct shape shape = {frame->sample_rate, frame->ch_layout.nb_channels, frame->format};
     if (memcmp(&shape, &source->shape, sizeof shape) != 0) {
-        if (source->resampler && !resample(source, NULL, err))
+        if (source->resampler && !audio_resample(source, NULL, err))
             return false;
         if (!make_resampler(source, frame, err))
             return false;
         source->shape = shape;
     }
     source->seconds += (double)frame->nb_samples / frame->sample_rate;
-    return resample(source, frame, err);
+    return audio_resample(source, frame, err);
 }
 
-static bool audio_finish_decoder(struct audio_source *source, struct error *err) {
+static bool audio_finish(struct audio_source *source, struct error *err) {
     source->ended = true;
     if (!source->resampler)
         return error_set(err, ERR_MEDIA_EMPTY, "%s holds no sound that can be decoded", source->path);
-    return audio_check_complete(source, err) && resample(source, NULL, err);
+    return audio_check_complete(source, err) && audio_resample(source, NULL, err);
 }
 
 /* Decodes one step further. */
-static bool advance(struct audio_source *source, struct error *err) {
+static bool audio_advance(struct audio_source *source, struct error *err) {
     int status = avcodec_receive_frame(source->decoder, source->decoded);
     if (status >= 0)
-        return audio_take(source, err);
+        return audio_add_frame(source, err);
     if (status == AVERROR_EOF || (status == AVERROR(EAGAIN) && source->drained))
-        return audio_finish_decoder(source, err);
+        return audio_finish(source, err);
     if (status == AVERROR(EAGAIN) || !source->resampler)
         return audio_feed(source, err);
     return audio_corrupt(source, err, av_err2str(status));
@@ -183,7 +183,7 @@ struct audio_source *audio_source_open(const char *path, int rate, int channels,
 
 bool audio_source_read(struct audio_source *source, float *const *planes, int wanted, int *got, struct error *err) {
     while (!source->ended && av_audio_fifo_size(source->ready) < wanted)
-        if (!advance(source, err))
+        if (!audio_advance(source, err))
             return false;
     *got = av_audio_fifo_read(source->ready, (void **)planes, wanted);
     for (int c = 0; c < source->channels; c++)

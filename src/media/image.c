@@ -98,7 +98,7 @@ static struct taps make_taps(int from, int count, double scale, double shift) {
 
 /* `width` x `height` results; result (i, j) lies at luma position map->a * i + map->c, map->e * j + map->f.
  */
-static void plane_scale(const struct plane *plane, const struct affine *map, int width, int height, float *out) {
+static void scale_plane(const struct plane *plane, const struct affine *map, int width, int height, float *out) {
     _cleanup_(taps_free) struct taps columns =
         make_taps(plane->width, width, map->a * plane->scale_x, (map->c - plane->offset_x) * plane->scale_x);
     _cleanup_(taps_free) struct taps lines =
@@ -135,7 +135,7 @@ void image_resize(const float *from, int from_width, int from_height, float *to,
                               .type = SAMPLE_FLOAT,
                               .scale_x = 1,
                               .scale_y = 1};
-        plane_scale(&plane, &map, to_width, to_height, to + (ptrdiff_t)i * to_width * to_height);
+        scale_plane(&plane, &map, to_width, to_height, to + (ptrdiff_t)i * to_width * to_height);
     }
 }
 
@@ -150,7 +150,7 @@ void image_letterbox(const struct frame *frame, int width, int height, float *rg
     size_t area = (size_t)width * (size_t)height, inner = (size_t)inner_width * (size_t)inner_height;
     _cleanup_free_ float *scaled = xnew_array(float, 3 * inner);
     for (int i = 0; i < 3; i++)
-        plane_scale(&pixels.planes[i], &map, inner_width, inner_height, scaled + i * inner);
+        scale_plane(&pixels.planes[i], &map, inner_width, inner_height, scaled + i * inner);
     memset(rgb, 0, sizeof *rgb * 3 * area);
     for (int y = 0; y < inner_height; y++) {
         const float *row = scaled + (ptrdiff_t)y * inner_width;

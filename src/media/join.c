@@ -220,7 +220,7 @@ static bool find_last_pts(struct joiner *joiner, struct error *err) {
     return true;
 }
 
-static bool joiner_open(struct joiner *joiner, const char *path, struct error *err) {
+static bool joiner_open_output(struct joiner *joiner, const char *path, struct error *err) {
     const struct video_join *join = joiner->join;
     _cleanup_input_ AVFormatContext *first = open_segment(join->segments[0], err);
     if (!first || !find_last_pts(joiner, err))
@@ -236,7 +236,7 @@ static bool joiner_open(struct joiner *joiner, const char *path, struct error *e
 }
 
 static bool join_all(struct joiner *joiner, const char *path, struct error *err) {
-    if (!joiner_open(joiner, path, err))
+    if (!joiner_open_output(joiner, path, err))
         return false;
     for (size_t i = 0; i < joiner->join->segment_count; i++)
         if (!copy_segment(joiner, i, err))

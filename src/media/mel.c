@@ -70,30 +70,31 @@ static void fill_tables(struct mel_tables *tables) {
 
 /* --- a Fourier transform for 800 = 4 4 2 5 5 --- */
 
-static struct complex_number multiply(struct complex_number a, struct complex_number b) {
+static struct complex_number complex_multiply(struct complex_number a, struct complex_number b) {
     return (struct complex_number){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 
 /* Transforms `n` values that lie `stride` apart in `in`; decimation in time with the smallest factor
  * (Cooley-Tukey). FFmpeg's av_tx knows this size only from 6.1 on. */
-static void transform(const struct mel_tables *tables, const struct complex_number *in, struct complex_number *out,
-                      int n, int stride) {
+static void fourier_transform(const struct mel_tables *tables, const struct complex_number *in,
+                              struct complex_number *out, int n, int stride) {
     if (n == 1) {
         *out = *in;
         return;
     }
     int radix = n % 4 == 0 ? 4 : n % 2 == 0 ? 2 : 5, part = n / radix;
     for (int r = 0; r < radix; r++)
-        transform(tables, in + r * stride, out + r * part, part, stride * radix);
+        fourier_transform(tables, in + r * stride, out + r * part, part, stride * radix);
     int step = FFT_SIZE / n;
     for (int k = 0; k < part; k++) {
         struct complex_number terms[5];
         for (int r = 0; r < radix; r++)
-            terms[r] = multiply(out[r * part + k], tables->twiddle[r * k * step]);
+            terms[r] = complex_multiply(out[r * part + k], tables->twiddle[r * k * step]);
         for (int q = 0; q < radix; q++) {
             struct complex_number sum = terms[0];
             for (int r = 1; r < radix; r++) {
-                struct complex_number term = multiply(terms[r], tables->twiddle[r * q * part * step % FFT_SIZE]);
+                struct complex_number term =
+                    complex_multiply(terms[r], tables->twiddle[r * q * part * step % FFT_SIZE]);
                 sum.re += term.re;
                 sum.im += term.im;
             }
@@ -105,7 +106,7 @@ static void transform(const struct mel_tables *tables, const struct complex_numb
 /* --- columns --- */
 
 /* numpy's "reflect": the border sample itself is not repeated. */
-static int64_t reflect(int64_t i, int64_t count) {
+static int64_t mel_reflect(int64_t i, int64_t count) {
     int64_t period = MAX(2 * (count - 1), 1);
     i = ((i % period) + period) % period;
     return MIN(i, period - i) < count ? MIN(i, period - i) : 0;
@@ -124,10 +125,10 @@ static float band_value(double magnitude) {
 static void make_column(const struct mel_tables *tables, const struct audio *audio, int64_t column, float *values) {
     struct complex_number samples[FFT_SIZE], spectrum[FFT_SIZE];
     for (int i = 0; i < FFT_SIZE; i++) {
-        int64_t at = reflect(column * HOP + i - FFT_SIZE / 2, audio->count);
+        int64_t at = mel_reflect(column * HOP + i - FFT_SIZE / 2, audio->count);
         samples[i] = (struct complex_number){emphasized(audio, at) * tables->window[i], 0};
     }
-    transform(tables, samples, spectrum, FFT_SIZE, 1);
+    fourier_transform(tables, samples, spectrum, FFT_SIZE, 1);
     float magnitude[BINS];
     for (int bin = 0; bin < BINS; bin++)
         magnitude[bin] = hypotf(spectrum[bin].re, spectrum[bin].im);

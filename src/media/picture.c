@@ -64,7 +64,7 @@ static void convert_tags(const AVFrame *from, AVFrame *to) {
     to->color_range = AVCOL_RANGE_MPEG;
 }
 
-static AVFrame *picture_convert(const AVFrame *from, enum AVPixelFormat format, struct SwsContext **scaler) {
+static AVFrame *convert_picture(const AVFrame *from, enum AVPixelFormat format, struct SwsContext **scaler) {
     AVFrame *to = media_new_picture(format, from->width, from->height);
     if (av_frame_copy_props(to, from) < 0)
         media_must(NULL);
@@ -121,7 +121,7 @@ static enum AVChromaLocation turned_location(enum AVChromaLocation location, con
     return location == AVCHROMA_LOC_LEFT && !upright->flip_x ? AVCHROMA_LOC_LEFT : AVCHROMA_LOC_UNSPECIFIED;
 }
 
-static AVFrame *picture_turn(const AVFrame *from, const struct upright *upright) {
+static AVFrame *turn_picture(const AVFrame *from, const struct upright *upright) {
     bool transpose = upright->transpose;
     AVFrame *to =
         media_new_picture(from->format, transpose ? from->height : from->width, transpose ? from->width : from->height);
@@ -148,11 +148,11 @@ AVFrame *picture_upright(const AVFrame *coded, enum AVPixelFormat format, const 
             planar->color_range = AVCOL_RANGE_JPEG;
         }
     } else {
-        planar = picture_convert(coded, format, scaler);
+        planar = convert_picture(coded, format, scaler);
     }
     if (!upright->transpose && !upright->flip_x && !upright->flip_y)
         return planar;
-    AVFrame *turned = picture_turn(planar, upright);
+    AVFrame *turned = turn_picture(planar, upright);
     av_frame_free(&planar);
     return turned;
 }

@@ -132,7 +132,7 @@ static bool is_damaged(const AVFrame *picture) {
 }
 
 /* Strictly ascending pts from the first frame on, whatever the file says. */
-static void stamp(struct video_reader *reader, AVFrame *picture) {
+static void reader_stamp(struct video_reader *reader, AVFrame *picture) {
     int64_t pts = picture->best_effort_timestamp;
     if (reader->first_pts == AV_NOPTS_VALUE)
         reader->first_pts = pts == AV_NOPTS_VALUE ? 0 : pts;
@@ -209,7 +209,7 @@ static bool reader_decode(struct video_reader *reader, struct error *err) {
         return error_set(err, ERR_MEDIA_UNSUPPORTED,
                          "the picture of %s changes its size near %.3f s; convert it to one size", reader->path,
                          reader_seconds(reader, reader->last_pts));
-    stamp(reader, picture);
+    reader_stamp(reader, picture);
     reader->missing--;
     reader->ahead = steal(picture);
     return true;
@@ -307,7 +307,7 @@ static bool reader_begin(struct video_reader *reader, struct error *err) {
     return true;
 }
 
-static bool open_file(struct video_reader *reader, int threads, struct error *err) {
+static bool reader_open_file(struct video_reader *reader, int threads, struct error *err) {
     reader->format = media_open(reader->path, err);
     if (!reader->format || !choose_stream(reader, err))
         return false;
@@ -331,14 +331,14 @@ struct video_reader *video_open(const char *path, int threads, struct error *err
     _cleanup_video_reader_ struct video_reader *reader = xnew(struct video_reader);
     reader->path = xstrdup(path);
     reader->packet = media_must(av_packet_alloc());
-    if (!open_file(reader, threads, err) || !learn_format(reader, err))
+    if (!reader_open_file(reader, threads, err) || !learn_format(reader, err))
         return NULL;
     return steal(reader);
 }
 
 /* --- seeking --- */
 
-static void forget(struct video_reader *reader) {
+static void reader_forget(struct video_reader *reader) {
     av_frame_free(&reader->ahead);
     avcodec_flush_buffers(reader->decoder);
     reader->from_start = reader->at_key = reader->drained = false;
@@ -352,7 +352,7 @@ static bool seek_from(struct video_reader *reader, int64_t from, int64_t pts, bo
     int64_t at = from + reader->first_pts;
     if (avformat_seek_file(reader->format, reader->stream->index, INT64_MIN, at, at, 0) < 0)
         return true;
-    forget(reader);
+    reader_forget(reader);
     do {
         av_frame_free(&reader->ahead);
         if (!reader_decode(reader, err))
@@ -372,7 +372,7 @@ static bool seek_by_counting(struct video_reader *reader, int64_t pts, int64_t f
     avcodec_free_context(&reader->decoder);
     avformat_close_input(&reader->format);
     reader->drained = false;
-    if (!open_file(reader, threads, err))
+    if (!reader_open_file(reader, threads, err))
         return false;
     for (int64_t i = 0; i < frame && reader->ahead; i++) {
         av_frame_free(&reader->ahead);

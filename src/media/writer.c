@@ -155,7 +155,7 @@ static void pad_plane(AVFrame *to, const AVFrame *from, int plane, int width, in
 }
 
 /* Repeats the last column and row of an odd-sized picture. */
-static AVFrame *picture_pad(const AVFrame *from, int width, int height) {
+static AVFrame *pad_picture(const AVFrame *from, int width, int height) {
     const AVPixFmtDescriptor *description = av_pix_fmt_desc_get(from->format);
     AVFrame *to = media_new_picture(from->format, width, height);
     if (av_frame_copy_props(to, from) < 0)
@@ -211,10 +211,10 @@ static bool is_key(struct video_writer *writer, int64_t pts) {
     return true;
 }
 
-static AVFrame *writer_picture(struct video_writer *writer, const struct frame *frame) {
+static AVFrame *writer_prepare(struct video_writer *writer, const struct frame *frame) {
     AVFrame *picture =
         frame->picture->width != writer->encoder->width || frame->picture->height != writer->encoder->height
-            ? picture_pad(frame->picture, writer->encoder->width, writer->encoder->height)
+            ? pad_picture(frame->picture, writer->encoder->width, writer->encoder->height)
             : media_must(av_frame_clone(frame->picture));
     picture->pts = frame->pts * writer->info.time_base_num;
     picture->pict_type = is_key(writer, picture->pts) ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
@@ -237,7 +237,7 @@ bool video_write(struct video_writer *writer, struct frame *frame, struct error 
     _cleanup_frame_ struct frame *owned = frame;
     if (!check_frame(writer, owned, err) || !writer_begin(writer, owned->picture, err))
         return false;
-    _cleanup_picture_ AVFrame *picture = writer_picture(writer, owned);
+    _cleanup_picture_ AVFrame *picture = writer_prepare(writer, owned);
     writer_remember(writer, picture->pts);
     if (!writer_drain(writer, err))
         return false;
@@ -256,7 +256,7 @@ static bool writer_finish(struct video_writer *writer, int64_t end_pts, struct e
 }
 
 /* Not a file that was there before and that nothing was written to. */
-static void remove_file(const struct video_writer *writer) {
+static void writer_remove_file(const struct video_writer *writer) {
     if (writer->begun || writer->format->pb)
         unlink(writer->path);
 }
@@ -265,11 +265,11 @@ bool video_finish(struct video_writer *writer, int64_t end_pts, struct error *er
     _cleanup_(writer_free_cleanup) struct video_writer *owned = writer;
     if (writer_finish(owned, end_pts, err))
         return true;
-    remove_file(owned);
+    writer_remove_file(owned);
     return false;
 }
 
 void video_discard(struct video_writer *writer) {
-    remove_file(writer);
+    writer_remove_file(writer);
     writer_free(writer);
 }

@@ -12,7 +12,7 @@ static void unlink_and_free(char **path) {
     free(*path);
 }
 
-static json_t *manifest_of(const char *name, const char *role, const char *sha256, int64_t bytes, json_t *contract) {
+static json_t *make_manifest(const char *name, const char *role, const char *sha256, int64_t bytes, json_t *contract) {
     /* Weights twice (as read, and packed for the CPU) and room for activations. */
     int64_t memory_mb = 2 * (bytes >> 20) + 256;
     _cleanup_free_ char *file = xasprintf("%s.onnx", name);
@@ -35,6 +35,6 @@ bool model_add(struct zoo *zoo, const char *role, const char *path, const char *
         return error_wrap(err, "%s", path);
     if (!sha256_file(temporary, sha256, &bytes, err))
         return false;
-    _cleanup_json_ json_t *manifest = manifest_of(name, role, sha256, bytes, contract);
+    _cleanup_json_ json_t *manifest = make_manifest(name, role, sha256, bytes, contract);
     return zoo_install(zoo, temporary, manifest, err);
 }

@@ -4,7 +4,7 @@
 
 #include "base/buffer.h"
 
-/* FREE: any value fits. A fixed batch or side beyond LARGEST is a mistake in the file: it is refused, not allocated. */
+/* A fixed batch or side beyond LARGEST is a mistake, and nothing is allocated for it. */
 enum { FREE = -1, LARGEST = 4096 };
 
 struct signature signature_of(const struct session *session) {
@@ -26,10 +26,8 @@ static bool fits(const struct tensor_shape *shape, int rank, const int64_t *want
 
 #define FITS(shape, ...) fits((shape), (int)ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), (const int64_t[]){__VA_ARGS__})
 
-/* The last dimension. */
 static int64_t last(const struct tensor_shape *shape) { return shape->rank > 0 ? shape->dims[shape->rank - 1] : 0; }
 
-/* The dimension; 0 where the file leaves it free, LARGEST + 1 for all that are too large. */
 static int known(int64_t dim) { return dim > 0 ? (int)MIN(dim, LARGEST + 1) : 0; }
 
 /* Elements of one batch item; 0 when a dimension is free. */
@@ -40,7 +38,6 @@ static int64_t item_size(const struct tensor_shape *shape) {
     return size;
 }
 
-/* `shape` is a picture [batch][channels][height][width], each fixed or free. */
 static bool bind_picture(const struct tensor_shape *shape, int channels, int index, struct binding *out) {
     if (shape->rank != 4 || shape->dims[1] != channels)
         return false;
@@ -79,7 +76,6 @@ static int output_ending(const struct signature *s, int64_t width) {
     return found;
 }
 
-/* Finds for each of `widths` the output that ends in it; true when there is no other output. */
 static bool bind_outputs(const struct signature *s, struct binding *out, const int64_t *widths, int count) {
     for (int i = 0; i < count; i++) {
         out->outputs[i] = output_ending(s, widths[i]);

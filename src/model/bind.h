@@ -1,11 +1,11 @@
-/* Inside the model room only: what each tensor of a network is for, found by rank and shape. */
+/* Inside the model room only: which tensor of a network is what, found by rank and shape. */
 #pragma once
 
 #include "model/session.h"
 
 enum network_kind { NETWORK_LIPS, NETWORK_BLAZEFACE, NETWORK_RETINAFACE, NETWORK_SCRFD, NETWORK_MESH, NETWORK_ENHANCE };
 
-/* The tensors of a network as its file declares them. The shapes are borrowed. */
+/* The tensors of a network as its file declares them. */
 struct signature {
     const struct tensor_shape *inputs, *outputs;
     int input_count, output_count;
@@ -21,7 +21,6 @@ struct binding {
     int outputs[9];
 };
 
-/* The declared tensors of an open session, which keeps the shapes. */
 struct signature signature_of(const struct session *session);
-/* Binds a network to "lips", "detect", "mesh" or "enhance"; model.invalid names the shapes found and wanted. */
+/* Binds a network to "lips", "detect", "mesh" or "enhance"; model.invalid tells shapes found and wanted. */
 bool bind_role(const char *role, const struct signature *signature, struct binding *out, struct error *err) must_check;

@@ -1,4 +1,4 @@
-/* Inside the model room only: faces out of the tensors of detectors. Pure functions.
+/* Inside the model room only: what detectors say, turned into faces. Pure functions over tensors.
  *
  * Coordinates are in pixels of the network's input, 0 being the left or upper edge of the first pixel. Each
  * decoder writes every anchor that reaches `threshold`, so `out` holds one face an anchor, and returns how
@@ -22,7 +22,6 @@ int retinaface_decode(const float *boxes, const float *scores, const float *land
 
 /* SCRFD, deepinsight/insightface: nine outputs, scores, box distances (left, top, right, bottom) and
  * keypoints of strides 8, 16, 32, in strides; two anchors a cell, centred on the cell's corner. */
-/* Anchors of one level (stride 8 << level) of a square input. */
 int scrfd_anchors(int size, int level);
 int scrfd_decode(const float *const outputs[9], int size, float threshold, struct face *out);
 

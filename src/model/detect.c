@@ -63,7 +63,7 @@ void detector_close(struct detector *d) {
     free(d);
 }
 
-static void scale_values(float *plane, int count, float scale, float offset) {
+static void detector_scale_plane(float *plane, int count, float scale, float offset) {
     for (int i = 0; i < count; i++)
         plane[i] = plane[i] * scale + offset;
 }
@@ -73,14 +73,14 @@ static void detector_normalise(struct detector *d) {
     static const float bgr_mean[] = {104, 117, 123};
     int plane = d->width * d->height;
     if (d->binding.kind == NETWORK_BLAZEFACE)
-        scale_values(d->picture, 3 * plane, 2, -1);
+        detector_scale_plane(d->picture, 3 * plane, 2, -1);
     if (d->binding.kind == NETWORK_SCRFD)
-        scale_values(d->picture, 3 * plane, 255.0f / 128, -127.5f / 128);
+        detector_scale_plane(d->picture, 3 * plane, 255.0f / 128, -127.5f / 128);
     if (d->binding.kind != NETWORK_RETINAFACE)
         return;
     image_swap_rb(d->picture, d->width, d->height);
     for (int c = 0; c < 3; c++)
-        scale_values(d->picture + c * plane, plane, 255, -bgr_mean[c]);
+        detector_scale_plane(d->picture + c * plane, plane, 255, -bgr_mean[c]);
 }
 
 static bool detector_run_network(struct detector *d, struct error *err) {

@@ -7,13 +7,12 @@
 #include "model/zoo.h"
 
 struct detector;
-/* Opens a detector of the zoo and runs it once, which warms it; which network it is follows from its shapes. Errors as
- * of network_open (bind.h). The caller closes it. */
+/* Kind and decoder follow from the manifest and the shapes. */
 struct detector *detector_open(const struct zoo *zoo, const char *name, const struct device *device,
                                struct error *err) must_check;
 void detector_close(struct detector *detector);
 DEFINE_CLEANUP(struct detector *, detector_close)
 #define _cleanup_detector_ _cleanup_(detector_close_cleanup)
-/* Faces of one frame, best score first, at most `max`; *count may be 0. model.run. */
+/* Faces of one frame, best score first, at most `max`; *count may be 0. */
 bool detector_run(struct detector *detector, const struct frame *frame, struct face *faces, int max, int *count,
                   struct error *err) must_check;

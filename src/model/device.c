@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "model/runtime.h"
 
-/* How many cards the NVIDIA driver shows, by cuInit and cuDeviceGetCount of the CUDA driver API (0: success). Loaded at
- * run time, because a machine without a card has no driver to link to. */
+/* How many cards the NVIDIA driver shows: cuInit and cuDeviceGetCount of the CUDA driver API, 0 being
+ * success. */
 static bool card_count(int *count, struct error *err) {
     void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!driver)

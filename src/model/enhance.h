@@ -5,13 +5,11 @@
 #include "model/zoo.h"
 
 struct enhance;
-/* Opens an enhancer of the zoo, for pictures of any size. Errors as of network_open (bind.h). The caller closes it. */
 struct enhance *enhance_open(const struct zoo *zoo, const char *name, const struct device *device,
                              struct error *err) must_check;
 void enhance_close(struct enhance *enhance);
 DEFINE_CLEANUP(struct enhance *, enhance_close)
 #define _cleanup_enhance_ _cleanup_(enhance_close_cleanup)
-/* How many times larger each side of what comes out is. */
 int enhance_scale(const struct enhance *enhance);
-/* Values 0 to 1. `rgb` [3][size][size] in, [3][size*scale][size*scale] out. model.run. */
+/* `rgb` [3][size][size] in, [3][size*scale][size*scale] out. */
 bool enhance_run(struct enhance *enhance, int size, const float *rgb, float *out, struct error *err) must_check;

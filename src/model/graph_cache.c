@@ -39,7 +39,7 @@ bool graph_cache_key(const char *path, const struct device *device, char key[33]
     return true;
 }
 
-static bool graph_is_whole(const char *path) {
+static bool cached_graph_is_whole(const char *path) {
     char hex[SHA256_HEX + 1];
     struct error ignored;
     const char *name = strrchr(path, '/') + 1;
@@ -53,7 +53,7 @@ char *graph_cache_find(const char *directory, const char *key) {
     if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
         return NULL;
     for (size_t i = 0; i < found.gl_pathc && !whole; i++) {
-        if (graph_is_whole(found.gl_pathv[i])) {
+        if (cached_graph_is_whole(found.gl_pathv[i])) {
             whole = xstrdup(found.gl_pathv[i]);
         } else {
             log_write(NULL, LOG_WARN, "%s is damaged: building it again", found.gl_pathv[i]);
@@ -73,8 +73,7 @@ static bool sync_file(const char *path, struct error *err) {
 
 bool graph_cache_publish(const char *directory, const char *key, const char *temporary, struct error *err) {
     char hex[SHA256_HEX + 1];
-    /* The runtime names a graph's parts differently each time, so the bytes and the hash differ: without this check,
-     * workers that started together would leave one file each. */
+    /* The runtime names things anew each time: workers that started together would leave one file each. */
     _cleanup_free_ char *existing = graph_cache_find(directory, key);
     bool done = existing || (sync_file(temporary, err) && sha256_file(temporary, hex, NULL, err));
     if (done && !existing) {

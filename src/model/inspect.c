@@ -3,11 +3,9 @@
 #include "base/memory.h"
 #include "model/bind.h"
 
-/* Sides of the picture of zeros, where the file leaves them free. */
 enum { FREE_DETECT_SIZE = 640, FREE_ENHANCE_SIZE = 16 };
 
-/* A tensor of zeros, the caller's to free: a free batch is 1, any other free dimension `free_size`. */
-static struct tensor zeros(const struct tensor_shape *shape, int free_size) {
+static struct tensor tensor_of_zeros(const struct tensor_shape *shape, int free_size) {
     struct tensor tensor = {.rank = shape->rank};
     size_t count = 1;
     for (int i = 0; i < shape->rank; i++) {
@@ -19,12 +17,12 @@ static struct tensor zeros(const struct tensor_shape *shape, int free_size) {
 }
 
 /* Fills `outputs` with what comes out for inputs of zeros. */
-static bool probe(struct session *session, const struct binding *binding, struct tensor_shape *outputs,
-                  struct error *err) {
+static bool inspect_probe(struct session *session, const struct binding *binding, struct tensor_shape *outputs,
+                          struct error *err) {
     struct tensor inputs[SESSION_IO_MAX] = {0};
     int size = binding->kind == NETWORK_ENHANCE ? FREE_ENHANCE_SIZE : FREE_DETECT_SIZE;
     for (int i = 0; i < session_input_count(session); i++)
-        inputs[i] = zeros(session_input(session, i), size);
+        inputs[i] = tensor_of_zeros(session_input(session, i), size);
     bool done = session_probe(session, inputs, outputs, err);
     for (int i = 0; i < session_input_count(session); i++)
         free(inputs[i].data);
@@ -48,9 +46,8 @@ json_t *inspect_file(const char *role, const char *path, struct error *err) {
     if (!session)
         return NULL;
     struct signature signature = signature_of(session);
-    if (!bind_role(role, &signature, &binding, err) || !probe(session, &binding, outputs, err))
+    if (!bind_role(role, &signature, &binding, err) || !inspect_probe(session, &binding, outputs, err))
         return NULL;
-    /* Again with the shapes that came out: what the file left free may not fit after all. */
     signature.outputs = outputs;
     if (!bind_role(role, &signature, &binding, err))
         return NULL;

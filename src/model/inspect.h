@@ -1,4 +1,4 @@
-/* Inside the model room only: examines a file before it is added to the zoo. */
+/* Inside the model room only: a look at a file that somebody wants to add. */
 #pragma once
 
 #include "base/json.h"

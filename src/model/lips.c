@@ -11,7 +11,7 @@ struct lips {
     struct session *session;
     struct binding binding;
     int size, batch;
-    int run; /* faces a run of the network: the batch, or what the file fixes */
+    int run; /* frames a run: the batch, or what the file fixes */
     float *mels, *faces, *out;
     struct template {
         double aspect;          /* width over height of what is stretched into the square */
@@ -65,7 +65,7 @@ struct affine lips_crop(const struct lips *lips, const struct point landmarks[5]
 }
 
 /* RGB into the network's six BGR planes: three with the lower half zero, three whole. */
-static void fill_face(const float *rgb, int size, float *face) {
+static void lips_fill_face(const float *rgb, int size, float *face) {
     size_t plane = (size_t)size * (size_t)size, half = plane / 2;
     for (size_t c = 0; c < 3; c++) {
         const float *from = rgb + (2 - c) * plane;
@@ -75,7 +75,7 @@ static void fill_face(const float *rgb, int size, float *face) {
 }
 
 /* BGR to RGB, and into 0 to 1: the networks of size 384 end in tanh. */
-static void read_face(const float *bgr, int size, float *restrict rgb) {
+static void lips_read_face(const float *bgr, int size, float *restrict rgb) {
     size_t plane = (size_t)size * (size_t)size;
     for (size_t c = 0; c < 3; c++) {
         const float *from = bgr + (2 - c) * plane;
@@ -125,11 +125,11 @@ bool lips_run(struct lips *lips, int n, const float *mels, const float *crops, f
         size_t count = (size_t)MIN(lips->run, n - start), first = (size_t)start;
         memcpy(lips->mels, mels + first * MEL_VALUES, count * MEL_VALUES * sizeof(float));
         for (size_t i = 0; i < count; i++)
-            fill_face(crops + (first + i) * 3 * plane, lips->size, lips->faces + i * 6 * plane);
+            lips_fill_face(crops + (first + i) * 3 * plane, lips->size, lips->faces + i * 6 * plane);
         if (!lips_run_network(lips, err))
             return false;
         for (size_t i = 0; i < count; i++)
-            read_face(lips->out + i * 3 * plane, lips->size, out + (first + i) * 3 * plane);
+            lips_read_face(lips->out + i * 3 * plane, lips->size, out + (first + i) * 3 * plane);
     }
     return true;
 }

@@ -24,7 +24,7 @@ void mesh_close(struct mesh *mesh) {
 /* A square of 1.5 times the box's longer side around its middle, turned so that the eyes are level
  * (MediaPipe, modules/face_landmark/face_detection_front_detection_to_roi.pbtxt and
  * face_landmark_landmarks_to_roi.pbtxt). */
-static struct affine face_region(struct point low, struct point high, struct point right_eye, struct point left_eye) {
+static struct affine mesh_region(struct point low, struct point high, struct point right_eye, struct point left_eye) {
     double angle = atan2(left_eye.y - right_eye.y, left_eye.x - right_eye.x);
     double scale = 1.5 * fmax(high.x - low.x, high.y - low.y) / CROP;
     double c = scale * cos(angle), s = scale * sin(angle), middle = (CROP - 1) / 2.0;
@@ -33,7 +33,7 @@ static struct affine face_region(struct point low, struct point high, struct poi
 }
 
 struct affine mesh_region_of_face(const struct face *face) {
-    return face_region((struct point){face->x, face->y}, (struct point){face->x + face->width, face->y + face->height},
+    return mesh_region((struct point){face->x, face->y}, (struct point){face->x + face->width, face->y + face->height},
                        face->eyes[0], face->eyes[1]);
 }
 
@@ -44,7 +44,7 @@ struct affine mesh_region_of_landmarks(const struct mesh_face *before) {
         low = (struct point){fminf(low.x, p.x), fminf(low.y, p.y)};
         high = (struct point){fmaxf(high.x, p.x), fmaxf(high.y, p.y)};
     }
-    return face_region(low, high, before->points[RIGHT_EYE], before->points[LEFT_EYE]);
+    return mesh_region(low, high, before->points[RIGHT_EYE], before->points[LEFT_EYE]);
 }
 
 /* The declared shape, a free batch being 1. */

@@ -1,11 +1,8 @@
 /* model: networks. ONNX Runtime behind one session type, the zoo of manifests, and one file a role.
  *
- * It promises: a model is bound by rank and shape, never by the order or the names of its tensors; what does not fit
- * is an error before the first frame; a batch has one fixed shape, so that nothing is tuned or allocated twice. It
- * knows nothing of queues and campaigns.
- *
- * Nothing in here has a lock: a zoo, a session and all that is opened on it belong to one thread at a time. ONNX
- * Runtime's own start is the exception: runtime.c does it once a process, whichever thread comes first. */
+ * It promises: a model is bound by rank and shape, never by luck; what does not fit is said before the first
+ * frame; a batch has one fixed shape, so that nothing is tuned or allocated twice. It knows nothing of queues
+ * and campaigns. */
 #pragma once
 
 #include "model/add.h"

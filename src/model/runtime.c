@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* ONNX Runtime 1.29 leaks 14 bytes when it starts. Only that is hidden from the leak checker, not our own leaks. */
+/* ONNX Runtime 1.29 loses 14 bytes when it starts; what we lose must still show. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #define LEAKS_HERE __lsan_disable()
@@ -17,12 +17,10 @@
 #define NO_LEAKS_AGAIN
 #endif
 
-/* Written once, by runtime_start under pthread_once, which orders those writes before every return of runtime_api; from
- * then on all threads only read them. */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static const OrtApi *api;
-static OrtEnv *env;
-static struct error start_error;
+static pthread_once_t runtime_once = PTHREAD_ONCE_INIT;
+static const OrtApi *runtime_ort;
+static OrtEnv *runtime_env;
+static struct error runtime_error;
 
 bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what, struct error *err) {
     if (!status)
@@ -35,34 +33,35 @@ bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, 
     return false;
 }
 
-/* Called by ONNX Runtime from any of its threads. What it logs as an error it also returns as one, and whoever gets
- * that reports it: hence only debug here. */
+/* What the runtime calls an error it also returns as one: whoever gets it decides whether it is worth a line.
+ */
 static void ORT_API_CALL forward_log(void *context, OrtLoggingLevel level, const char *category, const char *id,
                                      const char *place, const char *message) {
     log_write(NULL, level == ORT_LOGGING_LEVEL_ERROR ? LOG_DEBUG : LOG_WARN, "onnxruntime: %s", message);
 }
 
 static void runtime_start(void) {
-    api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
-    if (!api) {
-        error_set(&start_error, ERR_MODEL_RUN, "ONNX Runtime %s is too old, interface %d is needed: run script/setup",
+    runtime_ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
+    if (!runtime_ort) {
+        error_set(&runtime_error, ERR_MODEL_RUN, "ONNX Runtime %s is too old, interface %d is needed: run script/setup",
                   OrtGetApiBase()->GetVersionString(), ORT_API_VERSION);
         return;
     }
     LEAKS_HERE;
-    OrtStatus *status = api->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &env);
+    OrtStatus *status =
+        runtime_ort->CreateEnvWithCustomLogger(forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "mela", &runtime_env);
     NO_LEAKS_AGAIN;
-    if (!runtime_passed(api, status, ERR_MODEL_RUN, "ONNX Runtime does not start", &start_error))
-        api = NULL;
+    if (!runtime_passed(runtime_ort, status, ERR_MODEL_RUN, "ONNX Runtime does not start", &runtime_error))
+        runtime_ort = NULL;
 }
 
 const OrtApi *runtime_api(const OrtEnv **environment, struct error *err) {
-    pthread_once(&once, runtime_start);
-    if (!api)
-        *err = start_error;
+    pthread_once(&runtime_once, runtime_start);
+    if (!runtime_ort)
+        *err = runtime_error;
     else if (environment)
-        *environment = env;
-    return api;
+        *environment = runtime_env;
+    return runtime_ort;
 }
 
 static int core_count(void) {

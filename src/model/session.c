@@ -18,8 +18,8 @@ struct session {
 
 enum optimise { OPTIMISE, AS_IS };
 
-/* Loads `path`; with `save_to` the optimised graph is written there as well. */
-static OrtSession *network_load(const char *path, const struct device *device, enum optimise optimise,
+/* Loads `path`; with `save_to` the optimised graph is written there. */
+static OrtSession *session_load(const char *path, const struct device *device, enum optimise optimise,
                                 const char *save_to, struct error *err) {
     const OrtEnv *env;
     const OrtApi *ort = runtime_api(&env, err);
@@ -50,14 +50,14 @@ static OrtSession *load_and_cache(const char *path, const struct device *device,
     OrtSession *network = NULL;
     if (scratch) {
         _cleanup_free_ char *temporary = xasprintf("%s/graph.onnx", scratch);
-        network = network_load(path, device, OPTIMISE, temporary, &why);
+        network = session_load(path, device, OPTIMISE, temporary, &why);
         bool kept = network && graph_cache_publish(directory, key, temporary, &why);
         tree_remove(scratch);
         if (kept)
             return network;
     }
     if (!network)
-        network = network_load(path, device, OPTIMISE, NULL, err);
+        network = session_load(path, device, OPTIMISE, NULL, err);
     if (network)
         log_write(NULL, LOG_WARN, "the optimised graph of %s is not cached: %s", path, why.message);
     return network;
@@ -70,7 +70,7 @@ static OrtSession *load_cached(const char *path, const struct device *device, co
         return NULL;
     _cleanup_free_ char *cached = graph_cache_find(directory, key);
     struct error why;
-    OrtSession *network = cached ? network_load(cached, device, AS_IS, NULL, &why) : NULL;
+    OrtSession *network = cached ? session_load(cached, device, AS_IS, NULL, &why) : NULL;
     if (network)
         return network;
     if (cached) {
@@ -106,8 +106,8 @@ static bool describe_name(const OrtApi *ort, OrtAllocator *allocator, char *name
            error_set(err, ERR_MODEL_INVALID, "the tensor name %.40s... is too long", out->name);
 }
 
-static bool session_describe_one(struct session *session, bool input, int index, struct tensor_shape *out,
-                                 struct error *err) {
+static bool describe_named(struct session *session, bool input, int index, struct tensor_shape *out,
+                           struct error *err) {
     const OrtApi *ort = session->ort;
     OrtAllocator *allocator = NULL;
     char *name = NULL;
@@ -128,7 +128,7 @@ static bool session_describe_one(struct session *session, bool input, int index,
     return done;
 }
 
-static bool session_describe(struct session *session, struct error *err) {
+static bool describe_all(struct session *session, struct error *err) {
     const OrtApi *ort = session->ort;
     size_t inputs, outputs;
     if (!runtime_passed(ort, ort->SessionGetInputCount(session->network, &inputs), ERR_MODEL_INVALID, "inputs", err) ||
@@ -140,10 +140,10 @@ static bool session_describe(struct session *session, struct error *err) {
     session->input_count = (int)inputs;
     session->output_count = (int)outputs;
     for (int i = 0; i < session->input_count; i++)
-        if (!session_describe_one(session, true, i, &session->inputs[i], err))
+        if (!describe_named(session, true, i, &session->inputs[i], err))
             return false;
     for (int i = 0; i < session->output_count; i++)
-        if (!session_describe_one(session, false, i, &session->outputs[i], err))
+        if (!describe_named(session, false, i, &session->outputs[i], err))
             return false;
     return true;
 }
@@ -159,13 +159,13 @@ struct session *session_open(const char *path, const struct device *device, cons
     if (!session->ort)
         return NULL;
     session->network = cache_directory ? load_cached(path, device, cache_directory, err)
-                                       : network_load(path, device, OPTIMISE, NULL, err);
+                                       : session_load(path, device, OPTIMISE, NULL, err);
     if (!session->network ||
         !runtime_passed(session->ort,
                         session->ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &session->memory),
                         ERR_MODEL_RUN, path, err))
         return NULL;
-    if (!session_describe(session, err)) {
+    if (!describe_all(session, err)) {
         error_wrap(err, "%s", path);
         return NULL;
     }
@@ -213,9 +213,9 @@ static void release_values(const OrtApi *ort, OrtValue **values) {
             ort->ReleaseValue(values[i]);
 }
 
-/* Runs the network into `out`. Where a value of it is NULL the runtime allocates one. The caller releases them. */
-static bool session_run_network(struct session *session, const struct tensor *inputs, OrtValue **out,
-                                struct error *err) {
+/* Where `out` is NULL the runtime allocates. */
+static bool session_run_values(struct session *session, const struct tensor *inputs, OrtValue **out,
+                               struct error *err) {
     const OrtApi *ort = session->ort;
     const char *input_names[SESSION_IO_MAX], *output_names[SESSION_IO_MAX];
     OrtValue *in[SESSION_IO_MAX] = {0};
@@ -235,7 +235,7 @@ static bool session_run_network(struct session *session, const struct tensor *in
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs, struct error *err) {
     OrtValue *out[SESSION_IO_MAX] = {0};
     bool done = wrap_tensors(session, outputs, session->output_count, out, err) &&
-                session_run_network(session, inputs, out, err);
+                session_run_values(session, inputs, out, err);
     release_values(session->ort, out);
     return done;
 }
@@ -252,7 +252,7 @@ static bool describe_value(const OrtApi *ort, const OrtValue *value, struct tens
 bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
                    struct error *err) {
     OrtValue *out[SESSION_IO_MAX] = {0};
-    bool done = session_run_network(session, inputs, out, err);
+    bool done = session_run_values(session, inputs, out, err);
     for (int i = 0; done && i < session->output_count; i++) {
         outputs[i] = session->outputs[i];
         done = describe_value(session->ort, out[i], &outputs[i], err);

@@ -14,22 +14,20 @@ struct tensor_shape {
 };
 
 struct session;
-/* Loads an .onnx file; the optimised graph is cached below `cache_directory` (NULL: not). The
- * caller closes it. A session has no lock: one thread at a time may run it. model.invalid, model.device,
- * model.not_found, model.run. */
+/* Loads an .onnx file; the optimised graph is cached below `cache_directory` (NULL: not). A session may be
+ * shared by threads that take turns. model.invalid, model.device, model.not_found. */
 struct session *session_open(const char *path, const struct device *device, const char *cache_directory,
                              struct error *err) must_check;
 void session_close(struct session *session);
 DEFINE_CLEANUP(struct session *, session_close)
 #define _cleanup_session_ _cleanup_(session_close_cleanup)
-/* What the file declares, in its own order. The shapes are borrowed from the session. */
 int session_input_count(const struct session *session);
 int session_output_count(const struct session *session);
 const struct tensor_shape *session_input(const struct session *session, int index);
 const struct tensor_shape *session_output(const struct session *session, int index);
 
 /* Runs on float32 tensors in host memory: inputs by index with full shapes; outputs are written into buffers
- * the caller owns, whose full shapes it gives (bound in advance: no copy, no allocation). model.run. */
+ * the caller owns, whose full shapes it gives (bound in advance: no copy, no allocation). */
 struct tensor {
     float *data;
     int rank;
@@ -37,8 +35,8 @@ struct tensor {
 };
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
                  struct error *err) must_check;
-/* Runs once on these inputs and writes the full shapes of what comes out, by index: a file may leave them free.
- * model.run, model.invalid. */
+/* Runs once on these inputs and tells the full shapes of what comes out, by index: a file may leave them
+ * free. */
 bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
                    struct error *err) must_check;
 /* ONNX Runtime's own version, such as "1.29.0". Static. */

@@ -182,7 +182,6 @@ bool zoo_install(struct zoo *zoo, const char *temporary, json_t *manifest, struc
     const char *name = json_get_string(manifest, "name", "");
     if (rename(temporary, weights) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", weights);
-    /* The manifest last: weights without one are no model yet, a manifest without weights would be a broken one. */
     _cleanup_free_ char *path = xasprintf("%s/%s.json", zoo->directory, name);
     _cleanup_free_ char *text = json_dumps(manifest, JSON_INDENT(2));
     if (!file_write_atomic(path, text, strlen(text), 0644, err))

@@ -1,10 +1,9 @@
-/* The zoo: a directory of manifests (<name>.json) and weights. A struct zoo has no lock: it is read by any thread once
- * it is open; zoo_set_cache and zoo_install are for the thread that opened it, before others use it. */
+/* The zoo: a directory of manifests (<name>.json) and weights. */
 #pragma once
 
 #include "base/json.h"
 
-/* The models that are used where no other is named. */
+/* What is used where nobody names a model. */
 #define ZOO_DETECTOR "blazeface-128"
 #define ZOO_MESH "face-mesh"
 #define ZOO_ENHANCER "realesrgan-fast"

@@ -27,6 +27,7 @@ bool flow_fail(struct flow *flow, const struct error *err) {
 }
 
 bool flow_stopped(struct flow *flow) {
+    /* The flag says only that it was raised, and no other memory goes with it: any memory order would do. */
     if (flow->cancel && atomic_load(flow->cancel)) {
         struct error err;
         error_set(&err, ERR_CANCELLED, "the job was told to stop");
@@ -41,6 +42,6 @@ bool flow_stopped(struct flow *flow) {
 bool flow_result(struct flow *flow, struct error *err) {
     if (!flow_stopped(flow))
         return true;
-    *err = flow->err;
+    *err = flow->err; /* without the lock: it is never written again once the flow failed */
     return false;
 }

@@ -1,4 +1,4 @@
-/* The steps of a job, and the time spent in each: added up over its threads, and behind the gate. */
+/* The steps of a job and the time that it spent in each, added up over its threads, and behind the gate. */
 #pragma once
 
 #include <stdatomic.h>
@@ -19,18 +19,26 @@ enum step {
     STEP_UPLOAD,
     STEP_COUNT
 };
+/* "decode"; static. */
 const char *step_name(enum step step);
 
+/* Start from zeros. */
 struct step_times {
+    /* Any thread of the job adds. Only the sums count, and they are read after the threads were joined: any memory
+     * order would do. */
     _Atomic int64_t ns[STEP_COUNT];
-    int64_t entered, behind_gate_ns; /* the job's own thread passes the gate */
+    /* The job's own thread alone: when it entered the gate, and how long it was inside in all. */
+    int64_t entered, behind_gate_ns;
 };
 
+/* A time to pass to step_stop. */
 static inline int64_t step_start(void) { return clock_monotonic_ns(clock_system()); }
 
+/* Adds the time since `started` to the step. Any thread. */
 static inline void step_stop(struct step_times *times, enum step step, int64_t started) {
     atomic_fetch_add(&times->ns[step], clock_monotonic_ns(clock_system()) - started);
 }
 
-/* {"decode": 12, ...} in milliseconds, steps that took no time left out. New reference. */
+/* {"decode": 12, ...} in milliseconds, steps that took no time left out; after all threads were joined. New reference.
+ */
 json_t *step_times_to_json(const struct step_times *times);

@@ -1,6 +1,7 @@
 /* Where credentials come from: a profile's INI file, a provider's JSON, STS' XML. */
 #include "fuzz.h"
 #include "store/credentials.h"
+#include "store/profile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     const char *path = fuzz_file(bytes, length);

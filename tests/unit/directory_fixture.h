@@ -29,3 +29,5 @@ static inline int directory_teardown(void **state) {
     free(*state);
     return 0;
 }
+
+#define SCRATCH_TEST(function) cmocka_unit_test_setup_teardown(function, directory_setup, directory_teardown)

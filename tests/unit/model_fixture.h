@@ -1,4 +1,4 @@
-/* What the tests of the model room share: a scratch directory, the zoo of the source tree, an assertion on errors. */
+/* What the tests of the model room share: the zoo of the source tree. */
 #pragma once
 
 #include "directory_fixture.h"
@@ -8,17 +8,7 @@
 #define MANIFESTS SOURCE_ROOT "/models"
 #define WEIGHTS SOURCE_ROOT "/.deps/models"
 
-/* The expression fails with this code and a message that holds `text`. */
-#define assert_error(expression, wanted, text, err)                                                                    \
-    do {                                                                                                               \
-        assert_code(expression, wanted, err);                                                                          \
-        if (!strstr((err).message, (text)))                                                                            \
-            fail_msg("\"%s\" does not say \"%s\"", (err).message, (text));                                             \
-    } while (0)
-
 static const struct device cpu = {.kind = DEVICE_CPU, .threads = 2};
-
-#define SCRATCH_TEST(function) cmocka_unit_test_setup_teardown(function, directory_setup, directory_teardown)
 
 static inline char *scratch_path(void **state, const char *name) { return xasprintf("%s/%s", (char *)*state, name); }
 

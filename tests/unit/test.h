@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -24,4 +25,12 @@
         assert_false(expression);                                                                                      \
         if ((err).code != (wanted))                                                                                    \
             fail_msg("%s: %s: %s", #expression, error_name((err).code), (err).message);                                \
+    } while (0)
+
+/* The expression fails with this code and a message that holds `text`. */
+#define assert_error(expression, wanted, text, err)                                                                    \
+    do {                                                                                                               \
+        assert_code(expression, wanted, err);                                                                          \
+        if (!strstr((err).message, (text)))                                                                            \
+            fail_msg("\"%s\" does not say \"%s\"", (err).message, (text));                                             \
     } while (0)

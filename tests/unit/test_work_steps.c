@@ -1,0 +1,100 @@
+/* Times of steps, and what a job's context does for its runner. */
+#include "directory_fixture.h"
+
+#include "base/digest.h"
+#include "base/thread.h"
+#include "work/work.h"
+
+enum { THREADS = 4, ROUNDS = 1000 };
+static const int64_t MS = 1000000;
+
+static void steps_have_the_names_of_the_docs(void **state) {
+    static const char *const names[] = {"fetch", "decode",  "detect", "landmark", "mel",
+                                        "lips",  "enhance", "blend",  "encode",   "upload"};
+    assert_int_equal(STEP_COUNT, 10);
+    for (int i = 0; i < STEP_COUNT; i++)
+        assert_string_equal(step_name(i), names[i]);
+}
+
+static void times_become_rounded_milliseconds(void **state) {
+    struct step_times times = {0};
+    atomic_store(&times.ns[STEP_DECODE], 12 * MS + 400000);
+    atomic_store(&times.ns[STEP_LIPS], 7 * MS + 500000);
+    atomic_store(&times.ns[STEP_MEL], 1);
+    _cleanup_json_ json_t *json = step_times_to_json(&times);
+    _cleanup_json_ json_t *wanted = json_pack("{s:i,s:i,s:i}", "decode", 12, "lips", 8, "mel", 0);
+    assert_true(json_equal(json, wanted));
+}
+
+static void *stop_often(void *context) {
+    for (int i = 0; i < ROUNDS; i++)
+        step_stop(context, STEP_ENCODE, step_start() - MS);
+    return NULL;
+}
+
+static void threads_add_to_one_sum(void **state) {
+    struct step_times times = {0};
+    struct error err;
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_ok(thread_start(&threads[i], "stop", stop_often, &times, &err), err);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(atomic_load(&times.ns[STEP_ENCODE]) >= THREADS * ROUNDS * MS); /* a lost addition would show */
+    for (int i = 0; i < STEP_COUNT; i++)
+        if (i != STEP_ENCODE)
+            assert_int_equal(atomic_load(&times.ns[i]), 0);
+}
+
+static void upload_reports_what_it_stored(void **state) {
+    struct error err;
+    _cleanup_free_ char *url = xasprintf("file://%s/store", (char *)*state);
+    _cleanup_store_ struct store *store = store_open(url, NULL, &err);
+    assert_ok(store, err);
+    struct progress progress = {0};
+    struct step_times times = {0};
+    struct job_context context = {.store = store, .scratch = *state, .artifact = "a/b.trk", .progress = &progress};
+    _cleanup_free_ char *path = work_path(&context, "file");
+    _cleanup_json_ json_t *report = json_object();
+    assert_code(work_upload(&context, &times, path, report, &err), ERR_IO, err);
+    assert_int_equal(json_object_size(report), 0);
+    assert_ok(file_write_atomic(path, "abc", 3, 0644, &err), err);
+    assert_ok(work_upload(&context, &times, path, report, &err), err);
+    assert_int_equal(atomic_load(&progress.step), STEP_UPLOAD);
+    _cleanup_json_ json_t *wanted = json_pack("{s:i,s:s}", "bytes", 3, "sha256",
+                                              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_true(json_equal(report, wanted));
+    _cleanup_buffer_ struct buffer bytes = {0};
+    assert_ok(store_get(store, "a/b.trk", 3, &bytes, &err), err);
+    assert_string_equal(bytes.data, "abc");
+}
+
+static void time_behind_the_gate_is_added_up(void **state) {
+    struct error err;
+    atomic_bool cancel = false;
+    _cleanup_gate_ struct gate *gate = gate_new();
+    struct job_context context = {.gate = gate, .cancel = &cancel};
+    struct step_times times = {0};
+    assert_ok(work_enter(&context, &times, &err), err);
+    times.entered -= 5 * MS;
+    work_leave(&context, &times);
+    assert_true(times.behind_gate_ns >= 5 * MS);
+    int64_t before = times.behind_gate_ns;
+    atomic_store(&cancel, true);
+    assert_code(work_enter(&context, &times, &err), ERR_CANCELLED, err);
+    assert_int_equal(times.behind_gate_ns, before);
+    atomic_store(&cancel, false);
+    assert_ok(work_enter(&context, &times, &err), err); /* the refused one left the gate free */
+    work_leave(&context, &times);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_have_the_names_of_the_docs),
+        cmocka_unit_test(times_become_rounded_milliseconds),
+        cmocka_unit_test(threads_add_to_one_sum),
+        cmocka_unit_test_setup_teardown(upload_reports_what_it_stored, directory_setup, directory_teardown),
+        cmocka_unit_test(time_behind_the_gate_is_added_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
