@@ -13,6 +13,7 @@
  * segment, is `internal`. */
 job_runner plan_job_run, track_job_run, dub_job_run, join_job_run;
 
-/* Opens the campaign's master, timed as fetch and decode; *entry holds its bytes. The caller closes both. */
+/* Opens the campaign's master, timed as fetch and decode; *entry holds its bytes while it is read. The caller closes
+ * the reader, and then releases the entry, which may be set after a failure too. */
 struct video_reader *master_open(const struct job_context *context, struct step_times *times,
                                  struct cache_entry **entry, struct error *err) must_check;

@@ -62,7 +62,7 @@ static bool fetch_parts(const struct job_context *context, struct step_times *ti
     int64_t began = step_start();
     struct fetch fetch = {.context = context, .parts = parts};
     flow_init(&fetch.flow, context->cancel);
-    pthread_t threads[FETCHERS];
+    pthread_t threads[FETCHERS] = {0};
     size_t count = MIN(parts->count, FETCHERS), running = 0;
     struct error refused;
     while (running < count && thread_start(&threads[running], "join-fetch", fetch_thread, &fetch, &refused))

@@ -23,7 +23,7 @@ static bool write_samples(const float *samples, int count, void *context, struct
     return store_writer_write(context, pcm, (size_t)count * sizeof *pcm, err);
 }
 
-/* Decodes one language's speech into the store, so that no dub decodes more of it than it shows. */
+/* Decodes one language's speech into the store: a dub then reads the part that it shows, and decodes nothing. */
 static bool store_speech(const struct job_context *context, const struct dub *dub, const char *path, double *seconds,
                          struct error *err) {
     _cleanup_free_ char *key = layout_speech(context->campaign->id, dub->language);
@@ -34,6 +34,7 @@ static bool store_speech(const struct job_context *context, const struct dub *du
     if (samples == 0)
         return error_set(err, ERR_MEDIA_EMPTY, "there is no sound in it");
     *seconds = (double)samples / AUDIO_RATE;
+    /* An earlier attempt may have stored it: the same file gives the same samples. */
     return store_writer_commit(steal(writer), STORE_IF_ABSENT, err) || err->code == ERR_STORE_EXISTS;
 }
 

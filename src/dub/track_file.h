@@ -1,13 +1,13 @@
-/* The face track of one segment: per frame its time, its shot, whether there is a face, and the landmarks
- * dubbing needs. */
+/* The face track of one segment: per frame its time, its shot, whether there is a face, and the landmarks that dubbing
+ * needs. A file is eight bytes of magic and the structs below as they lie in memory, which is the same on x86-64 and
+ * 64-bit Arm; the magic changes with them. */
 #pragma once
 
 #include "base/buffer.h"
 #include "farm/plan.h"
 #include "model/mesh.h"
 
-/* Face Mesh indices of the five points a crop is aligned by, and of the lower face's outline a blend is
- * masked by. */
+/* How many points a crop is aligned by, and how many make the lower face's outline that masks a blend. */
 enum { TRACK_ALIGN = 5, TRACK_OUTLINE = 20 };
 
 struct track_frame {
@@ -24,19 +24,21 @@ struct track {
     int64_t count;
 };
 
+/* Frees the frames, not the struct, which is then empty. */
 void track_free(struct track *track);
 #define _cleanup_track_ _cleanup_(track_free)
 
-/* Fills alignment and outline from a mesh. */
+/* Marks the face as present and sets its box, alignment and outline from a mesh. */
 void track_frame_set_face(struct track_frame *frame, const struct mesh_face *face);
 /* Averages landmarks over neighbouring frames of the same shot that have a face (binomial window, five frames
  * wide). */
 void track_smooth(struct track *track);
-/* [[first,last],...]: runs of frames without a face, counted from the segment's first frame. New reference.
- */
+/* [[first,last],...]: runs of frames without a face, by their numbers in the master, where the segment begins with
+ * `first_frame`. New reference. */
 json_t *track_faceless(const struct track *track, int64_t first_frame);
 
+/* Writes the file at `path`, whole or not at all. io, disk.full. */
 bool track_write(const struct track *track, const char *path, struct error *err) must_check;
-/* From bytes of the store; internal when they are no track: one frame or more, ascending, landmarks near a picture.
- */
+/* From the bytes of such a file; internal when they are no track: one frame or more, times ascending, landmarks near a
+ * picture. The caller frees *out. */
 bool track_read(const struct buffer *bytes, struct track *out, struct error *err) must_check;

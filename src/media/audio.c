@@ -30,7 +30,7 @@ void audio_free(struct audio *audio) {
     *audio = (struct audio){0};
 }
 
-bool audio_each(const char *path, bool (*take)(const float *samples, int count, void *context, struct error *err),
+bool audio_each(const char *path, bool (*visit)(const float *samples, int count, void *context, struct error *err),
                 void *context, int64_t *count, struct error *err) {
     _cleanup_audio_source_ struct audio_source *source = audio_source_open(path, AUDIO_RATE, 1, err);
     if (!source)
@@ -38,7 +38,7 @@ bool audio_each(const char *path, bool (*take)(const float *samples, int count, 
     _cleanup_free_ float *piece = xnew_array(float, PIECE);
     *count = 0;
     for (int got = PIECE; got == PIECE; *count += got)
-        if (!audio_source_read(source, (float *[]){piece}, PIECE, &got, err) || !take(piece, got, context, err))
+        if (!audio_source_read(source, (float *[]){piece}, PIECE, &got, err) || !visit(piece, got, context, err))
             return false;
     return true;
 }

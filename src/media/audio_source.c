@@ -26,7 +26,7 @@ struct audio_source {
     int rate, channels;
     struct shape {
         int rate, channels, format;
-    } shape;        /* of what the resampler takes */
+    } shape;        /* of what the resampler converts */
     double seconds; /* decoded so far */
     bool drained, ended;
 };
@@ -98,7 +98,8 @@ static bool audio_resample(struct audio_source *source, const AVFrame *frame, st
     return made >= 0 || audio_corrupt(source, err, av_err2str(made));
 }
 
-/* FFmpeg believes a WAV file's size more than its header, so the header is read here. */
+/* By how many seconds a WAV file is shorter than its header says. FFmpeg believes the file's size, not the header, so
+ * the header is read here. */
 static double seconds_cut_off(const struct audio_source *source) {
     _cleanup_fclose_ FILE *file = fopen(source->path, "rbe");
     unsigned char header[8];
@@ -134,7 +135,7 @@ static bool audio_feed(struct audio_source *source, struct error *err) {
     return status >= 0 || status == AVERROR_EOF || !begun || audio_corrupt(source, err, av_err2str(status));
 }
 
-/* A stream may change its rate or layout midway: then a new resampler takes over. */
+/* A stream may change its rate or layout midway: the old resampler is emptied, and a new one made. */
 static bool audio_add_frame(struct audio_source *source, struct error *err) {
     const AVFrame *frame = source->decoded;
     struct shape shape = {frame->sample_rate, frame->ch_layout.nb_channels, frame->format};
@@ -156,7 +157,7 @@ static bool audio_finish(struct audio_source *source, struct error *err) {
     return audio_check_complete(source, err) && audio_resample(source, NULL, err);
 }
 
-/* Decodes one step further. */
+/* One more frame from the decoder, or one more packet into it. */
 static bool audio_advance(struct audio_source *source, struct error *err) {
     int status = avcodec_receive_frame(source->decoder, source->decoded);
     if (status >= 0)

@@ -1,4 +1,4 @@
-/* Sound decoded and resampled piece by piece. Only for the .c files of this room. */
+/* Sound, decoded and resampled piece by piece. Only for the .c files of this room. */
 #pragma once
 
 #include "media/ffmpeg.h"
@@ -10,6 +10,7 @@ struct audio_source *audio_source_open(const char *path, int rate, int channels,
 void audio_source_free(struct audio_source *source);
 DEFINE_CLEANUP(struct audio_source *, audio_source_free)
 #define _cleanup_audio_source_ _cleanup_(audio_source_free_cleanup)
+/* 1 or 2. */
 int audio_source_channels(const struct audio_source *source);
 /* Fills up to `wanted` samples a channel; *got is less only at the end. media.corrupt with the time. */
 bool audio_source_read(struct audio_source *source, float *const *planes, int wanted, int *got,

@@ -55,7 +55,7 @@ static bool check_file(const char *path, struct error *err) {
     return true;
 }
 
-/* Tells a damaged film from a file that never was one: does its beginning look like a container? */
+/* Whether the file begins like a container: then it is a damaged film, else it never was one. */
 static bool looks_like_media(const char *path) {
     _cleanup_fclose_ FILE *file = fopen(path, "rbe");
     unsigned char start[4096 + AVPROBE_PADDING_SIZE] = {0};
@@ -137,7 +137,7 @@ bool media_end(AVFormatContext *format, struct error *err) {
     return status >= 0 || media_error(err, ERR_IO, status, "cannot write %s", format->url);
 }
 
-void output_free(AVFormatContext *format) {
+void media_output_free(AVFormatContext *format) {
     avio_closep(&format->pb);
     avformat_free_context(format);
 }

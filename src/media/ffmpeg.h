@@ -19,12 +19,12 @@ static inline void options_cleanup(AVDictionary **options) { av_dict_free(option
 #define _cleanup_codec_ _cleanup_(codec_cleanup)
 #define _cleanup_options_ _cleanup_(options_cleanup)
 
-/* FFmpeg's allocations under the house rule: out of memory aborts. */
+/* Returns `pointer`; aborts when it is NULL, since out of memory ends this program. */
 void *media_must(void *pointer) __attribute__((returns_nonnull));
+/* A picture with buffers of its own; the caller frees it with av_frame_free. */
 AVFrame *media_new_picture(enum AVPixelFormat format, int width, int height) __attribute__((returns_nonnull));
 
-/* Sets `code` with FFmpeg's words for `status` behind the message; ENOSPC becomes disk.full. Returns false.
- */
+/* Sets `code` with FFmpeg's words for `status` after the message; ENOSPC becomes disk.full. Returns false. */
 bool media_error(struct error *err, enum error_code code, int status, const char *format, ...) printf_like(4, 5);
 
 /* Opens a local file, never a URL or a playlist, and finds its streams. media.not_found, media.empty,
@@ -37,9 +37,9 @@ AVCodecContext *media_decoder(const AVStream *stream, int threads, struct error 
 AVFormatContext *media_create(const char *path) __attribute__((returns_nonnull));
 /* Opens `path` and writes the header with `options` (used up). io, disk.full, media.encode. */
 bool media_begin(AVFormatContext *format, const char *path, AVDictionary **options, struct error *err) must_check;
-/* Writes the trailer and closes the file; reports writes that failed late. */
+/* Writes the trailer and closes the file. io, disk.full: also for an earlier write whose failure shows only now. */
 bool media_end(AVFormatContext *format, struct error *err) must_check;
 /* Closes whatever is open and frees; NULL is fine. */
-void output_free(AVFormatContext *format);
-DEFINE_CLEANUP(AVFormatContext *, output_free)
-#define _cleanup_output_ _cleanup_(output_free_cleanup)
+void media_output_free(AVFormatContext *format);
+DEFINE_CLEANUP(AVFormatContext *, media_output_free)
+#define _cleanup_output_ _cleanup_(media_output_free_cleanup)

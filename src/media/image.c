@@ -26,7 +26,7 @@ void image_swap_rb(float *rgb, int width, int height) {
 static double shrink_x(const struct affine *map) { return hypot(map->a, map->b); }
 static double shrink_y(const struct affine *map) { return hypot(map->d, map->e); }
 
-/* What `map` makes of the pixels 0 to size - 1. */
+/* The box of the frame that the pixels 0 to size - 1 of a crop lie in. */
 static struct box box_of(const struct affine *map, int size) {
     struct box box = {INFINITY, INFINITY, -INFINITY, -INFINITY};
     for (int i = 0; i < 4; i++) {
@@ -171,7 +171,7 @@ struct blend {
     struct affine to_crop;
     int size;
     struct plane mask, patch[3];
-    float *shrunk[4];             /* what those four point to */
+    float *shrunk[4];             /* the samples of those four, to be freed; NULL where nothing was shrunk */
     int left, right;              /* columns of the frame, right not included */
     float *weight, *value, *cell; /* of one row; cell: the mask summed up for each chroma sample */
 };

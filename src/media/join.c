@@ -35,7 +35,7 @@ static void joiner_free(struct joiner *joiner) {
     avcodec_free_context(&joiner->encoder);
     av_packet_free(&joiner->packet);
     if (joiner->format)
-        output_free(joiner->format);
+        media_output_free(joiner->format);
 }
 
 /* --- the speech --- */
@@ -100,7 +100,7 @@ static bool encode_sound(struct joiner *joiner, struct error *err) {
                        : media_error(err, ERR_MEDIA_ENCODE, status, "encoding the speech failed");
 }
 
-/* Keeps the sound as far as the video, so that little waits for interleaving. */
+/* Encodes the sound up to `samples`, where the video is, so that the muxer holds little back to interleave the two. */
 static bool sound_until(struct joiner *joiner, int64_t samples, struct error *err) {
     while (joiner->samples_done < MIN(samples, joiner->samples_end))
         if (!encode_sound(joiner, err))

@@ -24,7 +24,7 @@ struct complex_number {
 struct mel_tables {
     float window[FFT_SIZE];
     struct complex_number twiddle[FFT_SIZE]; /* exp(-2 pi i k / FFT_SIZE) */
-    int first[MEL_BANDS], count[MEL_BANDS];  /* the bins that a band hears */
+    int first[MEL_BANDS], count[MEL_BANDS];  /* the bins that add to a band */
     float weight[MEL_BANDS][BINS];
 };
 

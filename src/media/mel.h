@@ -1,4 +1,4 @@
-/* The mel spectrogram that Wav2Lip hears (Wav2Lip hparams.py and audio.py; numbers in mel.c). */
+/* The mel spectrogram that Wav2Lip was trained on (Wav2Lip's hparams.py and audio.py; the numbers are in mel.c). */
 #pragma once
 
 #include "media/audio.h"
@@ -10,7 +10,7 @@ struct mel {
     int64_t frames;
 };
 
-/* Silence is finite (-4); never fails. */
+/* The spectrogram of the whole sound, silence being -4; of no sound it is empty. The caller frees it with mel_free. */
 void mel_make(const struct audio *audio, struct mel *out);
 void mel_free(struct mel *mel);
 #define _cleanup_mel_ _cleanup_(mel_free)

@@ -27,18 +27,20 @@ struct pixels {
     int highest; /* sample value */
 };
 
+/* The frame's planes, borrowed, with the matrix, range and chroma siting of its tags. */
 struct pixels pixels_of(const struct frame *frame);
 /* `count` samples of a plane along x + i * dx, y + i * dy (luma pixels), bilinear, the border repeated. */
 void plane_sample_row(const struct plane *plane, double x, double y, double dx, double dy, int count, float *out);
 /* sum[i] += weight * sample (first + i, line), `count` times. */
 void plane_add_row(const struct plane *plane, int line, int first, int count, float weight, float *sum);
-/* What is seen through a map that shrinks: the part of the plane under `box` (luma pixels, and a margin around it) with
- * blocks of samples averaged, as many as one result takes in when `shrink_x` x `shrink_y` luma pixels become one. Where
- * that is less than two samples a side it is the plane itself and *samples is NULL; else *samples is what the result's
- * data points to, for the caller to free. */
+/* In luma pixels. */
 struct box {
     double left, top, right, bottom;
 };
+/* Prepares a plane for a map under which `shrink_x` x `shrink_y` luma pixels become one: sampling single points would
+ * alias. The result is the part of the plane under `box`, and a margin around it, with each block of that many samples
+ * averaged into one; *samples is its memory, which the caller frees. Where a block is less than two samples wide and
+ * high the result is the plane itself and *samples is NULL. */
 struct plane plane_shrink(const struct plane *plane, const struct box *box, double shrink_x, double shrink_y,
                           float **samples);
 /* Samples to RGB, clamped to 0 to 1. */

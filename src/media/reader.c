@@ -1,4 +1,4 @@
-/* Reading video: exact frames, upright, with the film's own timestamps; damage is found, not papered over. */
+/* Reading video: exact frames, upright, with the film's own timestamps. Damage is an error, never a guessed picture. */
 #include <libavutil/pixdesc.h>
 #include <string.h>
 
@@ -7,8 +7,9 @@
 #include "media/picture.h"
 #include "media/video.h"
 
-/* Damage before the first picture is forgiven for this long, since a film may begin with pictures that lean
- * on what was cut away. Transport streams (timestamps with gaps) are captures: they begin anywhere. */
+/* Damage before the first picture is forgiven for this long, since a film may begin with pictures that depend on some
+ * that were cut away. Transport streams (timestamps with gaps) are captures, which begin anywhere: theirs is always
+ * forgiven. */
 #define LEADING_SECONDS 0.2
 /* A container may promise this much more than it holds: durations are often rounded or cover a longer audio
  * packet. */
@@ -23,18 +24,19 @@ struct video_reader {
     struct SwsContext *scaler;
     struct upright upright;
     struct video_info info;
-    AVFrame *ahead;          /* decoded, not yet given; its pts counts from the first frame */
-    int64_t ahead_index;     /* its number in the master */
-    int64_t first_pts;       /* the first frame's, as the container counts */
-    int64_t last_pts, step;  /* of the last decoded frame, and its duration */
-    int64_t last_dts;        /* highest of the stream's packets */
-    int64_t key_pts;         /* of the packet that decoding began with after a seek */
-    int64_t furthest_us;     /* where the packets of all streams end */
-    int64_t missing;         /* packets that went in less frames that came out */
-    bool from_start;         /* nothing was skipped since the start */
-    bool at_key;             /* the packet that decoding begins with was found */
-    bool forgave;            /* damage before the first frame */
-    bool forgiving, drained; /* while looking for a frame; the decoder got the end */
+    AVFrame *ahead;         /* decoded, not yet returned; its pts counts from the first frame */
+    int64_t ahead_index;    /* its number in the master */
+    int64_t first_pts;      /* the first frame's, as the container counts */
+    int64_t last_pts, step; /* of the last decoded frame, and its duration */
+    int64_t last_dts;       /* highest of the stream's packets */
+    int64_t key_pts;        /* of the packet that decoding began with after a seek */
+    int64_t furthest_us;    /* where the packets of all streams end */
+    int64_t missing;        /* packets that went into the decoder, less frames that came out */
+    bool from_start;        /* nothing was skipped since the start */
+    bool at_key;            /* the packet that decoding begins with was found */
+    bool forgave;           /* damage before the first frame */
+    bool forgiving;         /* damage is skipped: before the first frame, and while a seek looks for its frame */
+    bool drained;           /* the decoder was told that no packet follows */
 };
 
 void frame_free(struct frame *frame) {
@@ -88,8 +90,8 @@ static bool is_wanted(struct video_reader *reader, const AVPacket *packet) {
     return false;
 }
 
-/* Was there less than the container's index or header promised? Formats that only estimate promise nothing.
- */
+/* At the end of the file: media.corrupt when it held less than the container's index or header announces. Formats whose
+ * duration is only an estimate announce nothing. */
 static bool reader_check_complete(struct video_reader *reader, struct error *err) {
     int entries = avformat_index_get_entries_count(reader->stream);
     const AVIndexEntry *last = entries > 0 ? avformat_index_get_entry(reader->stream, entries - 1) : NULL;
@@ -172,8 +174,8 @@ static bool reader_feed(struct video_reader *reader, struct error *err) {
     return true;
 }
 
-/* Decoders that run in threads may lose an error, and the frame with it. H.264 gives a frame for every
- * packet. */
+/* At the end of the film: decoders that run in threads may lose an error, and the frame with it. It shows in H.264,
+ * which has a frame for every packet. */
 static bool check_all_came(const struct video_reader *reader, struct error *err) {
     if (reader->missing <= 0 || !reader->from_start || reader->forgave || reader->info.interlaced ||
         reader->decoder->codec_id != AV_CODEC_ID_H264 || reader->last_pts == AV_NOPTS_VALUE)
@@ -284,7 +286,8 @@ static bool choose_stream(struct video_reader *reader, struct error *err) {
     return true;
 }
 
-/* Everything after the first frame is judged strictly; a beginning that is missing is damage too. */
+/* Decodes the first frame. Damage before it is skipped, but a missing beginning is an error, and so is any damage after
+ * it. */
 static bool reader_begin(struct video_reader *reader, struct error *err) {
     reader->first_pts = reader->last_pts = reader->key_pts = AV_NOPTS_VALUE;
     reader->last_dts = INT64_MIN;
@@ -343,7 +346,7 @@ static void reader_forget(struct video_reader *reader) {
     avcodec_flush_buffers(reader->decoder);
     reader->from_start = reader->at_key = reader->drained = false;
     reader->last_pts = reader->key_pts = AV_NOPTS_VALUE;
-    reader->forgiving = true; /* pictures that lean on what was jumped over may be broken */
+    reader->forgiving = true; /* pictures that depend on those that were skipped may be broken */
 }
 
 /* Decodes up to `pts` from the key frame at or before `from`; *found says whether that led there. */

@@ -27,34 +27,40 @@ struct frame {
     int64_t index;           /* frame number in the master */
     int64_t pts, duration;
 };
+/* Frees the frame and its picture. */
 void frame_free(struct frame *frame);
 DEFINE_CLEANUP(struct frame *, frame_free)
 #define _cleanup_frame_ _cleanup_(frame_free_cleanup)
 
 struct video_reader;
-/* Opens the best video stream of a local file (a container of our list in ffmpeg.c, never a playlist).
- * media.not_found, media.empty, media.invalid, media.no_video, media.unsupported. `threads` 0: as many as
- * cores. */
+/* Opens the best video stream of a local file (a container of the list in ffmpeg.c, never a playlist) and decodes its
+ * first frame. `threads` of the decoder, 0: as many as cores. media.not_found, media.empty, media.invalid,
+ * media.no_video, media.unsupported, media.corrupt, io. A reader is used by one thread at a time. */
 struct video_reader *video_open(const char *path, int threads, struct error *err) must_check;
 void video_close(struct video_reader *reader);
 DEFINE_CLEANUP(struct video_reader *, video_close)
 #define _cleanup_video_reader_ _cleanup_(video_close_cleanup)
+/* Borrowed, until the reader is closed; the reader's thread may write it while it seeks. */
 const struct video_info *video_reader_info(const struct video_reader *reader);
-/* Goes to the frame whose pts is exactly `pts` (index `frame`): the next video_next gives it. */
+/* Goes to the frame number `frame`, whose pts is exactly `pts`: video_next returns it next. Tries the container's
+ * index, then key frames 2, 10 and 60 s earlier, then counts from the first frame. media.invalid when there is no such
+ * frame; media.corrupt, io. */
 bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct error *err) must_check;
-/* The next frame, now the caller's; *frame NULL at the end. Damage in the middle is media.corrupt with the
- * time. Frames come with ascending pts, as an edit list shows them. */
+/* The next frame, which the caller frees; NULL in *frame at the end. Frames come with ascending pts, as an edit list
+ * shows them. media.corrupt with the time where the film is damaged, media.unsupported when the picture changes its
+ * size, io. */
 bool video_next(struct video_reader *reader, struct frame **frame, struct error *err) must_check;
 
-/* The whole film, decoded once: every frame's pts (first 0), the end, and the first frame of every shot. */
+/* What one pass over the whole film tells: every frame's pts (first 0), the end, and the first frame of every shot. */
 struct video_scan {
     int64_t *pts;
     int64_t frame_count, end_pts;
     int64_t *shots; /* shots[0] == 0 */
     size_t shot_count;
 };
-/* media.corrupt names the time of the damage; media.empty when there is no frame. `progress` may be NULL; it
- * returns false to stop with `cancelled`. */
+/* Decodes the whole film from a reader that was just opened. `progress` (may be NULL) is called after every frame and
+ * returns false to stop with `cancelled`. media.empty when there is no frame; else as video_next. The caller frees
+ * *out. */
 bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, void *context), void *context,
                 struct video_scan *out, struct error *err) must_check;
 void video_scan_free(struct video_scan *scan);
@@ -69,7 +75,7 @@ struct video_writer;
  * as MP4 counts in 1/time_base_den. media.unsupported, media.encode; io and disk.full while writing. */
 struct video_writer *video_create(const char *path, const struct video_info *info, int quality, int threads,
                                   struct error *err) must_check;
-/* Takes the frame over. `pts` must ascend; it is the frame's time inside this file, starting at 0. */
+/* Frees the frame, whatever happens. Its `pts` must ascend; it is the time inside this file, starting at 0. */
 bool video_write(struct video_writer *writer, struct frame *frame, struct error *err) must_check;
 /* Flushes and closes the file; `end_pts` is when the last frame ends. Frees the writer, whatever happens. */
 bool video_finish(struct video_writer *writer, int64_t end_pts, struct error *err) must_check;
@@ -94,6 +100,6 @@ struct video_join {
 };
 bool video_join_segments(const char *path, const struct video_join *join, struct error *err) must_check;
 
-/* JSON of a video_info and back, for plans. */
+/* A video_info as JSON and back; json.invalid. The JSON is a new reference. */
 json_t *video_info_to_json(const struct video_info *info);
 bool video_info_from_json(const json_t *json, struct video_info *out, struct error *err) must_check;

@@ -13,7 +13,7 @@
 
 enum { GOP_SECONDS = 2 };
 
-/* A frame inside the encoder; its packet's duration is the distance to the next one. */
+/* A frame inside the encoder. */
 struct waiting {
     int64_t pts;
     bool written;
@@ -94,7 +94,7 @@ static void writer_open_stream(struct video_writer *writer) {
 
 static void writer_free(struct video_writer *writer) {
     if (writer->format)
-        output_free(writer->format);
+        media_output_free(writer->format);
     avcodec_free_context(&writer->encoder);
     av_packet_free(&writer->packet);
     free(writer->waiting);
@@ -167,8 +167,8 @@ static AVFrame *pad_picture(const AVFrame *from, int width, int height) {
     return to;
 }
 
-/* Takes what the encoder has ready. Every frame whose packet can come out is in `waiting` with a successor.
- */
+/* Writes the packets that the encoder has ready. Every frame whose packet can come out is in `waiting`, and one more
+ * behind it: the packet's duration is the distance to that one. */
 static bool writer_drain(struct video_writer *writer, struct error *err) {
     for (;;) {
         int status = avcodec_receive_packet(writer->encoder, writer->packet);
@@ -255,7 +255,7 @@ static bool writer_finish(struct video_writer *writer, int64_t end_pts, struct e
     return writer_drain(writer, err) && media_end(writer->format, err);
 }
 
-/* Not a file that was there before and that nothing was written to. */
+/* Removes what was written; a file that was there before is left alone while nothing was written to it. */
 static void writer_remove_file(const struct video_writer *writer) {
     if (writer->begun || writer->format->pb)
         unlink(writer->path);

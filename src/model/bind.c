@@ -4,7 +4,7 @@
 
 #include "base/buffer.h"
 
-/* A fixed batch or side beyond LARGEST is a mistake, and nothing is allocated for it. */
+/* FREE: any length. LARGEST: a fixed batch or side beyond it is a mistake, and nothing is allocated for it. */
 enum { FREE = -1, LARGEST = 4096 };
 
 struct signature signature_of(const struct session *session) {
@@ -15,7 +15,7 @@ struct signature signature_of(const struct session *session) {
 }
 
 /* A dimension that the file leaves free fits anything, and so does a wanted FREE. */
-static bool fits(const struct tensor_shape *shape, int rank, const int64_t *wanted) {
+static bool shape_fits(const struct tensor_shape *shape, int rank, const int64_t *wanted) {
     if (shape->rank != rank)
         return false;
     for (int i = 0; i < rank; i++)
@@ -24,17 +24,19 @@ static bool fits(const struct tensor_shape *shape, int rank, const int64_t *want
     return true;
 }
 
-#define FITS(shape, ...) fits((shape), (int)ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), (const int64_t[]){__VA_ARGS__})
+#define FITS(shape, ...)                                                                                               \
+    shape_fits((shape), (int)ARRAY_LENGTH(((int64_t[]){__VA_ARGS__})), (const int64_t[]){__VA_ARGS__})
 
-static int64_t last(const struct tensor_shape *shape) { return shape->rank > 0 ? shape->dims[shape->rank - 1] : 0; }
+static int64_t last_dim(const struct tensor_shape *shape) { return shape->rank > 0 ? shape->dims[shape->rank - 1] : 0; }
 
-static int known(int64_t dim) { return dim > 0 ? (int)MIN(dim, LARGEST + 1) : 0; }
+/* A fixed dimension; 0 when it is free. */
+static int known_dim(int64_t dim) { return dim > 0 ? (int)MIN(dim, LARGEST + 1) : 0; }
 
 /* Elements of one batch item; 0 when a dimension is free. */
 static int64_t item_size(const struct tensor_shape *shape) {
     int64_t size = 1; /* at most 4097 to the fifth power: it cannot overflow */
     for (int i = 1; i < shape->rank; i++)
-        size *= known(shape->dims[i]);
+        size *= known_dim(shape->dims[i]);
     return size;
 }
 
@@ -42,9 +44,9 @@ static bool bind_picture(const struct tensor_shape *shape, int channels, int ind
     if (shape->rank != 4 || shape->dims[1] != channels)
         return false;
     out->picture = index;
-    out->batch = known(shape->dims[0]);
-    out->height = known(shape->dims[2]);
-    out->width = known(shape->dims[3]);
+    out->batch = known_dim(shape->dims[0]);
+    out->height = known_dim(shape->dims[2]);
+    out->width = known_dim(shape->dims[3]);
     return out->batch <= LARGEST && out->height <= LARGEST && out->width <= LARGEST;
 }
 
@@ -68,7 +70,7 @@ static bool bind_lips(const struct signature *s, struct binding *out) {
 static int output_ending(const struct signature *s, int64_t width) {
     int found = -1;
     for (int i = 0; i < s->output_count; i++)
-        if (last(&s->outputs[i]) == width) {
+        if (last_dim(&s->outputs[i]) == width) {
             if (found >= 0)
                 return -1;
             found = i;
@@ -91,7 +93,7 @@ static bool bind_scrfd(const struct signature *s, struct binding *out) {
         return false;
     for (int i = 0; i < 9; i++) {
         const struct tensor_shape *shape = &s->outputs[i];
-        if (last(shape) != widths[i / 3] || (shape->rank != 2 && shape->rank != 3))
+        if (last_dim(shape) != widths[i / 3] || (shape->rank != 2 && shape->rank != 3))
             return false;
         out->outputs[i] = i;
     }

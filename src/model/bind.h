@@ -21,6 +21,8 @@ struct binding {
     int outputs[9];
 };
 
+/* Borrowed of the session. */
 struct signature signature_of(const struct session *session);
-/* Binds a network to "lips", "detect", "mesh" or "enhance"; model.invalid tells shapes found and wanted. */
+/* Finds which tensor of a network is what for the role "lips", "detect", "mesh" or "enhance". model.invalid names the
+ * shapes that were found and those that are wanted. */
 bool bind_role(const char *role, const struct signature *signature, struct binding *out, struct error *err) must_check;

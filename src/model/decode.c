@@ -131,7 +131,7 @@ static float overlap_of(const struct face *a, const struct face *b) {
     return w * h / (a->width * a->height + b->width * b->height - w * h);
 }
 
-/* Running sum of the faces that melt into one, weighted by score. */
+/* Adds a face, weighted by its score, to the sum of those that are merged into one. */
 static void face_add_weighted(struct face *sum, const struct face *face) {
     float s = face->score;
     sum->x += s * face->x, sum->y += s * face->y;

@@ -1,4 +1,4 @@
-/* Inside the model room only: what detectors say, turned into faces. Pure functions over tensors.
+/* Inside the model room only: the outputs of detectors decoded into faces. Pure functions over tensors.
  *
  * Coordinates are in pixels of the network's input, 0 being the left or upper edge of the first pixel. Each
  * decoder writes every anchor that reaches `threshold`, so `out` holds one face an anchor, and returns how
@@ -28,6 +28,6 @@ int scrfd_decode(const float *const outputs[9], int size, float threshold, struc
 /* Sorts by score and drops every face that overlaps a better one by more than `overlap` (intersection over
  * union). Returns how many stay. */
 int faces_suppress(struct face *faces, int count, float overlap);
-/* As faces_suppress, but those dropped pull the better one: all of it is their mean, weighted by score
- * (BlazeFace paper, section 4.2). */
+/* As faces_suppress, but the one that stays becomes the mean of itself and of those that it replaces, weighted by score
+ * (BlazeFace paper, section 4.2); its score is the best one's. */
 int faces_merge(struct face *faces, int count, float overlap);

@@ -73,7 +73,8 @@ static bool sync_file(const char *path, struct error *err) {
 
 bool graph_cache_publish(const char *directory, const char *key, const char *temporary, struct error *err) {
     char hex[SHA256_HEX + 1];
-    /* The runtime names things anew each time: workers that started together would leave one file each. */
+    /* The runtime names things inside a graph anew each time, so the bytes of two graphs differ: without this, workers
+     * that started together would leave one file each. */
     _cleanup_free_ char *existing = graph_cache_find(directory, key);
     bool done = existing || (sync_file(temporary, err) && sha256_file(temporary, hex, NULL, err));
     if (done && !existing) {

@@ -1,4 +1,4 @@
-/* Inside the model room only: a look at a file that somebody wants to add. */
+/* Inside the model room only: checking a file that a user wants to add. */
 #pragma once
 
 #include "base/json.h"

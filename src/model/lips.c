@@ -11,7 +11,7 @@ struct lips {
     struct session *session;
     struct binding binding;
     int size, batch;
-    int run; /* frames a run: the batch, or what the file fixes */
+    int run; /* frames of a run: the batch, or what the file fixes */
     float *mels, *faces, *out;
     struct template {
         double aspect;          /* width over height of what is stretched into the square */

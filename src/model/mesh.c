@@ -72,7 +72,8 @@ struct mesh *mesh_open(const struct zoo *zoo, const char *name, const struct dev
     const json_t *contract = json_object_get(zoo_manifest(zoo, name, err), "contract");
     mesh->logit = strcmp(json_get_string(contract, "presence", ""), "logit") == 0;
     float presence;
-    if (!mesh_run_network(mesh, &presence, err)) { /* warms it */
+    if (!mesh_run_network(mesh, &presence,
+                          err)) { /* warms it; a network that does not do what its shapes say fails here */
         error_wrap(err, "%s", name);
         return NULL;
     }

@@ -1,8 +1,10 @@
-/* model: networks. ONNX Runtime behind one session type, the zoo of manifests, and one file a role.
+/* model: networks. ONNX Runtime behind one session type, the zoo of manifests, and one file a role: detect, mesh, lips,
+ * enhance.
  *
- * It promises: a model is bound by rank and shape, never by luck; what does not fit is said before the first
- * frame; a batch has one fixed shape, so that nothing is tuned or allocated twice. It knows nothing of queues
- * and campaigns. */
+ * It promises: a tensor is bound by its rank and shape, not by its name or place; a model that does not fit is refused
+ * when it is opened, before the first frame; a batch has one fixed shape, so that nothing is tuned or allocated twice.
+ * Nothing is locked: one thread at a time uses a network, any number of threads use different ones. The room knows
+ * nothing of queues and campaigns. */
 #pragma once
 
 #include "model/add.h"

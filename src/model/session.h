@@ -14,29 +14,31 @@ struct tensor_shape {
 };
 
 struct session;
-/* Loads an .onnx file; the optimised graph is cached below `cache_directory` (NULL: not). A session may be
- * shared by threads that take turns. model.invalid, model.device, model.not_found. */
+/* Loads an .onnx file; the optimised graph is cached in `cache_directory` (NULL: not). The caller closes the session,
+ * which one thread at a time may run. model.not_found, model.invalid, model.device, model.run, io. */
 struct session *session_open(const char *path, const struct device *device, const char *cache_directory,
                              struct error *err) must_check;
 void session_close(struct session *session);
 DEFINE_CLEANUP(struct session *, session_close)
 #define _cleanup_session_ _cleanup_(session_close_cleanup)
+/* The tensors as the file declares them; shapes are borrowed. */
 int session_input_count(const struct session *session);
 int session_output_count(const struct session *session);
 const struct tensor_shape *session_input(const struct session *session, int index);
 const struct tensor_shape *session_output(const struct session *session, int index);
 
-/* Runs on float32 tensors in host memory: inputs by index with full shapes; outputs are written into buffers
- * the caller owns, whose full shapes it gives (bound in advance: no copy, no allocation). */
+/* A float32 tensor in host memory, owned by the caller, with its full shape. */
 struct tensor {
     float *data;
     int rank;
     int64_t dims[TENSOR_RANK_MAX];
 };
+/* Runs the network: inputs and outputs by index; outputs are written into the caller's memory, without a copy.
+ * model.run. */
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
                  struct error *err) must_check;
-/* Runs once on these inputs and tells the full shapes of what comes out, by index: a file may leave them
- * free. */
+/* Runs once on these inputs and returns the full shapes of what comes out, by index: a file may leave them free.
+ * model.run, model.invalid. */
 bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
                    struct error *err) must_check;
 /* ONNX Runtime's own version, such as "1.29.0". Static. */

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 
-/* What is used where nobody names a model. */
+/* The models that are used where nobody names one. */
 #define ZOO_DETECTOR "blazeface-128"
 #define ZOO_MESH "face-mesh"
 #define ZOO_ENHANCER "realesrgan-fast"
@@ -16,7 +16,7 @@ struct zoo *zoo_open(const char *manifests, const char *directory, struct error 
 void zoo_close(struct zoo *zoo);
 DEFINE_CLEANUP(struct zoo *, zoo_close)
 #define _cleanup_zoo_ _cleanup_(zoo_close_cleanup)
-/* Where networks opened through this zoo keep their optimised graphs; NULL, as at first: nowhere. */
+/* The folder in which networks of this zoo keep their optimised graphs; NULL, as at first: nowhere. */
 void zoo_set_cache(struct zoo *zoo, const char *directory);
 const char *zoo_cache(const struct zoo *zoo);
 
