@@ -49,8 +49,7 @@ void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]) {
         snprintf(out + length, (size_t)(JOB_ID_MAX + 1 - length), "/%04d", id->index);
 }
 
-/* Copies the text up to the next slash (or the end) and steps over it; false when it does not fit or is
- * empty. */
+/* Copies the part up to the next slash or the end and moves *text behind it; false when it is empty or too long. */
 static bool copy_part(const char **text, char *out, size_t size) {
     size_t length = strcspn(*text, "/");
     if (length == 0 || length >= size)
