@@ -9,10 +9,7 @@
 #include "base/memory.h"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
-/* Written before the first thread starts, read by all: starting a thread makes it visible, so it need not be atomic. */
-static enum log_level threshold = LOG_INFO;
-
-void log_set_level(enum log_level level) { threshold = level; }
+static const enum log_level threshold = LOG_INFO;
 
 static void add_text(json_t *line, const char *key, const char *value) {
     if (value)

@@ -15,10 +15,8 @@ struct log {
     int attempt;
 };
 
-/* Lines below `level` are dropped (LOG_INFO until set). Process-wide: only `main` calls it, before it starts a thread.
+/* Writes one line; `log` may be NULL. LOG_DEBUG is dropped: such lines are for whoever lowers the threshold in log.c.
  */
-void log_set_level(enum log_level level);
-/* Writes one line; `log` may be NULL. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...) printf_like(3, 4);
 /* As log_write, with further members of the line, such as duration_ms; steals the reference to `extra`, an object. */
 void log_write_with(const struct log *log, enum log_level level, json_t *extra, const char *format, ...)

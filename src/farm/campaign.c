@@ -14,7 +14,6 @@ static const char *const sync_names[] = {"cut_off", "loop", "bounce", "silence"}
 _Static_assert(ARRAY_LENGTH(class_names) == CLASS_COUNT, "one a class");
 
 const char *campaign_class_name(enum campaign_class class) { return class_names[class]; }
-int campaign_class_priority(enum campaign_class class) { return class == CLASS_URGENT ? 1000 : 100; }
 const char *sync_mode_name(enum sync_mode mode) { return sync_names[mode]; }
 
 bool campaign_class_parse(const char *name, enum campaign_class *out) {

@@ -70,8 +70,6 @@ bool campaign_id_check(const char *id, struct error *err) must_check;
 bool language_is_valid(const char *language);
 
 const char *campaign_class_name(enum campaign_class class);
-/* What the API shows: 1000 for urgent, 100 for batch. */
-int campaign_class_priority(enum campaign_class class);
 /* False, and *out unchanged, for a name that is none. */
 bool campaign_class_parse(const char *name, enum campaign_class *out);
 const char *sync_mode_name(enum sync_mode mode);

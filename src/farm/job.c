@@ -21,16 +21,13 @@ enum pool job_kind_pool(enum job_kind kind) { return kinds[kind].pool; }
 const char *pool_name(enum pool pool) { return pool_names[pool]; }
 const char *job_state_name(enum job_state state) { return state_names[state]; }
 
-#define DEFINE_PARSE(function, type, names)                                                                            \
-    bool function(const char *name, type *out) {                                                                       \
-        int index;                                                                                                     \
-        if (!names_find(names, ARRAY_LENGTH(names), name, &index))                                                     \
-            return false;                                                                                              \
-        *out = (type)index;                                                                                            \
-        return true;                                                                                                   \
-    }
-DEFINE_PARSE(pool_parse, enum pool, pool_names)
-DEFINE_PARSE(job_state_parse, enum job_state, state_names)
+bool pool_parse(const char *name, enum pool *out) {
+    int index;
+    bool known = names_find(pool_names, ARRAY_LENGTH(pool_names), name, &index);
+    if (known)
+        *out = (enum pool)index;
+    return known;
+}
 
 bool job_kind_parse(const char *name, enum job_kind *out) {
     for (int i = 0; i < KIND_COUNT; i++)

@@ -38,7 +38,6 @@ enum pool job_kind_pool(enum job_kind kind);
 const char *pool_name(enum pool pool);
 bool pool_parse(const char *name, enum pool *out);
 const char *job_state_name(enum job_state state);
-bool job_state_parse(const char *name, enum job_state *out);
 
 /* A job to be put into the queue. */
 struct job_spec {
