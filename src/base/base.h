@@ -3,8 +3,7 @@
  *
  * What every other room stands on, and nothing that knows what a farm is. It promises: out of memory aborts,
  * so no caller checks for it; every fallible function says what went wrong in a struct error; everything that
- * owns something ships a cleanup attribute. Only log.h (its threshold) and process.h change state of the whole process.
- */
+ * owns something ships a cleanup attribute. Only process.h changes state of the whole process. */
 #pragma once
 
 #include "base/buffer.h"

@@ -157,7 +157,8 @@ static int compare_languages(const void *a, const void *b) {
     return strcasecmp((*(const struct dub *const *)a)->language, (*(const struct dub *const *)b)->language);
 }
 
-/* Names every dub whose language another one has already. */
+/* Sorts pointers to the dubs by language, so that those of one language stand side by side; the later one is the
+ * problem. */
 static void check_duplicates(struct spec *spec, const struct campaign *campaign) {
     _cleanup_free_ const struct dub **sorted = xcalloc(campaign->dub_count, sizeof *sorted);
     size_t count = 0;

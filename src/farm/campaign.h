@@ -13,11 +13,10 @@ enum speaker_kind { SPEAKER_LARGEST, SPEAKER_POINT, SPEAKER_BOX };
 
 enum { CAMPAIGN_ID_MAX = 64, LANGUAGE_MAX = 35, CAMPAIGN_DUBS_MAX = 200 };
 
-/* Which face is dubbed: the largest, or the one at a point or box given in fractions of the upright picture.
- */
+/* Which face is dubbed: the largest one, or the one at a point or in a box, in fractions of the upright picture. */
 struct speaker {
     enum speaker_kind kind;
-    double x, y, width, height;
+    double x, y, width, height; /* 0 to 1; width and height: of a box only */
 };
 
 struct dub {
@@ -25,7 +24,7 @@ struct dub {
     char *audio;    /* URI */
 };
 
-#define CAMPAIGN_LIPS "lips-basic" /* the default */
+#define CAMPAIGN_LIPS "lips-basic" /* the lips model when the spec names none */
 
 struct campaign_options {
     char *lips;             /* name of a lips model */
@@ -36,21 +35,22 @@ struct campaign_options {
     int quality; /* x264 CRF, 0 to 51, default 18 */
 };
 
+/* Owns all that it points to. */
 struct campaign {
     char *id;
     char *name;
     enum campaign_class class;
     int64_t deadline_ms; /* Unix time; 0: none */
     double budget_usd;   /* 0: none */
-    char *video;         /* URI */
+    char *video;         /* URI of the master */
     struct dub *dubs;
     size_t dub_count;
     struct campaign_options options;
 };
 
-/* Reads a spec. All problems are appended to `problems` (a JSON array) as
- * {"path":"$.dubs[1].language","message":...}; returns NULL if there is any. A URI is s3://bucket/key or
- * sha256:<64 hex> (an uploaded file). `id` is the campaign's. */
+/* Reads a spec; the caller frees the campaign. All problems are appended to `problems` (a JSON array) as
+ * {"path":"$.dubs[1].language","message":...}; NULL if there is any. A URI is s3://bucket/key or sha256:<64 hex> (an
+ * uploaded file). `id` is the campaign's, whatever the spec says. */
 struct campaign *campaign_parse(const json_t *spec, const char *id, json_t *problems) must_check;
 /* The same spec with every default filled in, plus "id"; what is written to the store as spec.json. New
  * reference. */
@@ -59,12 +59,12 @@ void campaign_free(struct campaign *campaign);
 DEFINE_CLEANUP(struct campaign *, campaign_free)
 #define _cleanup_campaign_ _cleanup_(campaign_free_cleanup)
 
-/* An id for a new campaign: the name's letters and digits, a dash and ten characters of `seed` hashed with
- * SHA-256, so that the same seed (an idempotency key) always gives the same id. Caller frees. */
+/* An id for a new campaign: the name's letters and digits, a dash and ten digits of the SHA-256 of `seed`. The same
+ * name and seed (an idempotency key) always give the same id. Caller frees. */
 char *campaign_make_id(const char *name, const char *seed);
 /* Lower-case letters, digits and inner dashes, at most CAMPAIGN_ID_MAX. */
 bool campaign_id_is_valid(const char *id);
-/* The same; queue.not_found says that the text is no campaign id. */
+/* As campaign_id_is_valid; false with queue.not_found. */
 bool campaign_id_check(const char *id, struct error *err) must_check;
 /* A language tag of BCP 47 (RFC 5646), as it stands in job ids and keys: two or three letters, then parts of two to
  * eight letters and digits behind dashes: hi, pt-BR. */

@@ -38,6 +38,7 @@ struct config {
     char *file_name;
 };
 
+/* Its index in `settings`; -1 when there is none of this name. */
 static int find_setting(const char *name) {
     for (int i = 0; i < SETTING_COUNT; i++)
         if (strcmp(settings[i].name, name) == 0)
@@ -65,12 +66,14 @@ static bool config_read_member(struct config *config, const char *key, const jso
     return true;
 }
 
-/* An absent file is an empty one, unless the user named it. */
+/* A missing file counts as empty, unless the user named it. */
 static bool config_read_file(struct config *config, bool required, struct error *err) {
     if (!required && access(config->file_name, F_OK) != 0)
         return true;
     _cleanup_buffer_ struct buffer text = {0};
-    if (!file_read(config->file_name, 1 << 20, &text, err) || !(config->file = json_parse(text.data, text.length, err)))
+    bool there = file_read(config->file_name, 1 << 20, &text, err);
+    config->file = there ? json_parse(text.data, text.length, err) : NULL;
+    if (!config->file)
         return error_wrap(err, "settings file %s", config->file_name);
     const char *key;
     json_t *value;

@@ -1,5 +1,5 @@
-/* Settings: flags, then environment (MELA_*), then farm.json, then defaults; each remembers where it came
- * from. */
+/* Settings. A flag goes before the environment (MELA_*), that before farm.json, that before the default; each setting
+ * knows where its value came from. Once loaded it is only read, so threads may share it. */
 #pragma once
 
 #include "farm/failure.h"
@@ -13,8 +13,8 @@ struct config_setting {
     const char *help;
 };
 
-/* Reads the environment and, if it exists, `file` (NULL: $MELA_CONFIG or farm.json in the working directory).
- * Unknown members of the file are config.invalid. */
+/* Reads the environment and `file` (NULL: $MELA_CONFIG, else farm.json of the working directory, which may be missing).
+ * The caller frees it. NULL with config.invalid for an unknown member or a wrong value, json.invalid, or io. */
 struct config *config_load(const char *file, struct error *err) must_check;
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)
@@ -24,12 +24,12 @@ DEFINE_CLEANUP(struct config *, config_free)
 bool config_set_flag(struct config *config, const char *name, const char *value, struct error *err) must_check;
 /* The value as text, NULL when it has none. Borrowed. */
 const char *config_get(const struct config *config, const char *name);
-/* Whether nobody has set it. */
+/* Whether neither a flag, nor the environment, nor the file has set it. */
 bool config_is_default(const struct config *config, const char *name);
 /* The value as a whole number within [low, high]; config.invalid names the setting and where it came from. */
 bool config_get_integer(const struct config *config, const char *name, int64_t low, int64_t high, int64_t *out,
                         struct error *err) must_check;
-/* A member of farm.json that is no single value (e.g. "pools"), or NULL. Borrowed. */
+/* A member of farm.json that is no single value, such as "pools"; NULL when there is none. Borrowed. */
 const json_t *config_get_json(const struct config *config, const char *name);
 /* "failure" of farm.json, or the defaults. Borrowed. */
 const struct failure_policies *config_failure(const struct config *config);

@@ -9,8 +9,8 @@ enum failure_limit {
     FAILURE_FIRST_RETRY,     /* ms before the first retry, doubled for each further one... */
     FAILURE_LONGEST_RETRY,   /* ... up to this */
     FAILURE_LONGEST_RUN,     /* ms that one attempt may take */
-    FAILURE_CRASHED_WORKERS, /* different workers lost with it that kill the job */
-    FAILURE_CRASHES,         /* workers lost with it, also if it is the same again and again */
+    FAILURE_CRASHED_WORKERS, /* how many different workers it may lose: this many kill it */
+    FAILURE_CRASHES,         /* how many expired leases kill it, also of one worker */
     FAILURE_LIMIT_COUNT
 };
 
@@ -18,10 +18,12 @@ struct failure_policies {
     int limits[KIND_COUNT][FAILURE_LIMIT_COUNT];
 };
 
+/* What farm/kinds.def says. */
 extern const struct failure_policies failure_defaults;
 
-/* Reads {"dub": {"errors", "first_retry_s", "longest_retry_s", "longest_run_s", "crashed_workers", "crashes"}, ...};
- * whatever is missing, and all for NULL, are the defaults. Problems are appended as {"path","message"}. */
+/* Reads {"dub": {"errors", "first_retry_s", "longest_retry_s", "longest_run_s", "crashed_workers", "crashes"}, ...}
+ * into *out. What is missing, and everything when `failure` is NULL, is as in failure_defaults. Problems are appended
+ * to the array as {"path","message"}; *out is of no use then. */
 void failure_read(const json_t *failure, json_t *problems, struct failure_policies *out);
 /* "errors 5, first_retry_s 2, ...". Caller frees. */
 char *failure_describe(const struct failure_policies *policies, enum job_kind kind);

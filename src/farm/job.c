@@ -21,16 +21,13 @@ enum pool job_kind_pool(enum job_kind kind) { return kinds[kind].pool; }
 const char *pool_name(enum pool pool) { return pool_names[pool]; }
 const char *job_state_name(enum job_state state) { return state_names[state]; }
 
-#define DEFINE_PARSE(function, type, names)                                                                            \
-    bool function(const char *name, type *out) {                                                                       \
-        int index;                                                                                                     \
-        if (!names_find(names, ARRAY_LENGTH(names), name, &index))                                                     \
-            return false;                                                                                              \
-        *out = (type)index;                                                                                            \
-        return true;                                                                                                   \
-    }
-DEFINE_PARSE(pool_parse, enum pool, pool_names)
-DEFINE_PARSE(job_state_parse, enum job_state, state_names)
+bool pool_parse(const char *name, enum pool *out) {
+    int index;
+    bool known = names_find(pool_names, ARRAY_LENGTH(pool_names), name, &index);
+    if (known)
+        *out = (enum pool)index;
+    return known;
+}
 
 bool job_kind_parse(const char *name, enum job_kind *out) {
     for (int i = 0; i < KIND_COUNT; i++)
@@ -49,8 +46,7 @@ void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]) {
         snprintf(out + length, (size_t)(JOB_ID_MAX + 1 - length), "/%04d", id->index);
 }
 
-/* Copies the text up to the next slash (or the end) and steps over it; false when it does not fit or is
- * empty. */
+/* Copies the part up to the next slash or the end and moves *text behind it; false when it is empty or too long. */
 static bool copy_part(const char **text, char *out, size_t size) {
     size_t length = strcspn(*text, "/");
     if (length == 0 || length >= size)

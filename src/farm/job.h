@@ -1,4 +1,4 @@
-/* Jobs: kinds, the pools that take them, and their readable ids. */
+/* Jobs: kinds, the pools whose workers do them, states, and their readable ids. */
 #pragma once
 
 #include "farm/campaign.h"
@@ -26,18 +26,18 @@ struct job_id {
 void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]);
 /* The reverse; false when the text is no job id. */
 bool job_id_parse(const char *text, struct job_id *out);
-/* The same; queue.not_found says that the text is no job id. */
+/* As job_id_parse; false with queue.not_found. */
 bool job_id_check(const char *id, struct job_id *parsed, struct error *err) must_check;
-/* What follows "<campaign>/" in a job id. Borrowed. */
+/* What follows "<campaign>/" in a valid job id. Borrowed from it. */
 const char *job_id_suffix(const char *job_id);
 
 const char *job_kind_name(enum job_kind kind);
+/* The parsers below: false, and *out unchanged, for a name that is none. */
 bool job_kind_parse(const char *name, enum job_kind *out);
 enum pool job_kind_pool(enum job_kind kind);
 const char *pool_name(enum pool pool);
 bool pool_parse(const char *name, enum pool *out);
 const char *job_state_name(enum job_state state);
-bool job_state_parse(const char *name, enum job_state *out);
 
 /* A job to be put into the queue. */
 struct job_spec {

@@ -51,18 +51,18 @@ static int64_t frame_end(const struct plan_input *in, int64_t i) {
     return i + 1 < in->frame_count ? in->pts[i + 1] : in->end_pts;
 }
 
-/* When the n-th frame shown of an output begins, counted from the output's start. */
+/* When the n-th frame that an output shows begins, in ticks from the output's start. */
 static int64_t shown_at(const struct plan_input *in, const struct plan_segment *segment, bool reversed, int64_t n) {
     if (!reversed)
         return in->pts[segment->first_frame + n] - segment->start_pts;
     return segment->end_pts - frame_end(in, segment->first_frame + segment->frames - 1 - n);
 }
 
-/* Adds one output that begins at `start`, cut where `end` is reached; answers when it ends. */
+/* Adds an output of as many frames as begin before `end`, at least one; returns when it ends. */
 static int64_t add_output(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
                           struct plan_output output, int64_t end) {
     const struct plan_segment *segment = &plan->segments[output.segment];
-    int64_t low = 1, high = segment->frames; /* frames that begin before `end`, at least one */
+    int64_t low = 1, high = segment->frames; /* bisects the number of frames */
     while (low < high) {
         int64_t middle = low + (high - low + 1) / 2;
         if (output.start_pts + shown_at(in, segment, output.reversed, middle - 1) < end)
@@ -77,10 +77,16 @@ static int64_t add_output(struct plan_language *language, const struct plan *pla
                                                      : segment->end_pts - segment->start_pts);
 }
 
+/* One output after the other until the speech's or the video's end: segment 0, 1, ... and again from 0, or with bounce
+ * back from the last one to 0, reversed. */
 static void lay_out_language(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
                              enum sync_mode sync) {
     int64_t speech = llround(language->speech_seconds * in->time_base_den / in->time_base_num);
-    int64_t end = sync == SYNC_SILENCE ? in->end_pts : sync == SYNC_CUT_OFF ? MIN(speech, in->end_pts) : speech;
+    int64_t end = speech;
+    if (sync == SYNC_SILENCE)
+        end = in->end_pts;
+    else if (sync == SYNC_CUT_OFF)
+        end = MIN(speech, in->end_pts);
     int count = (int)plan->segment_count;
     for (int k = 0; k == 0 || language->end_pts < end; k++) {
         bool reversed = sync == SYNC_BOUNCE && k / count % 2 == 1;
@@ -352,6 +358,7 @@ size_t plan_children(const struct plan *plan, const struct job_id *done, struct 
     return done->kind == KIND_TRACK ? children_of_track(plan, done, jobs) : 0;
 }
 
+/* A dub's input is the track of the segment that it shows; a join's are the dubs 0, 1, ... of its language. */
 size_t plan_inputs(const struct plan *plan, const struct job_id *job, char (**ids)[JOB_ID_MAX + 1]) {
     struct job_id id = *job;
     const struct plan_language *language = plan_language_find(plan, id.language);

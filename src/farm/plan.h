@@ -6,8 +6,8 @@
 
 /* A run of consecutive frames of the master. Times are in ticks of the video's time base. */
 struct plan_segment {
-    int64_t first_frame, frames;
-    int64_t start_pts, end_pts; /* end: start of the next segment, or the end of the video */
+    int64_t first_frame, frames; /* the first one's number, and how many */
+    int64_t start_pts, end_pts;  /* end: start of the next segment, or the end of the video */
 };
 
 /* One segment of a dubbed video: which segment of the master it shows, how much of it, and in which
@@ -27,6 +27,7 @@ struct plan_language {
     size_t output_count;
 };
 
+/* Owns all that it points to. */
 struct plan {
     int width, height; /* upright, in pixels */
     int time_base_num, time_base_den;
@@ -41,22 +42,23 @@ struct plan {
     json_t *media; /* what media says of the master (video_info_to_json); opaque here */
 };
 
-/* What plan_make is told. `pts` are the frames' times, ascending, first 0, in ticks of the time base. */
+/* What plan_make needs; all borrowed. `pts`: the frames' times, ascending, first 0, in ticks of the time base. */
 struct plan_input {
     int width, height, time_base_num, time_base_den, rate_num, rate_den;
     const int64_t *pts;
     int64_t frame_count, end_pts;
     const int64_t *shots;
     size_t shot_count;
-    const double *speech_seconds; /* one a dub of the campaign */
-    json_t *media;                /* borrowed; may be NULL */
+    const double *speech_seconds; /* one for each dub of the campaign */
+    json_t *media;                /* may be NULL; the plan keeps a reference */
 };
 
-/* Cuts the master into segments of options.segment_seconds (a rest shorter than a fifth of that joins its
- * neighbour) and lays out every language by the sync mode: cut_off: the shorter of speech and video; silence:
- * the video's length; loop and bounce: the speech's length, the video repeated, or repeated to and fro. A
- * dubbed video has at least one frame. Caller frees with plan_free. */
+/* Cuts the master into segments of options.segment_seconds (a rest shorter than a fifth of that becomes part of the
+ * last one) and lays out every language by the sync mode. cut_off: as long as the shorter of speech and video; silence:
+ * as long as the video; loop and bounce: as long as the speech, the video repeated, or repeated forwards and backwards.
+ * A dubbed video has at least one frame. The caller frees the plan. */
 struct plan *plan_make(const struct campaign *campaign, const struct plan_input *input);
+/* As plan.json has it. New reference. */
 json_t *plan_to_json(const struct plan *plan);
 /* NULL with internal when the text is not a plan that this version wrote. What is returned may be indexed by: segments
  * cover every frame once, shots ascend, every output shows 1 to all frames of a segment that is there. */

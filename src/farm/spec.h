@@ -1,4 +1,4 @@
-/* Reading user-written JSON so that every problem is reported at once, each with its path. */
+/* Reads JSON that a user wrote, so that all problems are reported at once, each with its path. */
 #pragma once
 
 #include <stddef.h>
@@ -15,9 +15,9 @@ void spec_problem(struct spec *spec, const char *path, const char *key, const ch
 void spec_unknown_members(struct spec *spec, const json_t *object, const char *path, const char *const *known);
 /* False with `code` and all problems in one sentence, "<what>: $.a is missing; $.b ...", if there are any. */
 bool spec_ok(const json_t *problems, enum error_code code, const char *what, struct error *err) must_check;
-/* Member readers report a wrong type or range and then answer NULL or the fallback. Strings are borrowed;
- * they are counted in bytes and may hold no control characters. A `required` member that is missing is a
- * problem. */
+/* A member of `object`, whose path is `path`. A wrong type or a value out of range is a problem, and the result then
+ * NULL or the fallback, as for a member that is missing; a missing `required` one is a problem too. Strings are
+ * borrowed, counted in bytes, and have no control characters. */
 const char *spec_string(struct spec *spec, const json_t *object, const char *key, const char *path, bool required,
                         size_t shortest, size_t longest);
 double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low, double high,
