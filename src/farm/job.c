@@ -29,7 +29,7 @@ bool pool_parse(const char *name, enum pool *out) {
     return known;
 }
 
-bool job_kind_parse(const char *name, enum job_kind *out) {
+static bool job_kind_parse(const char *name, enum job_kind *out) {
     for (int i = 0; i < KIND_COUNT; i++)
         if (strcmp(kinds[i].name, name) == 0) {
             *out = (enum job_kind)i;

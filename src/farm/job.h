@@ -32,10 +32,9 @@ bool job_id_check(const char *id, struct job_id *parsed, struct error *err) must
 const char *job_id_suffix(const char *job_id);
 
 const char *job_kind_name(enum job_kind kind);
-/* The parsers below: false, and *out unchanged, for a name that is none. */
-bool job_kind_parse(const char *name, enum job_kind *out);
 enum pool job_kind_pool(enum job_kind kind);
 const char *pool_name(enum pool pool);
+/* False, and *out unchanged, for a name that is none. */
 bool pool_parse(const char *name, enum pool *out);
 const char *job_state_name(enum job_state state);
 
