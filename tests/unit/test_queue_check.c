@@ -99,6 +99,49 @@ static void test_every_wrong_is_found_and_put_right(void **state) {
     }
 }
 
+static void count_all_pools(struct queue *queue) {
+    struct error err;
+    for (int pool = 0; pool < POOL_COUNT; pool++) {
+        struct pool_counts counts;
+        assert_ok(queue_pool_counts(queue, (enum pool)pool, 0, &counts, &err), err);
+    }
+}
+
+/* Before anybody has put it right. */
+static void test_a_wrong_key_stops_no_farm(void **state) {
+    for (size_t i = 0; i < ARRAY_LENGTH(wrongs); i++) {
+        _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+        submit_to_dubs(queue, "film", CLASS_BATCH, "hi ta", 3);
+        struct claim hi = claim_job(queue, "w1", "film/hi/dub/0000"), ta;
+        struct error err;
+        submit(queue, "fresh", CLASS_BATCH, "hi");
+        freeReplyObject(redis_fixture_command(*state, wrongs[i]));
+        count_all_pools(queue);
+        fail_with(queue, "w1", &hi, ERR_MEDIA_EMPTY);
+        assert_ok(queue_retry(queue, "film/hi/dub/0000", &err), err);
+        while (claim_for(queue, "w2", 60000, &ta))
+            ;
+        assert_ok(queue_cancel(queue, "film", &err), err);
+        count_all_pools(queue);
+    }
+}
+
+static void test_a_restorer_without_a_lease_holds_nobody_up(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct job_spec plan = {.id = "film/plan"};
+    struct error err;
+    struct claim claim;
+    enum adoption adoption;
+    assert_ok(queue_adopt(queue, "restore-a", &plan, 60000, false, &adoption, &claim, &err), err);
+    assert_int_equal(adoption, ADOPT_LEASED);
+    assert_ok(queue_adopt(queue, "restore-b", &plan, 60000, false, &adoption, &claim, &err), err);
+    assert_int_equal(adoption, ADOPT_BUSY);
+    freeReplyObject(redis_fixture_command(*state, "ZREM {mela}:leases film/plan"));
+    assert_ok(queue_adopt(queue, "restore-b", &plan, 60000, false, &adoption, &claim, &err), err);
+    assert_int_equal(adoption, ADOPT_LEASED);
+}
+
 static void test_a_strange_key_is_found_and_left(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     freeReplyObject(redis_fixture_command(*state, "SET {mela}:mine 1"));
@@ -127,6 +170,8 @@ int main(void) {
         cmocka_unit_test(test_a_healthy_farm_has_no_findings),
         cmocka_unit_test(test_a_large_campaign_is_checked_in_pieces),
         cmocka_unit_test(test_every_wrong_is_found_and_put_right),
+        cmocka_unit_test(test_a_wrong_key_stops_no_farm),
+        cmocka_unit_test(test_a_restorer_without_a_lease_holds_nobody_up),
         cmocka_unit_test(test_a_strange_key_is_found_and_left),
         cmocka_unit_test(test_stats_add_up),
     };

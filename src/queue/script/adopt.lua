@@ -16,7 +16,7 @@ if job and job.state == 'done' then return {'done', ''} end
 if state ~= 'running' or job and (job.state == 'dead' or job.state == 'cancelled') or
     language and call('HGET', key, 'by:' .. language) then return {'ended', ''} end
 if job and job.state == 'leased' and job.worker:find('^restore%-') and
-    tonumber(call('ZSCORE', P .. 'leases', job.id)) > now then return {'busy', ''} end
+    tonumber(call('ZSCORE', P .. 'leases', job.id) or 0) > now then return {'busy', ''} end
 if ARGV[6] == '1' then return {'open', ''} end
 if not job then
     if ARGV[3] ~= '' and not load_job(campaign, ARGV[3]) then return {'queue.state', ''} end

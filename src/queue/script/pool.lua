@@ -15,7 +15,7 @@ for _, class in ipairs({'urgent', 'batch'}) do
     local heads = held[#held] == 0 and call('ZRANGE', P .. 'fair:' .. name, 0, HEADS_MAX - 1) or {}
     for _, campaign in ipairs(heads) do
         local suffix = call('ZRANGE', P .. 'ready:' .. name .. ':' .. campaign, 0, 0)[1]
-        local since = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'ready', 'created')
+        local since = suffix and call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'ready', 'created') or {}
         oldest = math.min(oldest, tonumber(since[1] or since[2] or now))
     end
 end

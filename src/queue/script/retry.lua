@@ -22,7 +22,7 @@ call('ZREM', P .. 'dead', job.id)
 move(job, 'ready', 0)
 each_job(job.campaign, not ended_by and language or nil, function(suffix)
     local other = load_job(job.campaign, suffix)
-    if other.state == 'cancelled' and call('HGET', other.key, 'by') == job.suffix then
+    if other and other.state == 'cancelled' and call('HGET', other.key, 'by') == job.suffix then
         call('HDEL', other.key, 'by', 'finished')
         move(other, other.waits > 0 and 'waiting' or 'ready', 0)
     end

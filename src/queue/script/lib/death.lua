@@ -12,7 +12,7 @@ local DEAD_KEPT = 1000
 local function end_jobs(campaign, language, by)
     each_job(campaign, language, function(suffix)
         local job = load_job(campaign, suffix)
-        if OPEN[job.state] then move(job, 'cancelled', 0, 'finished', now, 'by', by) end
+        if job and OPEN[job.state] then move(job, 'cancelled', 0, 'finished', now, 'by', by) end
     end)
 end
 
@@ -33,7 +33,7 @@ end
 -- How many languages of a campaign have this state, and how many there are.
 local function languages_in(campaign, state)
     local key, number, of = campaign_key(campaign), 0, 0
-    for language in call('HGET', key, 'languages'):gmatch('%S+') do
+    for language in (call('HGET', key, 'languages') or ''):gmatch('%S+') do
         of = of + 1
         if call('HGET', key, 'lang:' .. language) == state then number = number + 1 end
     end

@@ -42,6 +42,6 @@ local function promote_delayed(lane)
     local key = P .. 'delayed:' .. lane
     for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
         local job = load_job_id(id)
-        if job then move(job, 'ready', 0) else call('ZREM', key, id) end
+        if job and job.state == 'delayed' then move(job, 'ready', 0) else call('ZREM', key, id) end
     end
 end

@@ -21,6 +21,7 @@ end
 -- A campaign has no ready job left in the lane: its tag is kept for when it comes back. When it was the last one, its tag is
 -- the virtual time from which the next one starts.
 local function leave_fair(lane, campaign, tag)
+    if not tag then return end -- the place in line is lost: the audit's business
     call('ZREM', P .. 'fair:' .. lane, campaign)
     call('HSET', campaign_key(campaign), 'tag:' .. lane, tag)
     if call('EXISTS', P .. 'fair:' .. lane) == 0 then call('HSET', P .. 'counts', lane .. ':time', tag) end
