@@ -208,7 +208,7 @@ static void batch_add(struct batch *batch, struct dub_item *item, size_t crop_fl
     batch->faces++;
 }
 
-/* Gives the item its patch, sharpened when asked for; the item's crop is no longer needed. */
+/* Sets the item's patch, sharpened when asked for. Without the enhancer the crop's memory becomes the patch. */
 static bool dub_set_patch(struct dubbing *dubbing, struct dub_item *item, const float *generated, struct error *err) {
     size_t floats = 3 * (size_t)dubbing->patch_size * (size_t)dubbing->patch_size;
     if (!dubbing->enhance) {

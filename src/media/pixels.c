@@ -107,8 +107,8 @@ static void find_places(const struct plane *plane, int stride, float x, float y,
     }
 }
 
-/* The loads, which go one by one, stand apart from the arithmetic before and after them, which goes by vectors: three
- * times as fast as one loop. */
+/* The loads cannot be vectorised, the arithmetic before and after them can: apart they are three times as fast as in
+ * one loop. */
 #define SAMPLE_ROW(type, loaded)                                                                                       \
     static void interpolate_##type(const type *restrict samples, int next, int below,                                  \
                                    const struct places *restrict places, int count, float *restrict out) {             \

@@ -13,7 +13,7 @@ struct video_info {
     int rotation;      /* degrees clockwise that the reader turns the coded picture: 0, 90, 180, 270 */
     int time_base_num, time_base_den;
     int rate_num, rate_den; /* average frame rate */
-    int pixel_format;       /* enum AVPixelFormat of the frames the reader gives */
+    int pixel_format;       /* enum AVPixelFormat of the frames that the reader returns */
     int bit_depth;          /* 8 or 10 */
     int color_range, color_primaries, color_transfer, color_space, chroma_location; /* FFmpeg's enums */
     int aspect_num, aspect_den; /* sample aspect ratio, upright; 0/1 unknown */
@@ -51,7 +51,7 @@ bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct 
  * size, io. */
 bool video_next(struct video_reader *reader, struct frame **frame, struct error *err) must_check;
 
-/* What one pass over the whole film tells: every frame's pts (first 0), the end, and the first frame of every shot. */
+/* What one pass over the whole film finds: every frame's pts (first 0), the end, and the first frame of every shot. */
 struct video_scan {
     int64_t *pts;
     int64_t frame_count, end_pts;
@@ -79,7 +79,7 @@ struct video_writer *video_create(const char *path, const struct video_info *inf
 bool video_write(struct video_writer *writer, struct frame *frame, struct error *err) must_check;
 /* Flushes and closes the file; `end_pts` is when the last frame ends. Frees the writer, whatever happens. */
 bool video_finish(struct video_writer *writer, int64_t end_pts, struct error *err) must_check;
-/* Gives up and removes the file. */
+/* Removes the unfinished file and frees the writer. */
 void video_discard(struct video_writer *writer);
 DEFINE_CLEANUP(struct video_writer *, video_discard)
 #define _cleanup_video_writer_ _cleanup_(video_discard_cleanup)

@@ -30,7 +30,8 @@ static OrtSession *session_load(const char *path, const struct device *device, e
     OrtSession *network = NULL;
     GraphOptimizationLevel level = optimise == OPTIMISE ? ORT_ENABLE_ALL : ORT_DISABLE_ALL;
     bool done = runtime_passed(ort, ort->SetSessionGraphOptimizationLevel(options, level), ERR_MODEL_RUN, path, err);
-    if (done && save_to) /* only errors: it would warn that the graph is for this hardware; the cache key says so */
+    if (done && save_to) /* log errors only: the runtime would warn that such a graph is for this hardware, which the
+                            key covers */
         done = runtime_passed(ort, ort->SetOptimizedModelFilePath(options, save_to), ERR_MODEL_RUN, path, err) &&
                runtime_passed(ort, ort->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_ERROR), ERR_MODEL_RUN,
                               path, err);

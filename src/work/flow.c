@@ -27,7 +27,7 @@ bool flow_fail(struct flow *flow, const struct error *err) {
 }
 
 bool flow_stopped(struct flow *flow) {
-    /* The flag says only that it was raised, and no other memory goes with it: any memory order would do. */
+    /* No other memory goes with the flag: any memory order would do. */
     if (flow->cancel && atomic_load(flow->cancel)) {
         struct error err;
         error_set(&err, ERR_CANCELLED, "the job was told to stop");

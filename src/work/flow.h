@@ -30,7 +30,7 @@ struct ring *flow_add_ring(struct flow *flow, size_t capacity);
  * or pop that an abort refused therefore always comes after an error that was kept. Any thread. */
 bool flow_fail(struct flow *flow, const struct error *err);
 /* True when the pipeline failed, or the cancel flag was raised, which then counts as the failure `cancelled`. Any
- * thread; each looks at it once a frame or batch. */
+ * thread; each asks once a frame or batch. */
 bool flow_stopped(struct flow *flow);
 /* True when nothing failed; else the first error. Any thread; the job's own asks after it joined the others. */
 bool flow_result(struct flow *flow, struct error *err) must_check;
