@@ -1,6 +1,8 @@
 /* URLs of stores and URIs of inputs: what is opened has a bucket's name, and its keys stay below it. */
 #include "fuzz.h"
+#include "store/backend.h"
 #include "store/input.h"
+#include "store/key.h"
 
 static struct store *farm;
 
