@@ -183,7 +183,9 @@ static bool restore_result(struct recovery *recovery, const struct job_spec *job
     if (adoption != ADOPT_LEASED)
         return true;
     _cleanup_free_ struct job_spec *children = NULL;
-    struct job_result result = {.artifact = json_get_string(receipt, "artifact", ""),
+    /* A plan has one key whatever the attempt, so its artifact is known without a receipt too. */
+    _cleanup_free_ char *plan_key = claim.job.kind == KIND_PLAN ? layout_plan(claim.job.campaign) : NULL;
+    struct job_result result = {.artifact = plan_key ? plan_key : json_get_string(receipt, "artifact", ""),
                                 .report = json_object_get(receipt, "report")};
     result.child_count = plan_children(recovery->plan, &claim.job, &children);
     result.children = children;

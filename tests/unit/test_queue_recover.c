@@ -124,6 +124,19 @@ static void test_a_lost_receipt_costs_that_job_only(void **state) {
     assert_string_equal(campaign_state(farm.queue, "film"), "done");
 }
 
+/* Its key is the same for every attempt. */
+static void test_a_plan_without_a_receipt_keeps_its_artifact(void **state) {
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    struct error err;
+    film(&farm, "film", "hi", 2);
+    work(&farm, 1 + 2);
+    assert_ok(store_delete(farm.store, "campaigns/film/receipts/plan.json", &err), err);
+    wipe(&farm);
+    recovered(&farm, "film", false, "running", "restored");
+    assert_string_equal(job_text(farm.queue, "film/plan", "state"), "done");
+    assert_string_equal(job_text(farm.queue, "film/plan", "artifact"), "campaigns/film/plan.json");
+}
+
 static void test_an_artifact_that_is_gone_is_made_again(void **state) {
     _cleanup_farm_ struct farm farm = farm_open(state);
     struct error err;
@@ -220,6 +233,7 @@ int main(void) {
         cmocka_unit_test(test_what_redis_knows_is_left_alone),
         cmocka_unit_test(test_an_older_redis_catches_up),
         cmocka_unit_test(test_a_lost_receipt_costs_that_job_only),
+        cmocka_unit_test(test_a_plan_without_a_receipt_keeps_its_artifact),
         cmocka_unit_test(test_an_artifact_that_is_gone_is_made_again),
         cmocka_unit_test(test_cancelled_campaigns_stay_so),
         cmocka_unit_test(test_an_empty_redis_is_noticed),
