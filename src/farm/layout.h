@@ -18,7 +18,8 @@ char *layout_speech(const char *campaign, const char *language);
  * .../hi/0007.STAMP.mp4, .../hi/final.STAMP.mp4. A plan's is layout_plan whatever the attempt: it is created once and
  * never overwritten. */
 char *layout_artifact(const struct job_id *job, const char *stamp);
-/* campaigns/<id>/receipts/<rest of the job id>.json: written once after the finish, never overwritten. */
+/* campaigns/<id>/receipts/<rest of the job id>.json: written once, before Redis publishes the job
+ * (recover/receipt.h). */
 char *layout_receipt(const struct job_id *job);
 /* What the keys of all receipts of a campaign begin with; it ends in a slash. */
 char *layout_receipts_prefix(const char *campaign);

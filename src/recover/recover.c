@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "recover/receipt.h"
 
 enum {
     LEASE_MS = 10000,        /* what another restorer waits for when this one dies; a job is restored in far less */
@@ -139,28 +140,20 @@ static bool all_joined(const struct recovery *recovery) {
 
 /* ---- one job ---- */
 
-/* {"artifact","report"} of the job's receipt; NULL when the store failed. *lost: the receipt cannot be read or its
- * artifact is gone, so the job has to be done again, and the object is empty. A job without a receipt of its own gives
- * an empty object too, but is not lost: it counts as done because the jobs after it are, and nobody needs its artifact.
- */
-static json_t *read_receipt(struct recovery *recovery, const struct job_spec *job, bool *lost, struct error *err) {
+/* The job's receipt. *lost: it cannot be read or its artifact is gone, so the job has to be done again. A job without a
+ * receipt of its own is not lost, and *out is empty: it counts as done because the jobs after it are, and nobody needs
+ * its artifact. */
+static bool read_receipt(struct recovery *recovery, const struct job_spec *job, struct receipt *out, bool *lost,
+                         struct error *err) {
     struct job_id id;
-    _cleanup_buffer_ struct buffer text = {0};
+    bool found;
     *lost = false;
     if (!has_receipt(recovery, job->id))
-        return json_object();
-    if (!job_id_check(job->id, &id, err))
-        return NULL;
-    _cleanup_free_ char *key = layout_receipt(&id);
-    if (!store_get(recovery->store, key, DOCUMENT_MAX, &text, err))
-        return NULL;
-    _cleanup_json_ json_t *receipt = json_parse(text.data, text.length, err);
-    const char *artifact = json_get_string(receipt, "artifact", "");
-    struct store_stat stat;
-    *lost = !receipt || (artifact[0] && !store_head(recovery->store, artifact, &stat, err));
-    if (*lost && receipt && err->code != ERR_STORE_NOT_FOUND)
-        return NULL;
-    return *lost ? json_object() : steal(receipt);
+        return true;
+    if (!job_id_check(job->id, &id, err) || !receipt_read(recovery->store, &id, out, &found, err))
+        return error_wrap(err, "the receipt of %s", job->id);
+    *lost = !found;
+    return true;
 }
 
 static bool adopt_job(struct recovery *recovery, const struct job_spec *job, bool dry_run, enum adoption *adoption,
@@ -170,7 +163,7 @@ static bool adopt_job(struct recovery *recovery, const struct job_spec *job, boo
 
 /* Leases the job and finishes it with its result. Waits while another restorer holds it; one that died holds it no
  * longer than its lease. When somebody else has published the job in the meantime, that is success too. */
-static bool restore_result(struct recovery *recovery, const struct job_spec *job, const json_t *receipt,
+static bool restore_result(struct recovery *recovery, const struct job_spec *job, const struct receipt *receipt,
                            struct error *err) {
     struct claim claim;
     enum adoption adoption = ADOPT_BUSY;
@@ -185,8 +178,10 @@ static bool restore_result(struct recovery *recovery, const struct job_spec *job
     _cleanup_free_ struct job_spec *children = NULL;
     /* A plan has one key whatever the attempt, so its artifact is known without a receipt too. */
     _cleanup_free_ char *plan_key = claim.job.kind == KIND_PLAN ? layout_plan(claim.job.campaign) : NULL;
-    struct job_result result = {.artifact = plan_key ? plan_key : json_get_string(receipt, "artifact", ""),
-                                .report = json_object_get(receipt, "report")};
+    struct job_result result = {.artifact = plan_key            ? plan_key
+                                            : receipt->artifact ? receipt->artifact
+                                                                : "",
+                                .report = receipt->report};
     result.child_count = plan_children(recovery->plan, &claim.job, &children);
     result.children = children;
     recovery->restored++;
@@ -202,15 +197,15 @@ static bool restore_job(struct recovery *recovery, const struct job_spec *job, b
     if (!adopt_job(recovery, job, true, &adoption, &claim, err))
         return false;
     bool open = adoption == ADOPT_OPEN || adoption == ADOPT_BUSY, lost = false;
-    _cleanup_json_ json_t *receipt = open && done ? read_receipt(recovery, job, &lost, err) : json_object();
-    if (!receipt)
-        return error_wrap(err, "the receipt of %s", job->id);
+    _cleanup_receipt_ struct receipt receipt = {0};
+    if (open && done && !read_receipt(recovery, job, &receipt, &lost, err))
+        return false;
     bool publishes = open && done && !lost;
     recovery->kept += publishes || (adoption == ADOPT_DONE);
     recovery->queued += open && !publishes;
     if (publishes && recovery->dry_run)
         recovery->restored++;
-    return !publishes || recovery->dry_run || restore_result(recovery, job, receipt, err);
+    return !publishes || recovery->dry_run || restore_result(recovery, job, &receipt, err);
 }
 
 /* ---- one campaign ---- */

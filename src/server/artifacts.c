@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "recover/receipt.h"
 #include "server/handlers.h"
 #include "server/range.h"
 #include "server/reply.h"
@@ -33,16 +34,21 @@ static void artifact_free(void *context) {
     free(artifact);
 }
 
-/* The artifact that the job's receipt names; NULL without a receipt. For campaigns that Redis has forgotten, some time
- * after their end; the store keeps them. */
-static char *receipt_artifact(struct store *store, const struct job_id *job) {
-    enum { RECEIPT_LIMIT = 1024 * 1024 };
-    _cleanup_free_ char *key = layout_receipt(job);
-    _cleanup_buffer_ struct buffer text = {0};
-    struct error none;
-    bool found = store_get(store, key, RECEIPT_LIMIT, &text, &none) && text.length > 0;
-    _cleanup_json_ json_t *receipt = found ? json_parse(text.data, text.length, &none) : NULL;
-    return xstrdup(json_get_string(receipt, "artifact", NULL));
+/* The artifact that the job's receipt names. For campaigns that Redis has forgotten, some time after their end; the
+ * store keeps them. NULL with queue.not_found as it stands in *err, or with what the store says. */
+static char *receipt_artifact(struct store *store, const struct job_id *job, struct error *err) {
+    struct receipt receipt;
+    struct error failure;
+    bool found;
+    if (!receipt_read(store, job, &receipt, &found, &failure)) {
+        *err = failure;
+        return NULL;
+    }
+    if (!found)
+        return NULL;
+    char *artifact = steal(receipt.artifact);
+    receipt_clear(&receipt);
+    return artifact;
 }
 
 /* The published video of a language: the join's artifact, whichever attempt won. */
@@ -52,7 +58,7 @@ static char *video_key(struct request *request, const struct job_id *join, struc
     struct queue *queue = request_queue(request, err);
     _cleanup_json_ json_t *job = queue ? queue_job(queue, id, err) : NULL;
     if (!job)
-        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->api->store, join) : NULL;
+        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->api->store, join, err) : NULL;
     const char *artifact = json_get_string(job, "artifact", "");
     if (*artifact)
         return xstrdup(artifact);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "recover/receipt.h"
 
 enum {
     WAIT_MS = 1000,      /* longest wait for a job; after it the drain flag is read again */
@@ -125,19 +126,6 @@ static bool slot_compute(struct slot *slot, const char *artifact, const struct l
 
 /* ---- how it ended ---- */
 
-/* Written after publishing, so that a queue that lost its memory can be rebuilt, and so that the API finds the final
- * video of a campaign that the queue has forgotten. */
-static void slot_write_receipt(struct slot *slot, const char *artifact, const json_t *report, const struct log *log) {
-    _cleanup_free_ char *key = layout_receipt(&slot->claim.job);
-    _cleanup_json_ json_t *receipt =
-        json_pack("{s:s,s:s,s:i,s:s,s:O}", "job", slot->claim.job_id, "artifact", artifact, "attempt",
-                  slot->claim.attempt, "worker", slot->worker->id, "report", report);
-    _cleanup_free_ char *text = json_line(receipt);
-    struct error err;
-    if (!store_put(slot->worker->store, key, text, strlen(text), STORE_IF_ABSENT, &err) && err.code != ERR_STORE_EXISTS)
-        log_write(log, LOG_WARN, "the receipt was not written: %s", err.message);
-}
-
 /* Sleeps a while, the longer the more calls in a row have failed. The upper half is random, so that the workers of a
  * farm do not come back all at once. */
 static void slot_wait_for_redis(struct slot *slot) {
@@ -157,25 +145,31 @@ static bool slot_retries(struct slot *slot, const struct error *err) {
     return true;
 }
 
-static void slot_finish(struct slot *slot, const char *artifact, const struct work_result *result,
-                        const struct log *log) {
-    struct error err = {0};
+static bool slot_publish(struct slot *slot, const struct receipt *receipt, const struct plan *plan, struct error *err) {
     _cleanup_free_ struct job_spec *children = NULL;
-    const struct plan *plan = result->plan ? result->plan : slot->plan;
-    struct job_result published = {.artifact = artifact, .report = result->report};
+    struct job_result published = {.artifact = receipt->artifact, .report = receipt->report};
     published.child_count = plan_children(plan, &slot->claim.job, &children);
     published.children = children;
     bool finished;
     do
-        finished = queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, &err);
-    while (!finished && slot_retries(slot, &err));
+        finished = queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, err);
+    while (!finished && slot_retries(slot, err));
     slot->refusals = 0;
-    if (!finished) {
-        log_write(log, LOG_WARN, "the result was not published: %s", err.message);
-        return;
-    }
-    slot_write_receipt(slot, artifact, result->report, log);
-    log_write_with(log, LOG_INFO, json_incref(result->report), "done");
+    return finished;
+}
+
+/* False with the store's error when the receipt could not be settled: then nothing was published. */
+static bool slot_finish(struct slot *slot, const char *artifact, const struct work_result *result,
+                        const struct log *log, struct error *err) {
+    struct error refused = {0};
+    _cleanup_receipt_ struct receipt receipt = {xstrdup(artifact), json_incref(result->report)};
+    if (!receipt_settle(slot->worker->store, &slot->claim, slot->worker->id, &receipt, err))
+        return error_wrap(err, "the receipt");
+    if (slot_publish(slot, &receipt, result->plan ? result->plan : slot->plan, &refused))
+        log_write_with(log, LOG_INFO, json_incref(receipt.report), "done");
+    else
+        log_write(log, LOG_WARN, "the result was not published: %s", refused.message);
+    return true;
 }
 
 static void slot_fail(struct slot *slot, const struct error *failure, const struct log *log) {
@@ -203,8 +197,10 @@ void slot_end(struct slot *slot, bool done, const char *artifact, const struct w
                                         [STOP_DRAIN] = "draining",
                                         [STOP_TIMEOUT] = "it took too long"};
     enum stop_reason reason = slot->reason; /* read once: see its declaration */
+    struct error unsettled = {0};
     if (done && (reason == STOP_NONE || reason == STOP_DRAIN)) {
-        slot_finish(slot, artifact, result, log);
+        if (!slot_finish(slot, artifact, result, log, &unsettled))
+            slot_fail(slot, &unsettled, log);
     } else if (reason == STOP_NONE) {
         slot_fail(slot, failure, log);
     } else {

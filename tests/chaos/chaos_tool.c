@@ -134,8 +134,7 @@ struct audit {
     struct queue *queue;
     struct store *store;
     json_t *problems, *published; /* artifacts of the campaign */
-    int64_t jobs, receipts_missing, receipts_other, unfinished, unpublished, unnamed;
-    char unnamed_in[LANGUAGE_MAX + 1]; /* the language of the last unnamed one */
+    int64_t jobs, unfinished, unpublished;
 };
 
 static void problem(struct audit *audit, const char *what, const char *where) {
@@ -158,7 +157,7 @@ static void audit_artifact(struct audit *audit, const struct job_id *job, const 
     _cleanup_free_ char *named = layout_artifact(job, own);
     if (strcmp(named, key) != 0)
         problem(audit, "its artifact was written by another claim", id);
-    if (job->kind != KIND_JOIN || strcmp(job->language, audit->unnamed_in) == 0)
+    if (job->kind != KIND_JOIN)
         return;
     struct claim claim = {.job = *job};
     snprintf(claim.job_id, sizeof claim.job_id, "%s", id);
@@ -167,30 +166,6 @@ static void audit_artifact(struct audit *audit, const struct job_id *job, const 
     if (!plan || !small_join(audit->queue, audit->store, plan, &claim, &wanted, &err) ||
         strcmp(wanted.data, text.data) != 0)
         problem(audit, "it was joined from other dubs than the published ones", id);
-}
-
-/* The claim that published is the last one that was given: a zombie's is an earlier one. What was restored from a
- * receipt was published before Redis lost it. */
-static void audit_publisher(struct audit *audit, const json_t *job) {
-    const char *artifact = json_get_string(job, "artifact", ""), *worker = json_get_string(job, "worker", "");
-    if (strncmp(worker, "restore-", strlen("restore-")) == 0 ||
-        strcmp(json_get_string(job, "kind", ""), job_kind_name(KIND_PLAN)) == 0)
-        return;
-    _cleanup_free_ char *last = xasprintf("%lld-", (long long)json_get_integer(job, "attempt", 0));
-    const char *name = strrchr(artifact, '/'), *stamp = name ? strchr(name, '.') : NULL;
-    if (!stamp || strncmp(stamp + 1, last, strlen(last)) != 0)
-        problem(audit, "it was not published by its last claim", json_get_string(job, "id", ""));
-}
-
-/* A job whose receipt was never written and whose record Redis has lost: that it was done follows from the receipts of
- * those that read its artifact, but nobody knows the artifact's name any more, and nobody will ask. */
-static bool is_unnamed(struct audit *audit, const json_t *job, const struct job_id *id) {
-    if (json_get_string(job, "artifact", "")[0] || strncmp(json_get_string(job, "worker", ""), "restore-", 8) != 0 ||
-        (id->kind != KIND_DUB && id->kind != KIND_TRACK))
-        return false;
-    audit->unnamed++;
-    snprintf(audit->unnamed_in, sizeof audit->unnamed_in, "%s", id->language);
-    return true;
 }
 
 static void audit_job(struct audit *audit, const json_t *job) {
@@ -208,14 +183,13 @@ static void audit_job(struct audit *audit, const json_t *job) {
         problem(audit, "it has no job's id", id);
         return;
     }
-    if (is_unnamed(audit, job, &parsed))
-        return;
     audit_artifact(audit, &parsed, id, artifact);
-    audit_publisher(audit, job);
-    _cleanup_free_ char *key = layout_receipt(&parsed);
-    _cleanup_json_ json_t *receipt = small_get_json(audit->store, key, &err);
-    audit->receipts_missing += !receipt;
-    audit->receipts_other += receipt && strcmp(json_get_string(receipt, "artifact", ""), artifact) != 0;
+    _cleanup_receipt_ struct receipt receipt = {0};
+    bool found;
+    if (!receipt_read(audit->store, &parsed, &receipt, &found, &err) || !found)
+        problem(audit, "it has no receipt", id);
+    else if (strcmp(receipt.artifact, artifact) != 0)
+        problem(audit, "its receipt names another artifact than Redis", id);
 }
 
 /* What zombies and failed attempts uploaded lies in the store for good, but nothing leads there: no record, no receipt
@@ -251,7 +225,6 @@ static bool audit_campaign(struct audit *audit, const char *id, struct error *er
     _cleanup_plan_ struct plan *plan = json ? plan_from_json(json, err) : NULL;
     if (!page || !plan)
         return page != NULL;
-    audit->unnamed_in[0] = '\0';
     const json_t *jobs = json_object_get(page, "items"), *job;
     size_t i, expected = 1 + plan->segment_count + plan->language_count * (plan->segment_count + 1);
     if (json_array_size(jobs) != expected)
@@ -287,11 +260,9 @@ static int audit(char **arguments) {
     if (!check)
         return fail(&err);
     _cleanup_json_ json_t *result =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O, s:O}", "jobs", (json_int_t)audit.jobs, "unfinished",
-                  (json_int_t)audit.unfinished, "finished_by_totals", (json_int_t)jobs_done(audit.queue),
-                  "receipts_missing", (json_int_t)audit.receipts_missing, "receipts_other",
-                  (json_int_t)audit.receipts_other, "unpublished", (json_int_t)audit.unpublished, "unnamed",
-                  (json_int_t)audit.unnamed, "problems", problems, "findings", json_object_get(check, "findings"));
+        json_pack("{s:I, s:I, s:I, s:I, s:O, s:O}", "jobs", (json_int_t)audit.jobs, "unfinished",
+                  (json_int_t)audit.unfinished, "finished_by_totals", (json_int_t)jobs_done(audit.queue), "unpublished",
+                  (json_int_t)audit.unpublished, "problems", problems, "findings", json_object_get(check, "findings"));
     _cleanup_free_ char *text = json_line(result);
     puts(text);
     queue_close(audit.queue);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "queue/queue.h"
+#include "recover/receipt.h"
 #include "store/store.h"
 
 enum { SMALL_DOCUMENT_MAX = 16 << 20 };
@@ -131,21 +132,17 @@ static inline bool small_work(struct queue *queue, struct store *store, const st
     return claim->job.kind == KIND_PLAN || store_put(store, *artifact, text.data, text.length, STORE_IF_ABSENT, err);
 }
 
-/* Publishes, then leaves the receipt. */
+/* Settles the receipt, then publishes what it says. */
 static inline bool small_finish(struct queue *queue, struct store *store, const struct plan *plan, const char *worker,
                                 const struct claim *claim, const char *artifact, struct error *err) {
     _cleanup_free_ struct job_spec *children = NULL;
-    _cleanup_json_ json_t *report = json_pack("{s:i}", "frames", 25);
-    struct job_result result = {.artifact = artifact, .report = report};
+    _cleanup_receipt_ struct receipt receipt = {xstrdup(artifact), json_pack("{s:i}", "frames", 25)};
+    if (!receipt_settle(store, claim, worker, &receipt, err))
+        return false;
+    struct job_result result = {.artifact = receipt.artifact, .report = receipt.report};
     result.child_count = plan_children(plan, &claim->job, &children);
     result.children = children;
-    if (!queue_finish(queue, worker, claim, &result, err))
-        return false;
-    _cleanup_free_ char *key = layout_receipt(&claim->job);
-    _cleanup_json_ json_t *receipt = json_pack("{s:s, s:s, s:i, s:s, s:O}", "job", claim->job_id, "artifact", artifact,
-                                               "attempt", claim->attempt, "worker", worker, "report", report);
-    _cleanup_free_ char *line = json_line(receipt);
-    return small_put(store, key, line, STORE_IF_ABSENT, err);
+    return queue_finish(queue, worker, claim, &result, err);
 }
 
 /* All of a claimed job. */

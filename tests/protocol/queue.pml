@@ -1,19 +1,20 @@
 /* The lease protocol of one job, as a model for spin (docs/queue.md, "Promises" 2, 3, 4 and 8).
  *
  * Mirrors: lib/lanes.lua (claim_next), heartbeat.lua, lib/expiry.lua (expire), lib/publish.lua, release.lua, lib/job.lua
- * (fence, stamp_claim), adopt.lua with recover.c, and a worker's upload and receipt (worker/slot.c). One script is one
+ * (fence, stamp_claim), adopt.lua with recover.c, and a worker's upload and receipt (recover/receipt.c). One script is one
  * atomic step. Workers stall anywhere, as long as they like. Redis loses its last second: it goes back to any state that
  * it had since it was saved last, which is modelled by one saved state that every step may renew; or it loses everything
  * and is rebuilt from the store.
  *
  * Claimed: whatever happens, an object in the store is written once (no_overwrite); what Redis publishes was written
- * whole by the claim that published it (whole); only the claim that nothing has ended publishes (owner); while Redis loses
- * nothing in between, the job is published once (once); and the job is done in the end, whatever the others do, while
- * one worker goes on (progress, under weak fairness).
+ * whole (whole); whatever Redis loses, a job has one artifact (one); only the claim that nothing has ended publishes
+ * (owner); while Redis loses nothing in between, the job is published once (once); and the job is done in the end,
+ * whatever the others do, while one worker goes on (progress, under weak fairness).
  *
  * Faults that the claims must find, one a -D: NO_FENCE (finish checks the state only), ATTEMPT_ONLY (the stamp is the
  * bare attempt), NO_EXPIRY (a silent worker keeps its lease), LOSE_JOB (release forgets to put the job back),
- * BLIND_RECOVER (recover submits what Redis knows), EARLY_RECEIPT (the receipt is written before the upload). */
+ * BLIND_RECOVER (recover submits what Redis knows), EARLY_RECEIPT (the receipt is written before the upload), LATE_RECEIPT
+ * (it is written after the publication, as it once was). */
 
 #ifndef WORKERS
 #define WORKERS 2
@@ -41,6 +42,7 @@ bool saved_known = true;
 byte writes[CLAIMS_MAX + 2], receipt = 0;
 bool whole[CLAIMS_MAX + 2];
 
+byte artifact = 0;       /* what was published first, which others may have read since */
 byte clock_ticks = 0;    /* what makes stamps differ: Redis' time, which no loss turns back */
 byte losses = 0, publications = 0;
 bool lost_since = false; /* Redis lost something since the last publication */
@@ -74,6 +76,8 @@ inline publish(what) {
     publications++;
     assert(publications == 1 || lost_since);
     lost_since = false;
+    assert(artifact == 0 || artifact == what);
+    artifact = what;
     published = what;
     state = done;
     owner = 0;
@@ -110,6 +114,13 @@ end:
         :: true -> skip
         fi;
 
+#ifndef LATE_RECEIPT
+        atomic { /* the receipt: if absent; else what the other one's says is published */
+            if
+            :: receipt == 0 -> receipt = mine
+            :: else -> skip
+            fi }
+#endif
         if
         :: true -> atomic { /* finish.lua: fenced */
             if
@@ -118,14 +129,20 @@ end:
 #else
             :: known && state == leased && holder == me && stamp == mine ->
 #endif
+#ifdef LATE_RECEIPT
                 publish(mine); maybe_save()
+#else
+                publish(receipt); maybe_save()
+#endif
             :: else -> goto refused
             fi }
-            atomic { /* the receipt: if absent */
+#ifdef LATE_RECEIPT
+            atomic {
                 if
                 :: receipt == 0 -> receipt = mine
                 :: else -> skip
                 fi }
+#endif
         :: true -> atomic { /* release.lua: fenced */
             if
             :: known && state == leased && holder == me && stamp == mine ->
@@ -185,7 +202,7 @@ active proctype recover() {
 end:
     do
 #ifdef BLIND_RECOVER
-    :: atomic { receipt == 0 -> known = true;
+    :: atomic { true -> known = true;
 #else
     :: atomic { !known -> known = true;
 #endif

@@ -30,6 +30,7 @@ def test_the_protocol_keeps_its_promises(tmp_path, check, claims):
 
 @pytest.mark.parametrize("check, fault", [
     ("safety", "NO_FENCE"), ("safety", "ATTEMPT_ONLY"), ("safety", "BLIND_RECOVER"), ("safety", "EARLY_RECEIPT"),
+    ("safety", "LATE_RECEIPT"),
     ("progress", "NO_EXPIRY"), ("progress", "LOSE_JOB")])
 def test_a_seeded_fault_is_found(tmp_path, check, fault):
     errors, _, output = spin(tmp_path, check, "CLAIMS_MAX=3", fault)

@@ -2,6 +2,7 @@
 #include "queue_fixture.h"
 
 #include "base/process.h"
+#include "recover/receipt.h"
 #include "store/store.h"
 #include "worker/slot.h"
 
@@ -13,7 +14,7 @@ static struct queue_options queue_options_of(const struct redis_fixture *fixture
 
 /* A worker of one slot, whose store is empty: a job that begins to run fails. */
 struct one_slot {
-    char *store_url;
+    char *directory, *store_url;
     struct slot slot;
     struct worker worker;
     struct worker_options options;
@@ -25,11 +26,12 @@ static void one_slot_open(struct one_slot *out, const struct redis_fixture *fixt
     struct error err;
     out->options =
         (struct worker_options){.queue = queue_options_of(fixture), .pools = pools, .pool_count = 2, .lease_ms = 60000};
-    out->store_url = xasprintf("file://%s", fixture->directory);
+    out->directory = directory_for_test();
+    out->store_url = xasprintf("file://%s", out->directory);
     out->worker = (struct worker){.options = &out->options, .id = "w", .slots = &out->slot, .slot_count = 1};
     out->worker.store = store_open(out->store_url, NULL, &err);
     assert_ok(out->worker.store, err);
-    out->worker.scratch = fixture->directory;
+    out->worker.scratch = out->directory;
     pthread_mutex_init(&out->worker.claiming, NULL);
     out->slot = (struct slot){.worker = &out->worker, .queue = queue_open(&out->options.queue, &err)};
     assert_ok(out->slot.queue, err);
@@ -41,6 +43,8 @@ static void one_slot_close(struct one_slot *one) {
     store_close(one->worker.store);
     pthread_mutex_destroy(&one->slot.lock);
     pthread_mutex_destroy(&one->worker.claiming);
+    tree_remove(one->directory);
+    free(one->directory);
     free(one->store_url);
 }
 
@@ -105,6 +109,56 @@ static void a_done_job_that_is_not_ours_is_left_alone(void **state) {
     one_slot_close(&one);
 }
 
+static void write_text(struct store *store, const char *key, const char *text) {
+    struct error err;
+    assert_ok(store_put(store, key, text, strlen(text), 0, &err), err);
+}
+
+/* Another attempt, of before Redis lost the job, has settled what its artifact is, and others may have used it. */
+static void what_a_receipt_names_is_published(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    _cleanup_free_ char *key = layout_receipt(&claim.job);
+    write_text(one.worker.store, "campaigns/film/hi/0000.other.mp4", "x");
+    write_text(one.worker.store, key, "{\"artifact\":\"campaigns/film/hi/0000.other.mp4\"}");
+    end_dub(&one, &claim, true);
+    assert_string_equal(job_text(queue, DUB, "artifact"), "campaigns/film/hi/0000.other.mp4");
+    one_slot_close(&one);
+}
+
+static void a_receipt_whose_artifact_is_gone_is_written_anew(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    _cleanup_free_ char *key = layout_receipt(&claim.job), *artifact = layout_artifact(&claim.job, claim.stamp);
+    write_text(one.worker.store, key, "{\"artifact\":\"campaigns/film/hi/0000.gone.mp4\"}");
+    write_text(one.worker.store, artifact, "x");
+    end_dub(&one, &claim, true);
+    assert_string_equal(job_text(queue, DUB, "artifact"), artifact);
+    struct receipt receipt;
+    struct error err;
+    bool found;
+    assert_ok(receipt_read(one.worker.store, &claim.job, &receipt, &found, &err) && found, err);
+    assert_string_equal(receipt.artifact, artifact);
+    receipt_clear(&receipt);
+    one_slot_close(&one);
+}
+
+/* What the store does not remember is not published. */
+static void a_job_whose_receipt_cannot_be_written_fails(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    one_slot_open(&one, *state);
+    struct claim claim = begin_dub(&one);
+    write_text(one.worker.store, "campaigns/film/receipts", "a file where the folder would be");
+    end_dub(&one, &claim, true);
+    assert_int_equal(job_number(queue, DUB, "errors"), 1);
+    one_slot_close(&one);
+}
+
 static void a_failed_job_fails(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct one_slot one;
@@ -150,6 +204,9 @@ int main(void) {
         cmocka_unit_test(a_drained_job_is_released),
         cmocka_unit_test(a_job_that_is_done_at_the_drains_deadline_is_finished),
         cmocka_unit_test(a_done_job_that_is_not_ours_is_left_alone),
+        cmocka_unit_test(what_a_receipt_names_is_published),
+        cmocka_unit_test(a_receipt_whose_artifact_is_gone_is_written_anew),
+        cmocka_unit_test(a_job_whose_receipt_cannot_be_written_fails),
         cmocka_unit_test(a_failed_job_fails),
         cmocka_unit_test(a_claim_that_comes_after_the_drain_began_is_released),
     };
