@@ -107,7 +107,8 @@ static void spread_read(struct spec *spec, const json_t *object, const char *key
 }
 
 static void scenario_read_service(struct spec *spec, const json_t *service, struct scenario *out) {
-    static const double usual[KIND_COUNT] = {[KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40, [KIND_JOIN] = 20};
+    static const double usual[] = {[KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40, [KIND_JOIN] = 20};
+    _Static_assert(ARRAY_LENGTH(usual) == KIND_COUNT, "one a kind");
     const char *known[KIND_COUNT + 1] = {0};
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         known[kind] = job_kind_name((enum job_kind)kind);
