@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../support/plan_of_frames.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -51,26 +52,7 @@ static inline bool small_submit(struct queue *queue, struct store *store, const 
 }
 
 static inline struct plan *small_make_plan(const struct campaign *campaign) {
-    int64_t frames = 25 * strtol(campaign->name, NULL, 10);
-    _cleanup_free_ int64_t *pts = xnew_array(int64_t, frames);
-    double speech[CAMPAIGN_DUBS_MAX];
-    for (int64_t i = 0; i < frames; i++)
-        pts[i] = i;
-    for (size_t i = 0; i < campaign->dub_count; i++)
-        speech[i] = 1;
-    struct plan_input input = {.width = 2,
-                               .height = 2,
-                               .time_base_num = 1,
-                               .time_base_den = 25,
-                               .rate_num = 25,
-                               .rate_den = 1,
-                               .pts = pts,
-                               .frame_count = frames,
-                               .end_pts = frames,
-                               .shots = (int64_t[]){0},
-                               .shot_count = 1,
-                               .speech_seconds = speech};
-    return plan_make(campaign, &input);
+    return plan_of_frames(campaign, 2, 2, 25 * strtol(campaign->name, NULL, 10), 1);
 }
 
 static inline json_t *small_get_json(struct store *store, const char *key, struct error *err) {

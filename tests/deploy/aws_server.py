@@ -1,42 +1,20 @@
 """AWS as moto_server plays it, spoken to over plain HTTP: a few services, in the two protocols that they have."""
 import json
-import os
 import re
-import socket
-import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import xml.etree.ElementTree
 
 from ..support.network import free_port
+from ..support.server_process import ServerProcess
 
 
-class Aws:
+class Aws(ServerProcess):
     def __init__(self, directory, account, region, environment=None):
-        self.region, self.port = region, free_port()
-        self.log = open(directory / "moto.log", "wb")
-        self.process = subprocess.Popen(
-            ["moto_server", "-H", "127.0.0.1", "-p", str(self.port)], stdout=self.log, stderr=subprocess.STDOUT,
-            env={**os.environ, "MOTO_ACCOUNT_ID": account, **(environment or {})})
-        self.wait()
-
-    def wait(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        self.stop()
-        raise RuntimeError("moto_server did not start")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-        self.log.close()
+        self.region, port = region, free_port()
+        super().__init__("moto_server", ["moto_server", "-H", "127.0.0.1", "-p", str(port)], port,
+                         {"MOTO_ACCOUNT_ID": account, **(environment or {})}, directory / "moto.log")
 
     def request(self, service, method, path, body, headers):
         scope = f"Credential=test/20260101/{self.region}/{service}/aws4_request"

@@ -2,53 +2,30 @@
 import hashlib
 import http.client
 import http.server
-import os
 import shutil
-import socket
-import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 
 from .network import free_port
 from .paths import DEPS
+from .server_process import ServerProcess
 
 S3RVER = DEPS / "s3rver/node_modules/s3rver/bin/s3rver.js"
 
 
-class Server:
+class Server(ServerProcess):
     """A running S3 server with the buckets `bucket` and `other`. `lacks` names what it cannot show."""
     buckets = ("bucket", "other")
 
     def __init__(self, name, command, environment, keys, lacks, directory):
-        self.name, self.keys, self.lacks, self.port = name, keys, lacks, command[1]
-        self.address = f"127.0.0.1:{self.port}"
-        self.log = open(directory / f"{name}.log", "wb")
-        self.process = subprocess.Popen(command[0], env={**os.environ, **environment}, stdout=self.log,
-                                        stderr=subprocess.STDOUT)
-        self.wait()
-
-    def wait(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        self.stop()
-        raise RuntimeError(f"{self.name} did not start")
+        self.keys, self.lacks, self.address = keys, lacks, f"127.0.0.1:{command[1]}"
+        super().__init__(name, *command, environment, directory / f"{name}.log")
 
     def request(self, method, path, body=None, headers=None):
         request = urllib.request.Request(f"http://{self.address}{path}", body, headers or {}, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.read()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-        self.log.close()
 
 
 def start_moto(directory, unchecked_calls=None):

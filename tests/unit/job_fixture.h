@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "../support/plan_of_frames.h"
 #include "directory_fixture.h"
 
 #include <pthread.h>
@@ -134,22 +135,5 @@ static inline void threads_allow(pthread_attr_t usual) {
 
 /* A plan of one segment of `frames` frames, 25 a second, that the dub "hi" shows once. */
 static inline struct plan *job_plan(const struct campaign *campaign, int64_t frames) {
-    _cleanup_free_ int64_t *pts = xnew_array(int64_t, (size_t)frames);
-    for (int64_t i = 0; i < frames; i++)
-        pts[i] = i;
-    const int64_t shots[] = {0};
-    const double seconds[] = {(double)frames / 25};
-    struct plan_input input = {.width = 400,
-                               .height = 300,
-                               .time_base_num = 1,
-                               .time_base_den = 25,
-                               .rate_num = 25,
-                               .rate_den = 1,
-                               .pts = pts,
-                               .frame_count = frames,
-                               .end_pts = frames,
-                               .shots = shots,
-                               .shot_count = 1,
-                               .speech_seconds = seconds};
-    return plan_make(campaign, &input);
+    return plan_of_frames(campaign, 400, 300, frames, (double)frames / 25);
 }
