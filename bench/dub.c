@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -14,24 +13,19 @@
 
 enum { SEGMENTS_LEAST = 3 };
 
-/* A farm of one: a store and a cache in a temporary folder, and one campaign with one dub. */
+/* One campaign with one dub, whose jobs read and write local files. */
 struct dub_bench {
-    char *directory;
-    struct store *store;
-    struct cache *cache;
+    char *directory; /* where every job leaves its files */
+    const char *video, *audio;
     struct models *models;
     struct campaign *campaign;
     struct plan *plan;
-    char *track; /* key of the face track just made */
 };
 
 static void dub_bench_close(struct dub_bench *bench) {
-    free(bench->track);
     plan_free_cleanup(&bench->plan);
     campaign_free_cleanup(&bench->campaign);
     models_free_cleanup(&bench->models);
-    cache_close_cleanup(&bench->cache);
-    store_close_cleanup(&bench->store);
     if (bench->directory)
         tree_remove(bench->directory);
     free(bench->directory);
@@ -39,25 +33,16 @@ static void dub_bench_close(struct dub_bench *bench) {
 
 static double seconds_since(int64_t started) { return (double)(clock_monotonic_ns(clock_system()) - started) / 1e9; }
 
-/* Puts a local file into the store. Returns its URI, which the caller frees. */
-static char *upload(struct store *store, const char *path, struct error *err) {
-    char hex[SHA256_HEX + 1];
-    if (!sha256_file(path, hex, NULL, err))
-        return NULL;
-    _cleanup_free_ char *key = layout_file(hex);
-    return store_put_file(store, key, path, 0, err) ? xasprintf("sha256:%s", hex) : NULL;
-}
+#define NO_URI "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 
 static bool make_campaign(struct cli *cli, struct dub_bench *bench, struct error *err) {
-    _cleanup_free_ char *video = upload(bench->store, cli_value(cli, "video"), err);
-    _cleanup_free_ char *audio = video ? upload(bench->store, cli_value(cli, "audio"), err) : NULL;
     double segment;
-    if (!audio || !cli_number(cli, "segment-seconds", 10, 1, 60, &segment, err))
+    if (!cli_number(cli, "segment-seconds", 10, 1, 60, &segment, err))
         return false;
     const char *lips = cli_value(cli, "lips") ? cli_value(cli, "lips") : "wav2lip-96-random";
     _cleanup_json_ json_t *spec =
-        json_pack("{s:s,s:s,s:[{s:s,s:s}],s:{s:s,s:f,s:s,s:b}}", "name", "bench", "video", video, "dubs", "language",
-                  "en", "audio", audio, "options", "lips", lips, "segment_seconds", segment, "sync", "silence",
+        json_pack("{s:s,s:s,s:[{s:s,s:s}],s:{s:s,s:f,s:s,s:b}}", "name", "bench", "video", NO_URI, "dubs", "language",
+                  "en", "audio", NO_URI, "options", "lips", lips, "segment_seconds", segment, "sync", "silence",
                   "enhance", cli_flag(cli, "enhance"));
     _cleanup_json_ json_t *problems = json_array();
     bench->campaign = campaign_parse(spec, "bench", problems);
@@ -66,7 +51,9 @@ static bool make_campaign(struct cli *cli, struct dub_bench *bench, struct error
 
 static bool dub_bench_open(struct cli *cli, struct dub_bench *bench, struct error *err) {
     static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC};
-    if (!cli_value(cli, "video") || !cli_value(cli, "audio"))
+    bench->video = cli_value(cli, "video");
+    bench->audio = cli_value(cli, "audio");
+    if (!bench->video || !bench->audio)
         return error_set(err, ERR_USAGE, "say what to dub: --video FILE and --audio FILE");
     _cleanup_model_flags_ struct model_flags flags = {0};
     int64_t batch;
@@ -77,40 +64,78 @@ static bool dub_bench_open(struct cli *cli, struct dub_bench *bench, struct erro
     bench->directory = directory_make_temporary(temporary ? temporary : "/tmp", "mela-bench", err);
     if (!bench->directory)
         return false;
-    _cleanup_free_ char *url = xasprintf("file://%s/store", bench->directory);
-    _cleanup_free_ char *cache = xasprintf("%s/cache", bench->directory);
-    bench->store = store_open(url, NULL, err);
-    if (!bench->store)
-        return false;
-    bench->cache = cache_open(cache, 1LL << 36, err);
-    if (!bench->cache)
-        return false;
     bench->models = models_load(&flags.options, pools, ARRAY_LENGTH(pools), err);
     return bench->models && make_campaign(cli, bench, err);
 }
 
-/* Runs one job; its wall time is added to *seconds. */
-static bool run_job(struct dub_bench *bench, struct job_id job, const char *artifact, struct work_result *result,
-                    double *seconds, struct error *err) {
+static char *bench_path(const struct dub_bench *bench, const char *name) {
+    return xasprintf("%s/%s", bench->directory, name);
+}
+
+/* Cuts the part of the decoded speech that the dub shows into a file of its own. Returns its path, which the caller
+ * frees. */
+static char *cut_speech(const struct dub_bench *bench, const struct job_source *source, struct error *err) {
+    _cleanup_free_ char *from = bench_path(bench, "speech-en.pcm"), *path = bench_path(bench, source->name);
+    _cleanup_buffer_ struct buffer whole = {0};
+    if (!file_read(from, SIZE_MAX, &whole, err))
+        return NULL;
+    size_t first = MIN((size_t)source->first, whole.length);
+    size_t length = MIN((size_t)source->length, whole.length - first);
+    return file_write_atomic(path, whole.data + first, length, 0644, err) ? steal(path) : NULL;
+}
+
+/* Where the source is on this machine; the caller frees. */
+static char *find_source(const struct dub_bench *bench, const struct job_source *source, struct error *err) {
+    if (source->uri)
+        return xstrdup(strcmp(source->name, "video") == 0 ? bench->video : bench->audio);
+    return source->job ? bench_path(bench, "track.trk") : cut_speech(bench, source, err);
+}
+
+enum { INPUTS_MAX = 3 }; /* of a dub, which has the most */
+
+/* The job's sources as local files; the caller frees the paths, also after a failure. */
+static bool find_inputs(const struct dub_bench *bench, const struct job_files *files, char *paths[INPUTS_MAX],
+                        struct job_file inputs[INPUTS_MAX], struct error *err) {
+    for (size_t i = 0; i < MIN(files->source_count, INPUTS_MAX); i++) {
+        paths[i] = find_source(bench, &files->sources[i], err);
+        inputs[i] = (struct job_file){files->sources[i].name, paths[i]};
+        if (!paths[i])
+            return false;
+    }
+    return true;
+}
+
+/* Runs one job on these inputs; its wall time is added to *seconds. */
+static bool run_on_inputs(struct dub_bench *bench, const struct job_id *job, const struct job_file *inputs,
+                          size_t count, struct work_result *result, double *seconds, struct error *err) {
     struct progress progress = {0};
     atomic_bool cancel = false;
-    const char *inputs[] = {bench->track};
-    snprintf(job.campaign, sizeof job.campaign, "bench");
     struct job_context context = {.campaign = bench->campaign,
                                   .plan = bench->plan,
-                                  .job = job,
-                                  .store = bench->store,
-                                  .cache = bench->cache,
+                                  .job = *job,
                                   .models = bench->models,
-                                  .scratch = bench->directory,
-                                  .artifact = artifact,
                                   .inputs = inputs,
-                                  .input_count = job.kind == KIND_DUB,
+                                  .input_count = count,
+                                  .scratch = bench->directory,
                                   .progress = &progress,
                                   .cancel = &cancel};
     int64_t started = clock_monotonic_ns(clock_system());
     bool done = executor_run_job(&context, result, err);
     *seconds += seconds_since(started);
+    return done;
+}
+
+static bool run_job(struct dub_bench *bench, struct job_id job, struct work_result *result, double *seconds,
+                    struct error *err) {
+    _cleanup_job_files_ struct job_files files = {0};
+    char *paths[INPUTS_MAX] = {NULL};
+    struct job_file inputs[INPUTS_MAX];
+    snprintf(job.campaign, sizeof job.campaign, "bench");
+    bool done = executor_job_files(bench->campaign, bench->plan, &job, "", &files, err) &&
+                find_inputs(bench, &files, paths, inputs, err) &&
+                run_on_inputs(bench, &job, inputs, files.source_count, result, seconds, err);
+    for (size_t i = 0; i < INPUTS_MAX; i++)
+        free(paths[i]);
     return done;
 }
 
@@ -172,18 +197,15 @@ static void totals_free(struct totals *totals) {
 
 static bool run_track(struct dub_bench *bench, int index, struct totals *totals, struct error *err) {
     _cleanup_work_result_ struct work_result track = {0};
-    free(bench->track);
-    bench->track = xasprintf("track-%d", index);
     struct job_id id = {.kind = KIND_TRACK, .index = index};
-    return run_job(bench, id, bench->track, &track, &totals->track, err);
+    return run_job(bench, id, &track, &totals->track, err);
 }
 
 static bool run_dub(struct dub_bench *bench, int index, struct totals *totals, struct cost *cost, struct error *err) {
     _cleanup_work_result_ struct work_result dub = {0};
     struct job_id id = {.kind = KIND_DUB, .index = index, .language = "en"};
-    _cleanup_free_ char *artifact = xasprintf("dub-%d", index);
     double cpu = cpu_seconds();
-    if (!run_job(bench, id, artifact, &dub, &cost->wall, err))
+    if (!run_job(bench, id, &dub, &cost->wall, err))
         return false;
     cost->cpu = cpu_seconds() - cpu;
     cost->frames = json_get_integer(dub.report, "frames", 0);
@@ -203,11 +225,16 @@ static bool run_segment(struct dub_bench *bench, struct lips *lips, int index, s
 }
 
 static bool run_plan(struct dub_bench *bench, struct totals *totals, struct error *err) {
-    _cleanup_work_result_ struct work_result plan = {0};
-    if (!run_job(bench, (struct job_id){.kind = KIND_PLAN}, "plan.json", &plan, &totals->plan, err))
+    _cleanup_work_result_ struct work_result result = {0};
+    if (!run_job(bench, (struct job_id){.kind = KIND_PLAN}, &result, &totals->plan, err))
         return false;
-    bench->plan = steal(plan.plan);
-    return true;
+    _cleanup_free_ char *path = bench_path(bench, "plan.json");
+    _cleanup_buffer_ struct buffer text = {0};
+    if (!file_read(path, SIZE_MAX, &text, err))
+        return false;
+    _cleanup_json_ json_t *json = json_parse(text.data, text.length, err);
+    bench->plan = json ? plan_from_json(json, err) : NULL;
+    return bench->plan;
 }
 
 /* A film of less than SEGMENTS_LEAST segments is dubbed several times, so that there is a segment in the middle. */

@@ -9,11 +9,13 @@
 #include "media/media.h"
 #include "work/work.h"
 
+/* What jobs of the four kinds read and write, see work/files.h. */
+job_files_function plan_job_files, track_job_files, dub_job_files, join_job_files;
+
 /* The runners of the four kinds, see work/work.h. A job that does not fit its plan, or a track that does not fit its
  * segment, is `internal`. */
 job_runner plan_job_run, track_job_run, dub_job_run, join_job_run;
 
-/* Opens the campaign's master, timed as fetch and decode; *entry holds its bytes while it is read. The caller closes
- * the reader, and then releases the entry, which may be set after a failure too. */
+/* Opens the campaign's master, timed as decode. The caller closes the reader. */
 struct video_reader *master_open(const struct job_context *context, struct step_times *times,
-                                 struct cache_entry **entry, struct error *err) must_check;
+                                 struct error *err) must_check;

@@ -3,12 +3,13 @@
  * Three threads work on it, with a bounded ring between each two: the decoder decodes and crops, the job's own thread
  * generates, the encoder blends and encodes. A frame belongs to the thread that holds its item; the ring's lock orders
  * what one thread wrote into an item before what the next one reads. */
-#include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "dub/dub.h"
+#include "dub/part.h"
 #include "dub/track_file.h"
 #include "work/flow.h"
 
@@ -31,13 +32,12 @@ struct dubbing {
     /* Set by the job's thread before it starts the other two, which only read them: thread_start orders that. */
     const struct job_context *context;
     const char *path; /* of the film that is written */
-    const struct plan_segment *segment;
+    struct dub_part part;
+    const struct plan_segment *segment; /* the part's */
     const struct plan_output *output;
-    const struct plan_language *language;
     struct video_info info; /* a copy for the encoder: the reader's own is the decoder's */
     struct track track;
     struct mel mel;
-    int64_t mel_start; /* its first column, counted from the speech's start */
     int crop_size, patch_size;
     struct ring *cropped, *generated; /* the flow's */
 
@@ -69,9 +69,10 @@ DEFINE_CLEANUP(struct dub_item *, dub_item_free)
 
 /* ---- decode and crop ---- */
 
-static double output_seconds(const struct dubbing *dubbing, int64_t pts) {
-    const struct plan *plan = dubbing->context->plan;
-    return (double)(dubbing->output->start_pts + pts) * plan->time_base_num / plan->time_base_den;
+/* The mel window of the frame that is shown at `pts` of this output. */
+static void take_mel(const struct dubbing *dubbing, int64_t pts, float *out) {
+    double shown = output_seconds(dubbing->context->plan, dubbing->output, pts);
+    mel_window(&dubbing->mel, shown - (double)dubbing->part.mel_start / MEL_PER_SECOND, out);
 }
 
 /* The item owns the frame. The frame's pts becomes its time inside this output. */
@@ -89,8 +90,7 @@ static struct dub_item *make_dub_item(struct dubbing *dubbing, struct frame *fra
     item->crop = xnew_array(float, 3 * (size_t)dubbing->crop_size * (size_t)dubbing->crop_size);
     image_crop(frame, &item->crop_to_frame, dubbing->crop_size, item->crop);
     item->mel = xnew_array(float, MEL_BANDS *MEL_WINDOW);
-    mel_window(&dubbing->mel, output_seconds(dubbing, frame->pts) - (double)dubbing->mel_start / MEL_PER_SECOND,
-               item->mel);
+    take_mel(dubbing, frame->pts, item->mel);
     step_stop(dubbing->times, STEP_BLEND, started);
     return item;
 }
@@ -365,32 +365,28 @@ static bool dub_join_encoder(struct dubbing *dubbing, struct error *err) {
 }
 
 static bool load_track(struct dubbing *dubbing, struct error *err) {
-    int64_t started = step_start();
+    const char *path = work_input(dubbing->context, SOURCE_TRACK, err);
     _cleanup_buffer_ struct buffer bytes = {0};
-    if (!store_get(dubbing->context->store, dubbing->context->inputs[0], TRACK_MAX_BYTES, &bytes, err) ||
-        !track_read(&bytes, &dubbing->track, err))
+    if (!path || !file_read(path, TRACK_MAX_BYTES, &bytes, err) || !track_read(&bytes, &dubbing->track, err))
         return false;
-    step_stop(dubbing->times, STEP_FETCH, started);
     return dubbing->track.count == dubbing->segment->frames ||
            error_set(err, ERR_INTERNAL, "the face track does not fit segment %d", dubbing->output->segment);
 }
 
-/* Loads the part of the speech that this output shows, with a margin at both ends that the spectrogram's windows reach
- * into. It starts at a whole column, so that every column is the same as one of the whole speech. */
+/* Reads the part of the speech that is shown, if the speech lasts so long. */
+static bool read_speech(const struct dubbing *dubbing, struct buffer *out, struct error *err) {
+    if (dubbing->part.sample_count == 0)
+        return true;
+    const char *path = work_input(dubbing->context, SOURCE_SPEECH, err);
+    return path && (file_read(path, (size_t)dubbing->part.sample_count * sizeof(int16_t), out, err) ||
+                    error_wrap(err, "speech of %s", dubbing->part.language->language));
+}
+
 static bool load_speech(struct dubbing *dubbing, struct error *err) {
-    enum { HOP = AUDIO_RATE / MEL_PER_SECOND, MARGIN = 8 };
     int64_t started = step_start();
-    const struct plan_segment *segment = dubbing->segment;
-    double shown = output_seconds(dubbing, segment->end_pts - segment->start_pts) - output_seconds(dubbing, 0);
-    dubbing->mel_start = MAX(0, (int64_t)floor(output_seconds(dubbing, 0) * MEL_PER_SECOND) - MARGIN);
-    int64_t columns = (int64_t)ceil(shown * MEL_PER_SECOND) + MEL_WINDOW + 3 * MARGIN;
-    int64_t samples = (int64_t)llround(dubbing->language->speech_seconds * AUDIO_RATE) - dubbing->mel_start * HOP;
     _cleanup_buffer_ struct buffer bytes = {0};
-    _cleanup_free_ char *key = layout_speech(dubbing->context->campaign->id, dubbing->language->language);
-    if (samples > 0 &&
-        !store_get_range(dubbing->context->store, key, dubbing->mel_start * HOP * (int64_t)sizeof(int16_t),
-                         (size_t)MIN(samples, columns * HOP) * sizeof(int16_t), &bytes, err))
-        return error_wrap(err, "speech of %s", dubbing->language->language);
+    if (!read_speech(dubbing, &bytes, err))
+        return false;
     _cleanup_audio_ struct audio audio = {.count = (int64_t)(bytes.length / sizeof(int16_t))};
     audio.samples = xnew_array(float, (size_t)audio.count);
     for (int64_t i = 0; i < audio.count; i++) {
@@ -419,22 +415,16 @@ static bool load_networks(struct dubbing *dubbing, struct error *err) {
 
 static bool choose_output(struct dubbing *dubbing, struct error *err) {
     const struct job_context *context = dubbing->context;
-    const struct plan_language *language = plan_language_find(context->plan, context->job.language);
-    if (!language || (size_t)context->job.index >= language->output_count || context->input_count != 1)
-        return error_set(err, ERR_INTERNAL, "the plan does not fit the job %s/dub", context->job.language);
-    dubbing->language = language;
-    dubbing->output = &language->outputs[context->job.index];
-    dubbing->segment = &context->plan->segments[dubbing->output->segment];
-    if (dubbing->output->frames > dubbing->segment->frames)
-        return error_set(err, ERR_INTERNAL, "the plan shows more of segment %d than there is",
-                         dubbing->output->segment);
+    if (!dub_part_find(context->plan, &context->job, &dubbing->part, err))
+        return false;
+    dubbing->output = dubbing->part.output;
+    dubbing->segment = dubbing->part.segment;
     atomic_store(&context->progress->of, dubbing->output->frames);
     return true;
 }
 
 static bool dub_compute(struct dubbing *dubbing, struct error *err) {
-    _cleanup_cache_entry_ struct cache_entry *master = NULL;
-    _cleanup_video_reader_ struct video_reader *reader = master_open(dubbing->context, dubbing->times, &master, err);
+    _cleanup_video_reader_ struct video_reader *reader = master_open(dubbing->context, dubbing->times, err);
     if (!reader || !load_track(dubbing, err) || !load_speech(dubbing, err))
         return false;
     dubbing->reader = reader;
@@ -460,11 +450,11 @@ static bool dub_compute(struct dubbing *dubbing, struct error *err) {
 
 bool dub_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
                  struct error *err) {
-    _cleanup_free_ char *path = work_path(context, "segment.mp4");
+    _cleanup_free_ char *path = work_path(context, TARGET_DUB);
     struct dubbing dubbing = {.context = context, .times = times, .path = path};
     bool done = choose_output(&dubbing, err) && dub_compute(&dubbing, err);
     track_free(&dubbing.track);
     mel_free(&dubbing.mel);
     json_object_set_new(result->report, "frames", json_integer(dubbing.encoded));
-    return done && work_upload(context, times, path, result->report, err);
+    return done;
 }

@@ -1,11 +1,12 @@
-/* plan: reads the master once, decodes every speech into the store, and cuts the master into segments. */
+/* plan: reads the master once, decodes every speech, and cuts the master into segments. */
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "dub/dub.h"
-
-enum { PLAN_MAX_BYTES = 64 << 20 };
+#include "dub/part.h"
 
 /* Called by video_scan after every frame. */
 static bool plan_progress(int64_t frames, void *context) {
@@ -20,31 +21,33 @@ static bool write_samples(const float *samples, int count, void *context, struct
     _cleanup_free_ int16_t *pcm = xnew_array(int16_t, (size_t)count);
     for (int i = 0; i < count; i++)
         pcm[i] = (int16_t)lrintf(CLAMP(samples[i], -1.0F, 1.0F) * INT16_MAX);
-    return store_writer_write(context, pcm, (size_t)count * sizeof *pcm, err);
+    return fwrite(pcm, sizeof *pcm, (size_t)count, context) == (size_t)count ||
+           error_set_errno(err, ERR_IO, errno, "cannot write its samples");
 }
 
-/* Decodes one language's speech into the store: a dub then reads the part that it shows, and decodes nothing. */
-static bool store_speech(const struct job_context *context, const struct dub *dub, const char *path, double *seconds,
-                         struct error *err) {
-    _cleanup_free_ char *key = layout_speech(context->campaign->id, dub->language);
-    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(context->store, key, err);
+/* Decodes one language's speech: a dub then reads the part that it shows, and decodes nothing. */
+static bool decode_speech(const char *from, const char *to, double *seconds, struct error *err) {
+    _cleanup_fclose_ FILE *file = fopen(to, "wbe");
+    if (!file)
+        return error_set_errno(err, ERR_IO, errno, "cannot create %s", to);
     int64_t samples;
-    if (!writer || !audio_each(path, write_samples, writer, &samples, err))
+    if (!audio_each(from, write_samples, file, &samples, err))
         return false;
     if (samples == 0)
         return error_set(err, ERR_MEDIA_EMPTY, "there is no sound in it");
     *seconds = (double)samples / AUDIO_RATE;
-    /* An earlier attempt may have stored it: the same file gives the same samples. */
-    return store_writer_commit(steal(writer), STORE_IF_ABSENT, err) || err->code == ERR_STORE_EXISTS;
+    return fflush(file) == 0 || error_set_errno(err, ERR_IO, errno, "cannot write %s", to);
 }
 
-static bool store_speeches(const struct job_context *context, struct step_times *times, double *seconds,
-                           struct error *err) {
+static bool decode_speeches(const struct job_context *context, struct step_times *times, double *seconds,
+                            struct error *err) {
     for (size_t i = 0; i < context->campaign->dub_count; i++) {
         const struct dub *dub = &context->campaign->dubs[i];
-        _cleanup_cache_entry_ struct cache_entry *speech = work_fetch(context, times, dub->audio, err);
+        _cleanup_free_ char *name = source_speech_name(dub->language), *target = target_speech_name(dub->language);
+        _cleanup_free_ char *to = work_path(context, target);
+        const char *from = work_input(context, name, err);
         int64_t started = step_start();
-        if (!speech || !store_speech(context, dub, cache_entry_path(speech), &seconds[i], err))
+        if (!from || !decode_speech(from, to, &seconds[i], err))
             return error_wrap(err, "speech of %s (%s)", dub->language, dub->audio);
         step_stop(times, STEP_MEL, started);
     }
@@ -72,25 +75,10 @@ static struct plan *make_plan(const struct job_context *context, const struct vi
     return plan_make(context->campaign, &input);
 }
 
-/* Creates the plan in the store. Where an earlier attempt did, *plan becomes the plan of the store: that is the one
- * whose jobs may be running. */
-static bool plan_publish(const struct job_context *context, struct plan **plan, struct error *err) {
-    _cleanup_json_ json_t *json = plan_to_json(*plan);
-    _cleanup_free_ char *text = json_line(json);
-    if (store_put(context->store, context->artifact, text, strlen(text), STORE_IF_ABSENT, err))
-        return true;
-    if (err->code != ERR_STORE_EXISTS)
-        return false;
-    _cleanup_buffer_ struct buffer bytes = {0};
-    if (!store_get(context->store, context->artifact, PLAN_MAX_BYTES, &bytes, err))
-        return false;
-    _cleanup_json_ json_t *earlier = json_parse(bytes.data, bytes.length, err);
-    struct plan *kept = earlier ? plan_from_json(earlier, err) : NULL;
-    if (!kept)
-        return false;
-    plan_free(*plan);
-    *plan = kept;
-    return true;
+static bool write_plan(const struct job_context *context, const struct plan *plan, struct error *err) {
+    _cleanup_json_ json_t *json = plan_to_json(plan);
+    _cleanup_free_ char *text = json_line(json), *path = work_path(context, TARGET_PLAN);
+    return file_write_atomic(path, text, strlen(text), 0644, err);
 }
 
 static bool scan_master(const struct job_context *context, struct step_times *times, struct video_reader *reader,
@@ -107,23 +95,20 @@ static bool scan_master(const struct job_context *context, struct step_times *ti
 
 bool plan_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
                   struct error *err) {
-    _cleanup_cache_entry_ struct cache_entry *master = NULL;
-    _cleanup_video_reader_ struct video_reader *reader = master_open(context, times, &master, err);
+    _cleanup_video_reader_ struct video_reader *reader = master_open(context, times, err);
     if (!reader)
         return false;
     _cleanup_free_ double *seconds = xnew_array(double, context->campaign->dub_count);
-    if (!store_speeches(context, times, seconds, err)) /* before the long part */
+    if (!decode_speeches(context, times, seconds, err)) /* before the long part */
         return false;
     _cleanup_video_scan_ struct video_scan scan = {0};
     if (!scan_master(context, times, reader, &scan, err))
         return false;
-    result->plan = make_plan(context, video_reader_info(reader), &scan, seconds);
-    int64_t started = step_start();
-    if (!plan_publish(context, &result->plan, err))
+    _cleanup_plan_ struct plan *plan = make_plan(context, video_reader_info(reader), &scan, seconds);
+    if (!write_plan(context, plan, err))
         return false;
-    step_stop(times, STEP_UPLOAD, started);
     json_object_set_new(result->report, "frames", json_integer(scan.frame_count));
     json_object_set_new(result->report, "shots", json_integer((json_int_t)scan.shot_count));
-    json_object_set_new(result->report, "segments", json_integer((json_int_t)result->plan->segment_count));
+    json_object_set_new(result->report, "segments", json_integer((json_int_t)plan->segment_count));
     return true;
 }

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "dub/dub.h"
+#include "dub/part.h"
 #include "dub/track_file.h"
 #include "work/flow.h"
 
@@ -173,8 +174,7 @@ static bool run_tracker(struct tracker *tracker, struct error *err) {
     return tracked;
 }
 
-static bool save_track(const struct job_context *context, struct step_times *times, struct track *track, json_t *report,
-                       struct error *err) {
+static bool save_track(const struct job_context *context, struct track *track, json_t *report, struct error *err) {
     const struct plan_segment *segment = &context->plan->segments[context->job.index];
     json_t *faceless = track_faceless(track, segment->first_frame);
     if (json_array_size(faceless) > 0)
@@ -183,16 +183,15 @@ static bool save_track(const struct job_context *context, struct step_times *tim
     json_object_set_new(report, "frames", json_integer(track->count));
     json_object_set_new(report, "faceless", faceless);
     track_smooth(track);
-    _cleanup_free_ char *path = work_path(context, "track.trk");
-    return track_write(track, path, err) && work_upload(context, times, path, report, err);
+    _cleanup_free_ char *path = work_path(context, TARGET_TRACK);
+    return track_write(track, path, err);
 }
 
 bool track_job_run(const struct job_context *context, struct step_times *times, struct work_result *result,
                    struct error *err) {
     if ((size_t)context->job.index >= context->plan->segment_count)
         return error_set(err, ERR_INTERNAL, "the plan has no segment %d", context->job.index);
-    _cleanup_cache_entry_ struct cache_entry *master = NULL;
-    _cleanup_video_reader_ struct video_reader *reader = master_open(context, times, &master, err);
+    _cleanup_video_reader_ struct video_reader *reader = master_open(context, times, err);
     if (!reader)
         return false;
     const struct plan_segment *segment = &context->plan->segments[context->job.index];
@@ -204,7 +203,7 @@ bool track_job_run(const struct job_context *context, struct step_times *times, 
     atomic_store(&context->progress->step, STEP_LANDMARK);
     bool tracked = run_tracker(&tracker, err);
     work_leave(context, times);
-    bool done = tracked && save_track(context, times, &tracker.track, result->report, err);
+    bool done = tracked && save_track(context, &tracker.track, result->report, err);
     track_free(&tracker.track);
     return done;
 }

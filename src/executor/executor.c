@@ -2,11 +2,19 @@
 
 #include "dub/dub.h"
 
-#define KIND(id, name, pool, per_language, numbered, runner, ...) [KIND_##id] = runner,
-static job_runner *const runners[KIND_COUNT] = {
+#define KIND(id, name, pool, per_language, numbered, files, runner, ...) [KIND_##id] = {files, runner},
+static const struct {
+    job_files_function *files;
+    job_runner *run;
+} functions[KIND_COUNT] = {
 #include "farm/kinds.def"
 };
 #undef KIND
+
+bool executor_job_files(const struct campaign *campaign, const struct plan *plan, const struct job_id *job,
+                        const char *stamp, struct job_files *out, struct error *err) {
+    return functions[job->kind].files(campaign, plan, job, stamp, out, err);
+}
 
 /* Milliseconds that the job had the card: all the time behind the gate, since no other job of the process computes
  * then. Jobs of the pool cpu run no network. */
@@ -19,7 +27,7 @@ static int64_t card_ms(const struct job_context *context, const struct step_time
 bool executor_run_job(const struct job_context *context, struct work_result *result, struct error *err) {
     struct step_times times = {0};
     *result = (struct work_result){.report = json_object()};
-    if (!runners[context->job.kind](context, &times, result, err)) {
+    if (!functions[context->job.kind].run(context, &times, result, err)) {
         work_result_free(result);
         return false;
     }

@@ -1,18 +1,19 @@
-/* work: what every kind of job needs, whatever its workload: its context, its steps and their times, the gate that lets
- * one job at a time compute (gate.h), and pipelines of threads that stop together (flow.h).
+/* work: what every kind of job needs, whatever its workload: what it reads and writes (files.h), its context, its steps
+ * and their times, the gate that lets one job at a time compute (gate.h), and pipelines of threads that stop together
+ * (flow.h).
  *
- * A kind's runner is given a struct job_context and knows no Redis, so it can be run and tested alone. It promises: it
- * writes one artifact, under the key that it was given (a plan also stores each speech, once); its memory does not grow
- * with the length of what it works on; a raised cancel flag stops it within one frame or batch wherever it works on
- * pictures (a transfer, the decoding of a speech and the joining of segments end first); what it did is timed step by
- * step. */
+ * A kind is two functions. One says which files a job needs and which it makes; the other, its runner, turns the former
+ * into the latter, and knows neither Redis nor the store, so it can be run and tested alone. A runner promises: it
+ * writes the targets that were named, in its scratch folder, and nothing elsewhere; its memory does not grow with the
+ * length of what it works on; a raised cancel flag stops it within one frame or batch wherever it works on pictures
+ * (the decoding of a speech and the joining of segments end first); what it did is timed step by step. */
 #pragma once
 
 #include <stdatomic.h>
 
 #include "base/log.h"
 #include "farm/farm.h"
-#include "store/input.h"
+#include "work/files.h"
 #include "work/gate.h"
 #include "work/steps.h"
 
@@ -26,17 +27,19 @@ struct progress {
     _Atomic int step;           /* enum step */
 };
 
+/* A source of the job that was fetched. */
+struct job_file {
+    const char *name, *path;
+};
+
 struct job_context {
     const struct campaign *campaign;
     const struct plan *plan; /* NULL for the plan job */
     struct job_id job;
-    struct store *store; /* may be used by any thread of the job */
-    struct cache *cache;
-    struct models *models;     /* may be NULL for jobs of the pool cpu */
-    const char *scratch;       /* private directory; the job may leave files there, the caller removes it */
-    const char *artifact;      /* key to write */
-    const char *const *inputs; /* published artifacts it needs, see plan_inputs */
+    struct models *models; /* may be NULL for jobs of the pool cpu */
+    const struct job_file *inputs;
     size_t input_count;
+    const char *scratch; /* private directory, for the targets; the job may leave more there, the caller removes it */
     struct progress *progress;
     struct gate *gate;         /* held while the job computes; NULL: none */
     const atomic_bool *cancel; /* raised by another thread at any time */
@@ -44,8 +47,7 @@ struct job_context {
 };
 
 struct work_result {
-    json_t *report; /* {"frames","bytes","sha256","steps_ms":{...},"gpu_ms","faceless":[[first,last],...],...}; owned */
-    struct plan *plan; /* plan job only; owned */
+    json_t *report; /* {"frames","steps_ms":{...},"gpu_ms","faceless":[[first,last],...],...}; owned */
 };
 void work_result_free(struct work_result *result);
 #define _cleanup_work_result_ _cleanup_(work_result_free)
@@ -55,13 +57,8 @@ void work_result_free(struct work_result *result);
 typedef bool job_runner(const struct job_context *context, struct step_times *times, struct work_result *result,
                         struct error *err);
 
-/* Fetches a spec's URI into the cache, timed. The caller releases the entry. Errors of the store, with the URI. */
-struct cache_entry *work_fetch(const struct job_context *context, struct step_times *times, const char *uri,
-                               struct error *err) must_check;
-/* Uploads the local file as the job's artifact, timed, and sets "bytes" and "sha256" in the report. io, errors of the
- * store. */
-bool work_upload(const struct job_context *context, struct step_times *times, const char *path, json_t *report,
-                 struct error *err) must_check;
+/* The local file that was fetched for the source of this name; borrowed of the context. internal when there is none. */
+const char *work_input(const struct job_context *context, const char *name, struct error *err) must_check;
 /* A path in the scratch directory; caller frees. */
 char *work_path(const struct job_context *context, const char *name);
 

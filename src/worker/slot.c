@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "recover/receipt.h"
+#include "worker/transfer.h"
 
 enum {
     WAIT_MS = 1000,      /* longest wait for a job; after it the drain flag is read again */
@@ -64,64 +65,102 @@ static bool slot_load_campaign(struct slot *slot, const char *id, struct error *
 }
 
 static bool slot_load_plan(struct slot *slot, struct error *err) {
-    if (slot->plan || slot->claim.job.kind == KIND_PLAN)
+    if (slot->plan)
         return true;
     _cleanup_free_ char *key = layout_plan(slot->campaign->id);
     _cleanup_json_ json_t *json = slot_load_json(slot->worker->store, key, err);
     return json && (slot->plan = plan_from_json(json, err));
 }
 
-/* The published artifacts that the job reads: *keys are strings borrowed from *list, both the caller's. */
-static bool slot_load_inputs(struct slot *slot, json_t **list, const char ***keys, size_t *count, struct error *err) {
-    _cleanup_free_ char(*ids)[JOB_ID_MAX + 1] = NULL;
-    *count = slot->plan ? plan_inputs(slot->plan, &slot->claim.job, &ids) : 0;
-    if (*count == 0)
+/* A plan job makes the plan: what is known of an earlier one is forgotten. */
+static bool slot_prepare_plan(struct slot *slot, struct error *err) {
+    if (slot->claim.job.kind != KIND_PLAN)
+        return slot_load_plan(slot, err);
+    plan_free_cleanup(&slot->plan);
+    slot->plan = NULL;
+    return true;
+}
+
+/* The published artifacts that the job reads, in the order of its sources: *keys are strings borrowed from *list, both
+ * the caller's. */
+static bool slot_find_artifacts(struct slot *slot, const struct job_files *files, json_t **list, const char ***keys,
+                                struct error *err) {
+    size_t count = 0;
+    *keys = xnew_array(const char *, files->source_count);
+    for (size_t i = 0; i < files->source_count; i++)
+        if (files->sources[i].job)
+            (*keys)[count++] = files->sources[i].job;
+    if (count == 0)
         return true;
-    *keys = xcalloc(*count, sizeof **keys);
-    for (size_t i = 0; i < *count; i++)
-        (*keys)[i] = ids[i];
-    *list = queue_artifacts(slot->queue, *keys, *count, err);
+    *list = queue_artifacts(slot->queue, *keys, count, err);
     if (!*list)
         return false;
-    for (size_t i = 0; i < *count; i++) {
-        (*keys)[i] = json_string_value(json_array_get(*list, i));
-        if (!(*keys)[i])
-            return error_set(err, ERR_INTERNAL, "%s has no published artifact", ids[i]);
+    for (size_t i = 0; i < count; i++) {
+        const char *key = json_string_value(json_array_get(*list, i));
+        if (!key)
+            return error_set(err, ERR_INTERNAL, "%s has no published artifact", (*keys)[i]);
+        (*keys)[i] = key;
     }
     return true;
 }
 
 /* ---- running it ---- */
 
-static bool slot_compute(struct slot *slot, const char *artifact, const struct log *log, struct work_result *result,
-                         struct error *err) {
-    struct worker *worker = slot->worker;
-    _cleanup_json_ json_t *list = NULL;
-    _cleanup_free_ const char **inputs = NULL;
-    size_t input_count = 0;
-    if (!slot_load_campaign(slot, slot->claim.job.campaign, err) || !slot_load_plan(slot, err) ||
-        !slot_load_inputs(slot, &list, &inputs, &input_count, err))
-        return false;
-    _cleanup_free_ char *scratch = directory_make_temporary(worker->scratch, "job", err);
-    if (!scratch)
-        return false;
+static bool slot_execute(struct slot *slot, const struct fetched *fetched, const char *scratch, const struct log *log,
+                         struct work_result *result, struct error *err) {
     struct job_context context = {.campaign = slot->campaign,
                                   .plan = slot->plan,
                                   .job = slot->claim.job,
-                                  .store = worker->store,
-                                  .cache = worker->cache,
-                                  .models = worker->models,
+                                  .models = slot->worker->models,
+                                  .inputs = fetched->inputs,
+                                  .input_count = fetched->count,
                                   .scratch = scratch,
-                                  .artifact = artifact,
-                                  .inputs = inputs,
-                                  .input_count = input_count,
                                   .progress = &slot->progress,
-                                  .gate = worker->gate,
+                                  .gate = slot->worker->gate,
                                   .cancel = &slot->cancel,
                                   .log = log};
-    bool done = executor_run_job(&context, result, err);
+    return executor_run_job(&context, result, err);
+}
+
+/* From the store into the job's folder and back. */
+static bool slot_do_job(struct slot *slot, const struct job_files *files, const char *const *artifacts,
+                        const char *scratch, const struct log *log, struct work_result *result, struct error *err) {
+    struct step_times times = {0};
+    struct transfer transfer = {.store = slot->worker->store,
+                                .cache = slot->worker->cache,
+                                .files = files,
+                                .folder = scratch,
+                                .cancel = &slot->cancel,
+                                .progress = &slot->progress,
+                                .times = &times};
+    _cleanup_fetched_ struct fetched fetched = {0};
+    if (!transfer_fetch_sources(&transfer, artifacts, &fetched, err) ||
+        !slot_execute(slot, &fetched, scratch, log, result, err) ||
+        !transfer_deliver_targets(&transfer, result->report, err))
+        return false;
+    json_t *steps = step_times_to_json(&times);
+    json_object_update_missing(steps, json_object_get(result->report, "steps_ms"));
+    json_object_set_new(result->report, "steps_ms", steps);
+    return true;
+}
+
+/* Afterwards the slot has the plan, also that of a plan job: the one of the store, which an earlier attempt may have
+ * put there, and whose jobs may be running. */
+static bool slot_compute(struct slot *slot, struct job_files *files, const struct log *log, struct work_result *result,
+                         struct error *err) {
+    const struct claim *claim = &slot->claim;
+    _cleanup_json_ json_t *list = NULL;
+    _cleanup_free_ const char **artifacts = NULL;
+    if (!slot_load_campaign(slot, claim->job.campaign, err) || !slot_prepare_plan(slot, err) ||
+        !executor_job_files(slot->campaign, slot->plan, &claim->job, claim->stamp, files, err) ||
+        !slot_find_artifacts(slot, files, &list, &artifacts, err))
+        return false;
+    _cleanup_free_ char *scratch = directory_make_temporary(slot->worker->scratch, "job", err);
+    if (!scratch)
+        return false;
+    bool done = slot_do_job(slot, files, artifacts, scratch, log, result, err);
     tree_remove(scratch);
-    return done;
+    return done && slot_load_plan(slot, err);
 }
 
 /* ---- how it ended ---- */
@@ -145,10 +184,10 @@ static bool slot_retries(struct slot *slot, const struct error *err) {
     return true;
 }
 
-static bool slot_publish(struct slot *slot, const struct receipt *receipt, const struct plan *plan, struct error *err) {
+static bool slot_publish(struct slot *slot, const struct receipt *receipt, struct error *err) {
     _cleanup_free_ struct job_spec *children = NULL;
     struct job_result published = {.artifact = receipt->artifact, .report = receipt->report};
-    published.child_count = plan_children(plan, &slot->claim.job, &children);
+    published.child_count = plan_children(slot->plan, &slot->claim.job, &children);
     published.children = children;
     bool finished;
     do
@@ -165,7 +204,7 @@ static bool slot_finish(struct slot *slot, const char *artifact, const struct wo
     _cleanup_receipt_ struct receipt receipt = {xstrdup(artifact), json_incref(result->report)};
     if (!receipt_settle(slot->worker->store, &slot->claim, slot->worker->id, &receipt, err))
         return error_wrap(err, "the receipt");
-    if (slot_publish(slot, &receipt, result->plan ? result->plan : slot->plan, &refused))
+    if (slot_publish(slot, &receipt, &refused))
         log_write_with(log, LOG_INFO, json_incref(receipt.report), "done");
     else
         log_write(log, LOG_WARN, "the result was not published: %s", refused.message);
@@ -218,16 +257,16 @@ static void slot_run_job(struct slot *slot) {
                       .language = claim->job.language[0] ? claim->job.language : NULL,
                       .stage = job_kind_name(claim->job.kind),
                       .attempt = claim->attempt};
-    _cleanup_free_ char *artifact = layout_artifact(&claim->job, claim->stamp);
+    _cleanup_job_files_ struct job_files files = {0};
     _cleanup_work_result_ struct work_result result = {0};
     struct error err = {0};
     log_write(&log, LOG_INFO, "claimed");
     int64_t started = clock_monotonic_ms(clock_system());
     /* A job that came after the drain began is stopped already, and goes back without a look at it. */
-    bool done = slot->reason == STOP_NONE && slot_compute(slot, artifact, &log, &result, &err);
+    bool done = slot->reason == STOP_NONE && slot_compute(slot, &files, &log, &result, &err);
     if (done)
         json_object_set_new(result.report, "duration_ms", json_integer(clock_monotonic_ms(clock_system()) - started));
-    slot_end(slot, done, artifact, &result, &err, &log);
+    slot_end(slot, done, done ? job_files_artifact(&files)->key : NULL, &result, &err, &log);
 }
 
 /* ---- claiming ---- */

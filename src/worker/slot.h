@@ -65,9 +65,9 @@ void slot_stop(struct slot *slot, enum stop_reason reason);
 
 /* The slot becomes busy with the job; if the worker drains already, with a job that is stopped. */
 void slot_begin(struct slot *slot, const struct claim *claim);
-/* After the job ran: `done` with `result` under the key `artifact`, or failed with `failure`. A result is published
- * even if the drain stopped the job at the last moment. Else a drained job is released, a failed one fails, and one
- * that is not ours any more is left alone. */
+/* After the job ran: `done` with `result` under the key `artifact`, or failed with `failure`, whatever the artifact. A
+ * result is published even if the drain stopped the job at the last moment. Else a drained job is released, a failed
+ * one fails, and one that is not ours any more is left alone. */
 void slot_end(struct slot *slot, bool done, const char *artifact, const struct work_result *result,
               const struct error *failure, const struct log *log);
 /* The slot is idle. */

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "store/cache.h"
 #include "worker/exporter.h"
 #include "worker/node.h"
 #include "worker/slot.h"

@@ -4,8 +4,6 @@
 
 #include <sched.h>
 
-#define TRACK_KEY "campaigns/c/track/0000.1-0.trk"
-
 /* FFmpeg decodes in the caller's thread when there is one core to use: then the only threads are our own. */
 static int use_one_core(void **state) {
     cpu_set_t set;
@@ -30,14 +28,18 @@ static struct models *load_models(void) {
     return models;
 }
 
-static void store_master_and_speech(struct job_fixture *fixture) {
-    _cleanup_free_ char *video = job_upload(fixture, MASTER), *speech = job_speech(fixture);
-    job_campaign(fixture, video, speech);
+/* Writes a file into the scratch folder. The path is the caller's to free. */
+static char *write_input(struct job_fixture *fixture, const char *name, const void *data, size_t length) {
+    struct error err;
+    char *path = work_path(&fixture->context, name);
+    assert_ok(file_write_atomic(path, data, length, 0644, &err), err);
+    return path;
 }
 
-static void store_track(struct job_fixture *fixture, int64_t frames, size_t cut) {
+/* A track of so many frames without a face, `cut` bytes too short. The caller frees its path. */
+static char *write_track(struct job_fixture *fixture, int64_t frames, size_t cut) {
     struct error err;
-    _cleanup_free_ char *path = xasprintf("%s/made.trk", fixture->directory);
+    _cleanup_free_ char *path = work_path(&fixture->context, "made.trk");
     _cleanup_track_ struct track track = {.frames = xnew_array(struct track_frame, (size_t)frames), .count = frames};
     for (int64_t i = 0; i < frames; i++) {
         track.frames[i].pts = i;
@@ -46,15 +48,16 @@ static void store_track(struct job_fixture *fixture, int64_t frames, size_t cut)
     assert_ok(track_write(&track, path, &err), err);
     _cleanup_buffer_ struct buffer bytes = {0};
     assert_ok(file_read(path, 1 << 20, &bytes, &err), err);
-    assert_ok(store_put(fixture->store, TRACK_KEY, bytes.data, bytes.length - cut, 0, &err), err);
+    return write_input(fixture, "track", bytes.data, bytes.length - cut);
 }
 
-/* What the plan job stores: one second of silence. */
-static void store_speech(struct job_fixture *fixture) {
-    static const int16_t samples[SPEECH_SAMPLES];
-    struct error err;
-    _cleanup_free_ char *key = layout_speech("c", "hi");
-    assert_ok(store_put(fixture->store, key, samples, sizeof samples, 0, &err), err);
+static void choose_dub(struct job_fixture *fixture, const char *track, const char *speech) {
+    job_choose(fixture, "c/hi/dub/0000");
+    job_give(fixture, "video", MASTER);
+    if (track)
+        job_give(fixture, "track", track);
+    if (speech)
+        job_give(fixture, "speech", speech);
 }
 
 /* Runs a job of the kind's own runner; the report is thrown away. */
@@ -75,85 +78,70 @@ static bool run_without_threads(struct job_fixture *fixture, job_runner *runner,
 static void jobs_beyond_the_plan_are_refused(void **state) {
     struct job_fixture *fixture = *state;
     struct error err;
-    const char *const inputs[] = {TRACK_KEY};
-    job_campaign(fixture, MISSING, MISSING);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
     fixture->context.plan = plan;
-    job_choose(fixture, "c/track/0001", "t");
+    job_choose(fixture, "c/track/0001");
     assert_error(run_job(fixture, track_job_run, &err), ERR_INTERNAL, "no segment 1", err);
-    fixture->context.inputs = inputs;
-    fixture->context.input_count = 1;
-    job_choose(fixture, "c/hi/dub/0001", "d");
+    job_choose(fixture, "c/hi/dub/0001");
     assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "does not fit the job hi/dub", err);
-    job_choose(fixture, "c/ta/dub/0000", "d");
-    assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "does not fit the job ta/dub", err);
-    plan->languages[0].outputs[0].frames = 26;
-    job_choose(fixture, "c/hi/dub/0000", "d");
-    assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "more of segment 0", err);
-    fixture->context.input_count = 2;
-    job_choose(fixture, "c/hi/join", "j");
-    assert_error(run_job(fixture, join_job_run, &err), ERR_INTERNAL, "does not fit the job hi/join", err);
+    job_choose(fixture, "c/ta/join");
+    job_give(fixture, "speech", "speech.wav");
+    assert_error(run_job(fixture, join_job_run, &err), ERR_INTERNAL, "does not fit the job ta/join", err);
 }
 
 static void damaged_track_ends_a_dub(void **state) {
     struct job_fixture *fixture = *state;
     struct error err;
-    const char *const inputs[] = {TRACK_KEY};
-    store_master_and_speech(fixture);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
     fixture->context.plan = plan;
-    fixture->context.inputs = inputs;
-    fixture->context.input_count = 1;
-    job_choose(fixture, "c/hi/dub/0000", "d");
-    assert_error(run_job(fixture, dub_job_run, &err), ERR_STORE_NOT_FOUND, TRACK_KEY, err);
-    store_track(fixture, 25, 1);
+    choose_dub(fixture, NULL, NULL);
+    assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "\"track\"", err);
+    _cleanup_free_ char *broken = write_track(fixture, 25, 1);
+    choose_dub(fixture, broken, NULL);
     assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "not written by this version", err);
-    store_track(fixture, 24, 0);
+    _cleanup_free_ char *shorter = write_track(fixture, 24, 0);
+    choose_dub(fixture, shorter, NULL);
     assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "does not fit segment 0", err);
-    struct store_stat stat;
-    assert_code(store_head(fixture->store, "d", &stat, &err), ERR_STORE_NOT_FOUND, err);
+    _cleanup_free_ char *whole = write_track(fixture, 25, 0);
+    choose_dub(fixture, whole, NULL);
+    assert_error(run_job(fixture, dub_job_run, &err), ERR_INTERNAL, "\"speech\"", err);
 }
 
 static void missing_part_ends_a_join(void **state) {
     struct job_fixture *fixture = *state;
     struct error err;
-    const char *const inputs[] = {"parts/0"};
-    store_master_and_speech(fixture);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
     fixture->context.plan = plan;
-    fixture->context.inputs = inputs;
-    fixture->context.input_count = 1;
-    job_choose(fixture, "c/hi/join", "j");
-    assert_error(run_job(fixture, join_job_run, &err), ERR_STORE_NOT_FOUND, "parts/0", err);
-    assert_error(run_without_threads(fixture, join_job_run, &err), ERR_INTERNAL, "join-fetch", err);
+    job_choose(fixture, "c/hi/join");
+    assert_error(run_job(fixture, join_job_run, &err), ERR_INTERNAL, "\"speech\"", err);
+    job_give(fixture, "speech", "speech.wav");
+    assert_error(run_job(fixture, join_job_run, &err), ERR_INTERNAL, "\"part-0000\"", err);
 }
 
 /* The gate is free afterwards: a job that ends early leaves it. */
+static void assert_gate_is_left(struct job_fixture *fixture, job_runner *runner, const char *thread) {
+    struct error err;
+    assert_error(run_without_threads(fixture, runner, &err), ERR_INTERNAL, thread, err);
+    assert_true(gate_enter(fixture->context.gate, &fixture->cancel));
+    gate_leave(fixture->context.gate);
+}
+
 static void refused_thread_ends_a_job(void **state) {
-    static const struct {
-        const char *id, *thread;
-        job_runner *runner;
-    } jobs[] = {{"c/track/0000", "track-decode", track_job_run}, {"c/hi/dub/0000", "dub-decode", dub_job_run}};
+    static const int16_t silence[SPEECH_SAMPLES];
     struct job_fixture *fixture = *state;
-    const char *const inputs[] = {TRACK_KEY};
     _cleanup_models_ struct models *models = load_models();
     _cleanup_gate_ struct gate *gate = gate_new();
-    store_master_and_speech(fixture);
-    store_track(fixture, 25, 0);
-    store_speech(fixture);
+    _cleanup_free_ char *track = write_track(fixture, 25, 0);
+    _cleanup_free_ char *speech = write_input(fixture, "speech", silence, sizeof silence);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
     fixture->context.plan = plan;
     fixture->context.models = models;
     fixture->context.gate = gate;
-    fixture->context.inputs = inputs;
-    fixture->context.input_count = 1;
-    for (size_t i = 0; i < ARRAY_LENGTH(jobs); i++) {
-        struct error err;
-        job_choose(fixture, jobs[i].id, "out");
-        assert_error(run_without_threads(fixture, jobs[i].runner, &err), ERR_INTERNAL, jobs[i].thread, err);
-        assert_true(gate_enter(gate, &fixture->cancel));
-        gate_leave(gate);
-    }
+    job_choose(fixture, "c/track/0000");
+    job_give(fixture, "video", MASTER);
+    assert_gate_is_left(fixture, track_job_run, "track-decode");
+    choose_dub(fixture, track, speech);
+    assert_gate_is_left(fixture, dub_job_run, "dub-decode");
 }
 
 int main(void) {

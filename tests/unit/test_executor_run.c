@@ -1,45 +1,45 @@
-/* Jobs of every kind through the one function that runs them, with the real film, store and networks. */
+/* Jobs of every kind through the one function that runs them, with the real film and networks. */
 #include "job_fixture.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define PLAN_KEY "campaigns/c/plan.json"
-#define TRACK_KEY "campaigns/c/track/0000.1-0.trk"
-#define DUB_KEY "campaigns/c/hi/0000.1-0.mp4"
-#define FINAL_KEY "campaigns/c/hi/final.1-0.mp4"
-
-static void assert_absent(struct job_fixture *fixture, const char *key) {
-    struct error err;
-    struct store_stat stat;
-    assert_code(store_head(fixture->store, key, &stat, &err), ERR_STORE_NOT_FOUND, err);
+/* A path in the job's scratch folder; the caller frees. */
+static char *left_path(const struct job_fixture *fixture, const char *name) {
+    return work_path(&fixture->context, name);
 }
 
-/* The job fails with this code and text, and neither a result nor an artifact is there. */
+/* Every file that the job was to make is there. */
+static void assert_targets(struct job_fixture *fixture) {
+    struct error err;
+    _cleanup_job_files_ struct job_files files = {0};
+    const struct job_context *context = &fixture->context;
+    assert_ok(executor_job_files(context->campaign, context->plan, &context->job, "1-0", &files, &err), err);
+    assert_int_equal(files.source_count, context->input_count);
+    for (size_t i = 0; i < files.source_count; i++)
+        assert_string_equal(files.sources[i].name, context->inputs[i].name);
+    for (size_t i = 0; i < files.target_count; i++) {
+        struct stat info;
+        _cleanup_free_ char *path = left_path(fixture, files.targets[i].name);
+        assert_int_equal(lstat(path, &info), 0);
+        assert_true(S_ISREG(info.st_mode) && info.st_size > 0);
+    }
+}
+
+/* The job fails with this code and text, and no result is there. */
 static void assert_fails(struct job_fixture *fixture, enum error_code wanted, const char *text) {
     struct error err;
-    struct work_result result = {.report = (json_t *)1, .plan = (struct plan *)1}; /* whatever was there */
+    struct work_result result = {.report = (json_t *)1}; /* whatever was there */
     assert_error(executor_run_job(&fixture->context, &result, &err), wanted, text, err);
     assert_null(result.report);
-    assert_null(result.plan);
-    assert_absent(fixture, fixture->context.artifact);
 }
 
-/* Does the job, whose artifact must be what the report says. The caller frees the result. */
-static struct work_result run_job(struct job_fixture *fixture, const char *id, const char *key) {
+/* Does the chosen job on what it was given. The caller frees the result. */
+static struct work_result run_job(struct job_fixture *fixture) {
     struct error err;
     struct work_result result;
-    job_choose(fixture, id, key);
     assert_ok(executor_run_job(&fixture->context, &result, &err), err);
-    _cleanup_buffer_ struct buffer bytes = {0};
-    assert_ok(store_get(fixture->store, key, 64 << 20, &bytes, &err), err);
-    if (!result.plan) {
-        char hex[SHA256_HEX + 1];
-        unsigned char hash[SHA256_BYTES];
-        sha256_of(bytes.data, bytes.length, hash);
-        hex_encode(hash, sizeof hash, hex);
-        assert_string_equal(json_get_string(result.report, "sha256", ""), hex);
-        assert_int_equal(json_get_integer(result.report, "bytes", 0), bytes.length);
-    }
+    assert_targets(fixture);
     assert_non_null(json_object_get(result.report, "steps_ms"));
     assert_int_equal(json_get_integer(result.report, "gpu_ms", -1), 0);
     return result;
@@ -56,108 +56,124 @@ static struct models *load_models(void) {
     return models;
 }
 
-/* One second of speech over the first second of the film, from its plan to the dubbed video. */
-static void a_campaign_is_done_job_by_job(void **state) {
-    struct job_fixture *fixture = *state;
+static void choose_plan(struct job_fixture *fixture, const char *video, const char *speech) {
+    job_choose(fixture, "c/plan");
+    job_give(fixture, "video", video);
+    job_give(fixture, "speech-hi", speech);
+}
+
+static void choose_track(struct job_fixture *fixture) {
+    job_choose(fixture, "c/track/0000");
+    job_give(fixture, "video", MASTER);
+}
+
+/* Runs the plan job; the caller frees the plan. */
+static struct plan *make_plan(struct job_fixture *fixture) {
     struct error err;
-    _cleanup_models_ struct models *models = load_models();
-    _cleanup_gate_ struct gate *gate = gate_new();
-    _cleanup_free_ char *video = job_upload(fixture, MASTER), *speech = job_speech(fixture);
-    job_campaign(fixture, video, speech);
-    fixture->context.models = models;
-    fixture->context.gate = gate;
-    _cleanup_work_result_ struct work_result planned = run_job(fixture, "c/plan", PLAN_KEY);
-    assert_int_equal(planned.plan->frame_count, 765);
-    assert_int_equal(planned.plan->languages[0].output_count, 1);
+    choose_plan(fixture, MASTER, job_speech(fixture));
+    _cleanup_work_result_ struct work_result planned = run_job(fixture);
     assert_int_equal(json_get_integer(planned.report, "frames", 0), 765);
     assert_int_equal(atomic_load(&fixture->progress.frames), 765);
-    fixture->context.plan = planned.plan;
-    int64_t frames = planned.plan->segments[0].frames;
-    _cleanup_work_result_ struct work_result tracked = run_job(fixture, "c/track/0000", TRACK_KEY);
-    assert_int_equal(json_get_integer(tracked.report, "frames", 0), frames);
-    assert_int_equal(json_array_size(json_object_get(tracked.report, "faceless")), 0);
-    fixture->context.inputs = (const char *const[]){TRACK_KEY};
-    fixture->context.input_count = 1;
-    _cleanup_work_result_ struct work_result dubbed = run_job(fixture, "c/hi/dub/0000", DUB_KEY);
-    assert_int_equal(json_get_integer(dubbed.report, "frames", 0), planned.plan->languages[0].outputs[0].frames);
-    fixture->context.inputs = (const char *const[]){DUB_KEY};
-    _cleanup_work_result_ struct work_result joined = run_job(fixture, "c/hi/join", FINAL_KEY);
-    _cleanup_free_ char *path = xasprintf("%s/dubbed.mp4", fixture->directory);
-    assert_ok(store_get_file(fixture->store, FINAL_KEY, path, &err), err);
+    _cleanup_free_ char *path = left_path(fixture, "plan.json");
+    _cleanup_buffer_ struct buffer text = {0};
+    assert_ok(file_read(path, 1 << 20, &text, &err), err);
+    _cleanup_json_ json_t *json = json_parse(text.data, text.length, &err);
+    struct plan *plan = plan_from_json(json, &err);
+    assert_ok(plan, err);
+    assert_int_equal(json_get_integer(planned.report, "segments", 0), plan->segment_count);
+    return plan;
+}
+
+static void assert_dubbed(const char *path) {
+    struct error err;
     _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, &err);
     assert_ok(reader, err);
     assert_int_equal(video_reader_info(reader)->width, 400);
     assert_true(video_reader_info(reader)->has_audio);
 }
 
-static void second_plan_is_the_first_one(void **state) {
+/* One second of speech over the first second of the film, from its plan to the dubbed video. */
+static void a_campaign_is_done_job_by_job(void **state) {
     struct job_fixture *fixture = *state;
-    _cleanup_free_ char *video = job_upload(fixture, MASTER), *speech = job_speech(fixture);
-    job_campaign(fixture, video, speech);
-    _cleanup_work_result_ struct work_result first = run_job(fixture, "c/plan", PLAN_KEY);
-    fixture->campaign->options.segment_seconds = 7; /* would make another plan */
-    _cleanup_work_result_ struct work_result second = run_job(fixture, "c/plan", PLAN_KEY);
-    assert_int_equal(second.plan->segment_count, first.plan->segment_count);
+    _cleanup_models_ struct models *models = load_models();
+    _cleanup_gate_ struct gate *gate = gate_new();
+    fixture->context.models = models;
+    fixture->context.gate = gate;
+    _cleanup_plan_ struct plan *plan = make_plan(fixture);
+    assert_int_equal(plan->frame_count, 765);
+    assert_int_equal(plan->languages[0].output_count, 1);
+    fixture->context.plan = plan;
+    choose_track(fixture);
+    _cleanup_work_result_ struct work_result tracked = run_job(fixture);
+    assert_int_equal(json_get_integer(tracked.report, "frames", 0), plan->segments[0].frames);
+    assert_int_equal(json_array_size(json_object_get(tracked.report, "faceless")), 0);
+    _cleanup_free_ char *track = left_path(fixture, "track.trk"), *speech = left_path(fixture, "speech-hi.pcm");
+    job_choose(fixture, "c/hi/dub/0000");
+    job_give(fixture, "video", MASTER);
+    job_give(fixture, "track", track);
+    job_give(fixture, "speech", speech);
+    _cleanup_work_result_ struct work_result dubbed = run_job(fixture);
+    assert_int_equal(json_get_integer(dubbed.report, "frames", 0), plan->languages[0].outputs[0].frames);
+    _cleanup_free_ char *segment = left_path(fixture, "segment.mp4"), *final = left_path(fixture, "final.mp4");
+    job_choose(fixture, "c/hi/join");
+    job_give(fixture, "speech", fixture->speech);
+    job_give(fixture, "part-0000", segment);
+    _cleanup_work_result_ struct work_result joined = run_job(fixture);
+    assert_int_equal(atomic_load(&fixture->progress.frames), 1);
+    assert_dubbed(final);
 }
 
-static void cancelled_job_leaves_nothing(void **state) {
+static void cancelled_job_is_told_to_stop(void **state) {
     struct job_fixture *fixture = *state;
     _cleanup_gate_ struct gate *gate = gate_new();
-    _cleanup_free_ char *video = job_upload(fixture, MASTER), *speech = job_speech(fixture);
-    job_campaign(fixture, video, speech);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
+    const char *speech = job_speech(fixture);
     fixture->context.plan = plan;
     atomic_store(&fixture->cancel, true);
     struct gate *const gates[] = {gate, NULL}; /* stopped at the gate, and by the first frame */
     for (size_t i = 0; i < ARRAY_LENGTH(gates); i++) {
         fixture->context.gate = gates[i];
-        job_choose(fixture, "c/plan", PLAN_KEY);
+        choose_plan(fixture, MASTER, speech);
         assert_fails(fixture, ERR_CANCELLED, "");
-        job_choose(fixture, "c/track/0000", TRACK_KEY);
+        choose_track(fixture);
         assert_fails(fixture, ERR_CANCELLED, "told to stop");
     }
-    fixture->context.inputs = (const char *const[]){"part"};
-    fixture->context.input_count = 1;
-    job_choose(fixture, "c/hi/join", FINAL_KEY);
+    fixture->context.gate = gate;
+    job_choose(fixture, "c/hi/join");
+    job_give(fixture, "speech", speech);
+    job_give(fixture, "part-0000", MASTER);
     assert_fails(fixture, ERR_CANCELLED, "told to stop");
-}
-
-static void unknown_files_are_named(void **state) {
-    struct job_fixture *fixture = *state;
-    _cleanup_free_ char *video = job_upload(fixture, MASTER);
-    job_campaign(fixture, MISSING, MISSING);
-    _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
-    fixture->context.plan = plan;
-    job_choose(fixture, "c/plan", PLAN_KEY);
-    assert_fails(fixture, ERR_STORE_NOT_FOUND, MISSING);
-    job_choose(fixture, "c/track/0000", TRACK_KEY);
-    assert_fails(fixture, ERR_STORE_NOT_FOUND, MISSING);
-    job_campaign(fixture, video, MISSING);
-    job_choose(fixture, "c/plan", PLAN_KEY);
-    assert_fails(fixture, ERR_STORE_NOT_FOUND, "speech of hi (" MISSING);
 }
 
 static void files_that_are_no_media_are_named(void **state) {
     struct job_fixture *fixture = *state;
     struct error err;
-    _cleanup_free_ char *path = xasprintf("%s/text", fixture->directory), *speech = job_speech(fixture);
-    assert_ok(file_write_atomic(path, "not a film", 10, 0644, &err), err);
-    _cleanup_free_ char *text = job_upload(fixture, path), *video = job_upload(fixture, MASTER);
-    job_campaign(fixture, text, speech);
-    job_choose(fixture, "c/plan", PLAN_KEY);
-    assert_fails(fixture, ERR_MEDIA_INVALID, "master sha256:");
-    job_campaign(fixture, video, text);
-    job_choose(fixture, "c/plan", PLAN_KEY);
-    assert_fails(fixture, ERR_MEDIA_INVALID, "speech of hi");
+    _cleanup_free_ char *text = left_path(fixture, "text");
+    const char *speech = job_speech(fixture);
+    assert_ok(file_write_atomic(text, "not a film", 10, 0644, &err), err);
+    choose_plan(fixture, text, speech);
+    assert_fails(fixture, ERR_MEDIA_INVALID, "master " VIDEO_URI);
+    choose_plan(fixture, MASTER, text);
+    assert_fails(fixture, ERR_MEDIA_INVALID, "speech of hi (" SPEECH_URI);
+}
+
+/* An executor is given what its supervisor fetched, and says what is not there. */
+static void a_file_that_was_not_given_is_named(void **state) {
+    struct job_fixture *fixture = *state;
+    job_choose(fixture, "c/plan");
+    assert_fails(fixture, ERR_INTERNAL, "\"video\"");
+    job_give(fixture, "video", MASTER);
+    assert_fails(fixture, ERR_INTERNAL, "\"speech-hi\"");
 }
 
 int main(void) {
     media_process_begin();
     model_process_begin();
     const struct CMUnitTest tests[] = {
-        JOB_TEST(a_campaign_is_done_job_by_job),     JOB_TEST(second_plan_is_the_first_one),
-        JOB_TEST(cancelled_job_leaves_nothing),      JOB_TEST(unknown_files_are_named),
+        JOB_TEST(a_campaign_is_done_job_by_job),
+        JOB_TEST(cancelled_job_is_told_to_stop),
         JOB_TEST(files_that_are_no_media_are_named),
+        JOB_TEST(a_file_that_was_not_given_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

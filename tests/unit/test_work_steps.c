@@ -1,7 +1,7 @@
 /* Times of steps, and what a job's context does for its runner. */
-#include "directory_fixture.h"
+#include "test.h"
 
-#include "base/digest.h"
+#include "base/memory.h"
 #include "base/thread.h"
 #include "work/work.h"
 
@@ -46,27 +46,14 @@ static void threads_add_to_one_sum(void **state) {
             assert_int_equal(atomic_load(&times.ns[i]), 0);
 }
 
-static void upload_reports_what_it_stored(void **state) {
+static void inputs_are_found_by_their_names(void **state) {
     struct error err;
-    _cleanup_free_ char *url = xasprintf("file://%s/store", (char *)*state);
-    _cleanup_store_ struct store *store = store_open(url, NULL, &err);
-    assert_ok(store, err);
-    struct progress progress = {0};
-    struct step_times times = {0};
-    struct job_context context = {.store = store, .scratch = *state, .artifact = "a/b.trk", .progress = &progress};
-    _cleanup_free_ char *path = work_path(&context, "file");
-    _cleanup_json_ json_t *report = json_object();
-    assert_code(work_upload(&context, &times, path, report, &err), ERR_IO, err);
-    assert_int_equal(json_object_size(report), 0);
-    assert_ok(file_write_atomic(path, "abc", 3, 0644, &err), err);
-    assert_ok(work_upload(&context, &times, path, report, &err), err);
-    assert_int_equal(atomic_load(&progress.step), STEP_UPLOAD);
-    _cleanup_json_ json_t *wanted = json_pack("{s:i,s:s}", "bytes", 3, "sha256",
-                                              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    assert_true(json_equal(report, wanted));
-    _cleanup_buffer_ struct buffer bytes = {0};
-    assert_ok(store_get(store, "a/b.trk", 3, &bytes, &err), err);
-    assert_string_equal(bytes.data, "abc");
+    const struct job_file inputs[] = {{"video", "/cache/1"}, {"part-0000", "/scratch/part-0000"}};
+    struct job_context context = {.inputs = inputs, .input_count = 2, .scratch = "/scratch"};
+    assert_string_equal(work_input(&context, "part-0000", &err), "/scratch/part-0000");
+    assert_error(work_input(&context, "part", &err), ERR_INTERNAL, "\"part\"", err);
+    _cleanup_free_ char *path = work_path(&context, "segment.mp4");
+    assert_string_equal(path, "/scratch/segment.mp4");
 }
 
 static void time_behind_the_gate_is_added_up(void **state) {
@@ -90,10 +77,8 @@ static void time_behind_the_gate_is_added_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_have_the_names_of_the_docs),
-        cmocka_unit_test(times_become_rounded_milliseconds),
-        cmocka_unit_test(threads_add_to_one_sum),
-        cmocka_unit_test_setup_teardown(upload_reports_what_it_stored, directory_setup, directory_teardown),
+        cmocka_unit_test(steps_have_the_names_of_the_docs), cmocka_unit_test(times_become_rounded_milliseconds),
+        cmocka_unit_test(threads_add_to_one_sum),           cmocka_unit_test(inputs_are_found_by_their_names),
         cmocka_unit_test(time_behind_the_gate_is_added_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

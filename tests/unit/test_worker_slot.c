@@ -1,9 +1,11 @@
 /* A worker's slot against a real Redis: what becomes of a job that is claimed, or done, while the worker drains. */
 #include "queue_fixture.h"
 
+#include "base/digest.h"
 #include "base/process.h"
+#include "media/media.h"
 #include "recover/receipt.h"
-#include "store/store.h"
+#include "store/input.h"
 #include "worker/slot.h"
 
 #define DUB "film/hi/dub/0000"
@@ -198,8 +200,73 @@ static void a_claim_that_comes_after_the_drain_began_is_released(void **state) {
     one_slot_close(&one);
 }
 
+/* Puts a file into the store as an upload does; its URI, which the caller frees. */
+static char *upload(struct store *store, const char *path) {
+    struct error err;
+    char hex[SHA256_HEX + 1];
+    assert_ok(sha256_file(path, hex, NULL, &err), err);
+    _cleanup_free_ char *key = layout_file(hex);
+    assert_ok(store_put_file(store, key, path, 0, &err), err);
+    return xasprintf("sha256:%s", hex);
+}
+
+/* Stores the spec of "film" over a film and a speech that setup fetched. */
+static void store_film(struct store *store) {
+    _cleanup_free_ char *video = upload(store, SOURCE_ROOT "/.deps/media/cap13_edit2.mp4");
+    _cleanup_free_ char *speech = upload(store, SOURCE_ROOT "/.deps/media/demo/hi.wav");
+    _cleanup_json_ json_t *spec =
+        json_pack("{s:s,s:s,s:[{s:s,s:s}]}", "name", "film", "video", video, "dubs", "language", "hi", "audio", speech);
+    _cleanup_free_ char *text = json_line(spec), *key = layout_spec("film");
+    write_text(store, key, text);
+}
+
+/* The slot's thread runs until the job is done. */
+static void run_until_done(struct one_slot *one, struct queue *queue, const char *job) {
+    assert_int_equal(pthread_create(&one->slot.thread, NULL, slot_thread, &one->slot), 0);
+    for (int i = 0; i < 6000 && strcmp(job_text(queue, job, "state"), "done") != 0; i++)
+        clock_sleep_ms(clock_system(), 10);
+    atomic_store(&one->worker.vitals.draining, true);
+    pthread_join(one->slot.thread, NULL);
+    assert_job_state(queue, job, "done");
+}
+
+#define EARLIER_PLAN                                                                                                   \
+    "{\"version\":1,\"size\":[400,300],\"time_base\":[1,25],\"rate\":[25,1],\"frames\":75,\"end_pts\":75,"             \
+    "\"segments\":[[0,25,0,25],[25,50,25,75]],\"shots\":[0],\"languages\":[{\"language\":\"hi\",\"speech_seconds\":3." \
+    "0,"                                                                                                               \
+    "\"end_pts\":75,\"outputs\":[[0,25,false,0],[1,50,false,25]]}]}"
+
+/* Its jobs may be running. Only the pool cpu is served, so what it brings into being stays as it is. */
+static void a_plan_that_is_stored_already_is_the_one_that_counts(void **state) {
+    static const enum pool cpu = POOL_CPU;
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct one_slot one;
+    struct error err;
+    one_slot_open(&one, *state);
+    one.options.pools = &cpu;
+    one.options.pool_count = 1;
+    _cleanup_free_ char *cache = xasprintf("%s/cache", one.directory);
+    one.worker.cache = cache_open(cache, 1 << 30, &err);
+    assert_ok(one.worker.cache, err);
+    store_film(one.worker.store);
+    write_text(one.worker.store, "campaigns/film/plan.json", EARLIER_PLAN);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    run_until_done(&one, queue, "film/plan");
+    assert_string_equal(job_text(queue, "film/plan", "artifact"), "campaigns/film/plan.json");
+    assert_job_state(queue, "film/track/0001", "ready");
+    assert_null(queue_job(queue, "film/track/0002", &err)); /* as the film's own plan would have */
+    _cleanup_buffer_ struct buffer speech = {0};
+    assert_ok(store_get(one.worker.store, "campaigns/film/hi/speech.pcm", 1 << 26, &speech, &err), err);
+    assert_true(speech.length > 0 && speech.length % sizeof(int16_t) == 0);
+    campaign_free(one.slot.campaign);
+    plan_free(one.slot.plan);
+    cache_close(one.worker.cache);
+    one_slot_close(&one);
+}
+
 int main(void) {
     process_begin();
+    media_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_drained_job_is_released),
         cmocka_unit_test(a_job_that_is_done_at_the_drains_deadline_is_finished),
@@ -209,6 +276,7 @@ int main(void) {
         cmocka_unit_test(a_job_whose_receipt_cannot_be_written_fails),
         cmocka_unit_test(a_failed_job_fails),
         cmocka_unit_test(a_claim_that_comes_after_the_drain_began_is_released),
+        cmocka_unit_test(a_plan_that_is_stored_already_is_the_one_that_counts),
     };
     return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);
 }
