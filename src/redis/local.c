@@ -136,7 +136,7 @@ static bool local_redis_launch(struct local_redis *redis, struct error *err) {
                                 "noeviction",     "--daemonize",      "no",  NULL};
     if (truncate(redis->log, 0) != 0 && errno != ENOENT)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", redis->log);
-    redis->pid = child_start(argv, redis->log, err);
+    redis->pid = child_start(argv, &(struct child_options){.log_path = redis->log}, err);
     if (redis->pid > 0)
         return true;
     redis->pid = 0;

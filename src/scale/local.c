@@ -163,7 +163,7 @@ static void local_worker_start(struct scaler *scaler, int index) {
     argv[at] = id;
     worker_log_rotate(log);
     struct error err;
-    pid_t pid = child_start(argv, log, &err);
+    pid_t pid = child_start(argv, &(struct child_options){.log_path = log}, &err);
     if (pid < 0) {
         local_worker_failed(scaler, index, err.message);
         return;

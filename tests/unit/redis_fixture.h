@@ -44,7 +44,7 @@ static inline void redis_fixture_start(struct redis_fixture *fixture) {
                                 "--save",
                                 "",
                                 NULL};
-    fixture->pid = child_start(argv, log, &err);
+    fixture->pid = child_start(argv, &(struct child_options){.log_path = log}, &err);
     assert_ok(fixture->pid > 0, err);
     for (int i = 0; i < 1000 && !redis_fixture_answers(fixture); i++)
         clock_sleep_ms(clock_system(), 10);

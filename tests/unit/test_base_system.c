@@ -1,11 +1,13 @@
 /* Rings between threads, files and child processes. */
 #include "directory_fixture.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -165,7 +167,8 @@ static void tree_remove_follows_no_links(void **state) {
 static void child_runs(void **state) {
     struct error err;
     _cleanup_free_ char *log = xasprintf("%s/log", (char *)*state);
-    pid_t pid = child_start((const char *const[]){"sh", "-c", "echo out; echo err >&2; cat; exit 3", NULL}, log, &err);
+    const char *const argv[] = {"sh", "-c", "echo out; echo err >&2; cat; exit 3", NULL};
+    pid_t pid = child_start(argv, &(struct child_options){.log_path = log}, &err);
     assert_ok(pid > 0, err);
     int status = 0;
     assert_true(child_wait(pid, -1, &status));
@@ -176,11 +179,12 @@ static void child_runs(void **state) {
 }
 
 static void child_that_does_not_start(void **state) {
+    const struct child_options nowhere = {.log_path = "/nonexistent/log"};
     struct error err;
     assert_code(child_start((const char *const[]){"/nonexistent/program", NULL}, NULL, &err) > 0, ERR_CHILD_FAILED,
                 err);
     assert_non_null(strstr(err.message, "/nonexistent/program"));
-    assert_code(child_start((const char *const[]){"true", NULL}, "/nonexistent/log", &err) > 0, ERR_IO, err);
+    assert_code(child_start((const char *const[]){"true", NULL}, &nowhere, &err) > 0, ERR_IO, err);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left to reap */
 }
 
@@ -196,7 +200,8 @@ static void child_stops(void **state) {
     assert_int_equal(pipe(ready), 0);
     _cleanup_free_ char *script =
         xasprintf("trap '' TERM; echo >&%d; exec %d>&-; while :; do sleep 1; done", ready[1], ready[1]);
-    pid_t deaf = child_start((const char *const[]){"sh", "-c", script, NULL}, NULL, &err);
+    const struct child_options options = {.keep = &ready[1], .keep_count = 1};
+    pid_t deaf = child_start((const char *const[]){"sh", "-c", script, NULL}, &options, &err);
     assert_ok(deaf > 0, err);
     char byte;
     assert_int_equal(read(ready[0], &byte, 1), 1); /* the trap is set */
@@ -204,6 +209,75 @@ static void child_stops(void **state) {
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     close(ready[0]);
     close(ready[1]);
+}
+
+/* What the child said on its stdout. The caller frees it. */
+static char *child_output(const char *directory, const char *const *argv, struct child_options options) {
+    struct error err;
+    int status = -1;
+    _cleanup_buffer_ struct buffer out = {0};
+    _cleanup_free_ char *log = xasprintf("%s/log", directory);
+    unlink(log);
+    options.log_path = log;
+    pid_t pid = child_start(argv, &options, &err);
+    assert_ok(pid > 0, err);
+    assert_true(child_wait(pid, -1, &status));
+    assert_int_equal(status, 0);
+    assert_ok(file_read(log, 1 << 16, &out, &err), err);
+    return out.data ? buffer_steal(&out) : xstrdup("");
+}
+
+/* hiredis and libcurl open sockets that live through an exec. */
+static void child_gets_no_descriptor_but_those_kept(void **state) {
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFD, FD_CLOEXEC), 0);
+    _cleanup_free_ char *script =
+        xasprintf("for fd in %d %d; do test -e /proc/self/fd/$fd && echo $fd; done; :", ends[0], ends[1]);
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    _cleanup_free_ char *none = child_output(*state, argv, (struct child_options){0});
+    assert_string_equal(none, "");
+    _cleanup_free_ char *kept = child_output(*state, argv, (struct child_options){.keep = ends, .keep_count = 1});
+    _cleanup_free_ char *wanted = xasprintf("%d\n", ends[0]);
+    assert_string_equal(kept, wanted);
+    assert_int_equal(fcntl(ends[0], F_GETFD), FD_CLOEXEC); /* the parent's own is as it was */
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void child_gets_the_environment_that_is_given(void **state) {
+    const char *const environment[] = {"ONLY=this", NULL};
+    assert_int_equal(setenv("MELA_TEST_SECRET", "secret", true), 0);
+    _cleanup_free_ char *given =
+        child_output(*state, (const char *const[]){"env", NULL}, (struct child_options){.environment = environment});
+    assert_string_equal(given, "ONLY=this\n");
+    _cleanup_free_ char *inherited =
+        child_output(*state, (const char *const[]){"env", NULL}, (struct child_options){0});
+    assert_non_null(strstr(inherited, "MELA_TEST_SECRET=secret\n"));
+    unsetenv("MELA_TEST_SECRET");
+}
+
+/* A process in between starts the child and ends; the child, which heeds no SIGTERM, goes by the signal asked for. */
+static void child_dies_by_its_death_signal(void **state) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t between = fork();
+    assert_true(between >= 0);
+    if (between == 0) {
+        struct error err;
+        _cleanup_free_ char *script = xasprintf("trap '' TERM; echo >&%d; while :; do sleep 1; done", ends[1]);
+        const struct child_options options = {.keep = &ends[1], .keep_count = 1, .death_signal = SIGKILL};
+        char byte;
+        pid_t pid = child_start((const char *const[]){"sh", "-c", script, NULL}, &options, &err);
+        _exit(pid > 0 && read(ends[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    int status;
+    char byte;
+    close(ends[1]);
+    assert_int_equal(waitpid(between, &status, 0), between);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(ends[0], &byte, 1), 0); /* nobody holds the other end any more */
+    close(ends[0]);
 }
 
 #define in_directory(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
@@ -250,12 +324,21 @@ static void a_refused_thread_is_an_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_thread_has_a_name),         cmocka_unit_test(a_refused_thread_is_an_error),
-        cmocka_unit_test(ring_between_threads),        cmocka_unit_test(ring_close_keeps_items),
-        cmocka_unit_test(ring_abort_wakes_both_sides), cmocka_unit_test(thread_has_a_name),
-        cmocka_unit_test(thread_refused_is_an_error),  in_directory(files),
-        in_directory(tree_remove_follows_no_links),    in_directory(child_runs),
-        cmocka_unit_test(child_that_does_not_start),   cmocka_unit_test(child_stops),
+        cmocka_unit_test(a_thread_has_a_name),
+        cmocka_unit_test(a_refused_thread_is_an_error),
+        cmocka_unit_test(ring_between_threads),
+        cmocka_unit_test(ring_close_keeps_items),
+        cmocka_unit_test(ring_abort_wakes_both_sides),
+        cmocka_unit_test(thread_has_a_name),
+        cmocka_unit_test(thread_refused_is_an_error),
+        in_directory(files),
+        in_directory(tree_remove_follows_no_links),
+        in_directory(child_runs),
+        cmocka_unit_test(child_that_does_not_start),
+        cmocka_unit_test(child_stops),
+        in_directory(child_gets_no_descriptor_but_those_kept),
+        in_directory(child_gets_the_environment_that_is_given),
+        cmocka_unit_test(child_dies_by_its_death_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

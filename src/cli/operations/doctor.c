@@ -56,7 +56,7 @@ static char *doctor_output_of(struct doctor *doctor, const char *const *argv, st
     _cleanup_buffer_ struct buffer text = {0};
     int status = 0;
     unlink(path);
-    pid_t pid = child_start(argv, path, err);
+    pid_t pid = child_start(argv, &(struct child_options){.log_path = path}, err);
     if (pid < 0)
         return NULL;
     bool ended = child_wait(pid, CHILD_MS, &status);
