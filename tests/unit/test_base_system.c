@@ -288,18 +288,6 @@ static void *run_until_told(void *out) {
     return NULL;
 }
 
-static void a_thread_has_a_name(void **state) {
-    struct error err;
-    atomic_bool stop = false;
-    pthread_t thread;
-    char name[16];
-    assert_ok(thread_start(&thread, "mela-test", run_until_told, &stop, &err), err);
-    assert_int_equal(pthread_getname_np(thread, name, sizeof name), 0);
-    assert_string_equal(name, "mela-test");
-    atomic_store(&stop, true);
-    pthread_join(thread, NULL);
-}
-
 /* A process that may have no further thread is told so. In a child, since the limit stays. */
 static void a_refused_thread_is_an_error(void **state) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -324,7 +312,6 @@ static void a_refused_thread_is_an_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_thread_has_a_name),
         cmocka_unit_test(a_refused_thread_is_an_error),
         cmocka_unit_test(ring_between_threads),
         cmocka_unit_test(ring_close_keeps_items),
