@@ -1,4 +1,5 @@
-/* executor: runs one job, whatever its kind. farm/kinds.def names the functions of each kind.
+/* executor: runs one job, whatever its kind. farm/kinds.def names the functions of each kind. fence.h is what the
+ * process gives up before.
  *
  * It promises: the functions of the job's kind are called, its steps and the time on the card are in the report, and a
  * job that fails leaves no result behind. */
