@@ -13,8 +13,9 @@ struct check_options {
 };
 
 /* {"healthy","device","driver","name","uuid","memory_total_mb","memory_free_mb","temperature","ecc_uncorrected",...,
- * "checks":[{"name","ok","message"}...]}; null where the driver does not say. New reference. What is not
- * the machine's fault, such as a missing model, is an error: model.not_found, model.hash_mismatch ... */
+ * "fence": as fence_report_json has it,"checks":[{"name","ok","message"}...]}; null where the driver does not say. New
+ * reference. What is not the machine's fault, such as a missing model, is an error: model.not_found,
+ * model.hash_mismatch ... */
 json_t *check_machine(const struct check_options *options, struct error *err) must_check;
 /* The device that a worker here ought to have: what `text` says, and for "auto" a card wherever one is promised (by a
  * device file or NVIDIA_VISIBLE_DEVICES), so that a broken driver does not pass for a machine without card. */

@@ -142,6 +142,7 @@ def test_trace_of_the_farm(farm):
 def test_doctor_finds_the_farm(farm):
     found = {f["check"]: f for f in json.loads(farm("doctor", "--json").stdout)}
     assert {name for name, f in found.items() if f["result"] == "ok"} >= {"farm", "redis-server", "store", "data", "mela-worker"}
+    assert found["fence"]["result"] in ("ok", "warn") and "andlock" in found["fence"]["message"] + found["fence"]["advice"]
     assert found["models"]["result"] == "fail" and "mela models add" in found["models"]["advice"]
 
 

@@ -53,6 +53,16 @@ def test_a_machine_without_card_runs_a_network():
     assert report["memory_total_mb"] > report["memory_free_mb"] > 100
 
 
+def test_what_the_machine_can_fence_is_said():
+    _, report, _ = check("--device", "cpu")
+    fence = report["fence"]
+    assert fence["complete"] == (fence["missing"] == []) and fence["files"] == (fence["landlock"] >= 1)
+    assert "\nfence      " in run_check("--device", "cpu").stdout
+    asked = [BUILD / "mela-worker", "check", "fence"]
+    assert json.loads(subprocess.run([*asked, "--json"], capture_output=True, check=True).stdout) == fence
+    assert "holds: " in subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+
 def test_too_little_memory_is_said():
     status, report, _ = check("--device", "cpu", "--memory-mb", "100000000")
     assert status == 1 and not report["healthy"] and not results(report)["memory"]

@@ -102,6 +102,29 @@ static void doctor_check_worker(struct doctor *doctor) {
                     "build or install it next to mela, or set MELA_WORKER to its path", "%s", err.message);
 }
 
+/* How much of the fence around executors this machine can hold. Whether mela-worker runs at all was said before. */
+static void doctor_check_fence(struct doctor *doctor) {
+    struct error err;
+    size_t i;
+    json_t *part;
+    _cleanup_buffer_ struct buffer missing = {0};
+    _cleanup_free_ char *program = cli_sibling_program("mela-worker", "MELA_WORKER");
+    const char *const argv[] = {program, "check", "fence", "--json", NULL};
+    _cleanup_free_ char *text = doctor_output_of(doctor, argv, &err);
+    _cleanup_json_ json_t *fence = text ? json_parse(text, strlen(text), &err) : NULL;
+    json_array_foreach (json_object_get(fence, "missing"), i, part)
+        buffer_appendf(&missing, "%s%s", i ? ", " : "", json_string_value(part));
+    if (!fence)
+        doctor_find(doctor, "fence", VERDICT_WARN, "", "not known: %s", err.message);
+    else if (missing.length)
+        doctor_find(doctor, "fence", VERDICT_WARN,
+                    "Linux 6.12 or newer with Landlock switched on (lsm=landlock,...) holds all of it",
+                    "this machine can hold only a part of it; missing: %s", missing.data);
+    else
+        doctor_find(doctor, "fence", VERDICT_OK, "", "this machine can hold all of it (seccomp, Landlock %d)",
+                    (int)json_get_integer(fence, "landlock", 0));
+}
+
 /* Is there a model for each role that every dub needs? */
 static void doctor_check_models(struct doctor *doctor) {
     static const char *const needed[] = {"detect", "mesh", "lips"};
@@ -214,6 +237,7 @@ static bool doctor_run(struct cli *cli, struct error *err) {
     doctor_check_data(&doctor);
     doctor_check_redis(&doctor);
     doctor_check_worker(&doctor);
+    doctor_check_fence(&doctor);
     doctor_check_models(&doctor);
     doctor_check_store(&doctor);
     doctor_check_gpu(&doctor);
@@ -227,9 +251,11 @@ static bool doctor_run(struct cli *cli, struct error *err) {
 const struct command command_doctor = {
     .name = "doctor",
     .summary = "check what a farm needs on this machine, and say what to do",
-    .help = "Checks the disk, redis-server, mela-worker, the models, the store, the cards, and the farm's API. Each "
-            "line is ok, warn or fail, with what to do. Exit status 1 when something fails.\n\nExample:\n  mela doctor "
-            "--store s3://studio/mela\n",
+    .help =
+        "Checks the disk, redis-server, mela-worker, what it can hold hostile media in with, the models, the store, "
+        "the cards, and the farm's API. Each line is ok, warn or fail, with what to do. Exit status 1 when something "
+        "fails.\n\nExample:\n  mela doctor "
+        "--store s3://studio/mela\n",
     .options = (const struct cli_option[]){{"store", "URL", "the store to try; default: the data directory's"},
                                            {"s3-endpoint", "URL", "S3 server other than AWS"},
                                            {"models", "DIR", "folder with model weights"},

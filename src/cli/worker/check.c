@@ -52,6 +52,16 @@ static bool check_cordon(struct cli *cli, json_t *report, struct error *err) {
     return true;
 }
 
+static void check_print_fence(const json_t *fence) {
+    size_t i;
+    json_t *part;
+    const json_t *missing = json_object_get(fence, "missing");
+    printf("%-10s %-6s", "fence", json_array_size(missing) ? "partly" : "ok");
+    json_array_foreach (missing, i, part)
+        printf("%s %s", i ? "," : " missing:", json_string_value(part));
+    printf("\n");
+}
+
 static void check_print_text(const json_t *report) {
     size_t i;
     json_t *check;
@@ -60,6 +70,7 @@ static void check_print_text(const json_t *report) {
     json_array_foreach (json_object_get(report, "checks"), i, check)
         printf("%-10s %-6s %s\n", json_get_string(check, "name", ""),
                json_get_bool(check, "ok", false) ? "ok" : "FAILED", json_get_string(check, "message", ""));
+    check_print_fence(json_object_get(report, "fence"));
 }
 
 /* The verdict as a record of CloudWatch's embedded metric format. New reference. */
