@@ -40,16 +40,34 @@ static bool write_all(int descriptor, const char *data, size_t length) {
     return true;
 }
 
+/* Some file systems have no fsync for folders and say EINVAL: nothing more can be done there. */
+static bool folder_sync(const char *path, struct error *err) {
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *folder = slash ? xstrndup(path, MAX((size_t)(slash - path), (size_t)1)) : xstrdup(".");
+    _cleanup_close_ int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL))
+        return true;
+    return error_set_errno(err, ERR_IO, errno, "cannot sync the folder %s", folder);
+}
+
+bool file_rename(const char *from, const char *to, struct error *err) {
+    if (rename(from, to) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", to);
+    return folder_sync(to, err);
+}
+
 bool file_write_atomic(const char *path, const void *data, size_t length, int mode, struct error *err) {
     _cleanup_free_ char *temporary = xasprintf("%s.XXXXXX", path);
     _cleanup_close_ int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
         return error_set_errno(err, ERR_IO, errno, "cannot create %s", temporary);
-    if (write_all(descriptor, data, length) && fchmod(descriptor, (mode_t)mode) == 0 && fsync(descriptor) == 0 &&
-        rename(temporary, path) == 0)
+    bool is_synced =
+        write_all(descriptor, data, length) && fchmod(descriptor, (mode_t)mode) == 0 && fsync(descriptor) == 0;
+    if (is_synced && file_rename(temporary, path, err))
         return true;
-    error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
-    unlink(temporary);
+    if (!is_synced)
+        error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
+    unlink(temporary); /* gone already when only the folder's sync failed */
     return false;
 }
 

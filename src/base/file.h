@@ -9,8 +9,12 @@
 /* Appends the file's bytes to `out`. io when it cannot be read, store.too_large beyond `limit` bytes; `out` may then
  * hold a part of it. */
 bool file_read(const char *path, size_t limit, struct buffer *out, struct error *err) must_check;
-/* Writes a temporary file beside `path`, syncs it and renames it: a reader, also after a power cut, finds the old file
- * or the whole new one. `mode`: permissions, whatever the umask. io or disk.full. */
+/* Renames and syncs the folder of `to`: after a success the new name outlasts a power cut. What is in the file is for
+ * the caller to sync before. io or disk.full; the file may then have its new name all the same. */
+bool file_rename(const char *from, const char *to, struct error *err) must_check;
+/* Writes a temporary file beside `path`, syncs it and renames it (file_rename): a reader, also after a power cut, finds
+ * the old file or the whole new one, after a success the new one. `mode`: permissions, whatever the umask. io or
+ * disk.full. */
 bool file_write_atomic(const char *path, const void *data, size_t length, int mode, struct error *err) must_check;
 /* mkdir -p with mode 0755; an existing directory is success. io otherwise. */
 bool directory_make(const char *path, struct error *err) must_check;

@@ -109,8 +109,9 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
     if (descriptor < 0)
         return error_set_errno(err, ERR_IO, errno, "cannot create %s", temporary);
     bool ok = store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_write_descriptor, &descriptor}, err);
-    if (ok && (fchmod(descriptor, 0644) != 0 || fsync(descriptor) != 0 || rename(temporary, path) != 0))
+    if (ok && (fchmod(descriptor, 0644) != 0 || fsync(descriptor) != 0))
         ok = error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
+    ok = ok && file_rename(temporary, path, err);
     if (!ok)
         unlink(temporary);
     return ok ? true : error_wrap(err, "%s/%s to %s", store->url, key, path);

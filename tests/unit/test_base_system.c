@@ -1,5 +1,6 @@
 /* Rings between threads, files and child processes. */
 #include "directory_fixture.h"
+#include "disk_fixture.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -150,6 +151,17 @@ static void files(void **state) {
     assert_code(file_read(folder, 10, &out, &err), ERR_IO, err);
     assert_code(file_read("/nonexistent", 10, &out, &err), ERR_IO, err);
     assert_code(directory_make(path, &err) && directory_make("/dev/null/x", &err), ERR_IO, err);
+}
+
+/* A power cut after the call must not bring the old file back. */
+static void a_written_name_is_synced(void **state) {
+    struct error err;
+    _cleanup_free_ char *path = xasprintf("%s/f", (const char *)*state);
+    disk_reset();
+    assert_ok(file_write_atomic(path, "x", 1, 0600, &err), err);
+    assert_string_equal(disk.done, "frd");
+    _cleanup_free_ char *missing = xasprintf("%s/none", (const char *)*state);
+    assert_code(file_rename(missing, path, &err), ERR_IO, err);
 }
 
 static void tree_remove_follows_no_links(void **state) {
@@ -319,6 +331,7 @@ int main(void) {
         cmocka_unit_test(thread_has_a_name),
         cmocka_unit_test(thread_refused_is_an_error),
         in_directory(files),
+        in_directory(a_written_name_is_synced),
         in_directory(tree_remove_follows_no_links),
         in_directory(child_runs),
         cmocka_unit_test(child_that_does_not_start),
