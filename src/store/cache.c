@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -22,6 +23,14 @@
 struct cache {
     char *objects, *locks;
     int64_t limit;
+};
+
+/* What is to be fetched; strings are borrowed. */
+struct cache_object {
+    struct store *store;
+    const char *key;
+    const char *sha256; /* hex; NULL: not known */
+    struct store_stat stat;
 };
 
 struct cache_entry {
@@ -105,6 +114,8 @@ struct item {
 struct items {
     struct item *list;
     size_t count, capacity;
+    size_t next;   /* to be looked at when room is made */
+    int64_t total; /* bytes of those that were not evicted */
 };
 
 static void items_free(struct items *items) {
@@ -120,14 +131,11 @@ static int compare_use(const void *a, const void *b) {
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* All files with their sizes, oldest use first; returns their sum, or -1 with *err. */
-static int64_t cache_scan(const struct cache *cache, struct items *items, struct error *err) {
+/* All files with their sizes, oldest use first. */
+static bool cache_scan(const struct cache *cache, struct items *items, struct error *err) {
     _cleanup_closedir_ DIR *folder = opendir(cache->objects);
-    if (!folder) {
-        error_set_errno(err, ERR_IO, errno, "cannot read the cache %s", cache->objects);
-        return -1;
-    }
-    int64_t total = 0;
+    if (!folder)
+        return error_set_errno(err, ERR_IO, errno, "cannot read the cache %s", cache->objects);
     struct stat info;
     for (struct dirent *entry; (entry = readdir(folder));) {
         if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode))
@@ -138,17 +146,66 @@ static int64_t cache_scan(const struct cache *cache, struct items *items, struct
         }
         items->list[items->count++] =
             (struct item){xasprintf("%s/%s", cache->objects, entry->d_name), info.st_size, info.st_mtim};
-        total += info.st_size;
+        items->total += info.st_size;
     }
     if (items->count > 0)
         qsort(items->list, items->count, sizeof *items->list, compare_use);
-    return total;
+    return true;
 }
 
 /* Removes a file nobody uses; false when it is in use. */
 static bool cache_evict(const char *path) {
     _cleanup_close_ int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     return descriptor < 0 || (flock(descriptor, LOCK_EX | LOCK_NB) == 0 && unlink(path) == 0);
+}
+
+/* Removes the entry that was not used for longest of those nobody uses; false when none is left. */
+static bool cache_evict_next(struct items *items) {
+    while (items->next < items->count) {
+        const struct item *oldest = &items->list[items->next++];
+        if (!cache_evict(oldest->path))
+            continue;
+        items->total -= oldest->size;
+        return true;
+    }
+    return false;
+}
+
+/* Where a file system cannot allocate, the free space is compared instead, so that a full disk is found before the
+ * download either way. False with errno. */
+static bool descriptor_allocate(int descriptor, int64_t size) {
+    struct statvfs volume;
+    if (size == 0 || fallocate(descriptor, 0, 0, size) == 0)
+        return true;
+    if (errno != EOPNOTSUPP)
+        return false;
+    if (fstatvfs(descriptor, &volume) == 0 && (double)volume.f_bavail * (double)volume.f_frsize < (double)size) {
+        errno = ENOSPC;
+        return false;
+    }
+    return ftruncate(descriptor, size) == 0;
+}
+
+static bool errno_is_full(int errno_value) { return errno_value == ENOSPC || errno_value == EDQUOT; }
+
+/* The exclusively locked new file `path` of `size` bytes that the disk has; others may have filled the disk although
+ * the cache is below its limit, so entries give way here too. -1 with *err. */
+static int cache_allocate(struct items *items, const char *path, int64_t size, struct error *err) {
+    for (;;) {
+        _cleanup_close_ int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        if (descriptor >= 0 && lock_wait(descriptor, LOCK_EX) && descriptor_allocate(descriptor, size)) {
+            int reserved = descriptor;
+            descriptor = -1;
+            return reserved;
+        }
+        int failure = errno;
+        if (descriptor >= 0)
+            unlink(path);
+        if (failure != EINTR && !(errno_is_full(failure) && cache_evict_next(items))) {
+            error_set_errno(err, ERR_IO, failure, "cannot write %s", path);
+            return -1;
+        }
+    }
 }
 
 /* Makes room for `size` bytes and reserves them as the exclusively locked file `path`; -1 with *err. */
@@ -158,32 +215,23 @@ static int cache_reserve(const struct cache *cache, const char *path, int64_t si
     if (room < 0)
         return -1;
     unlink(path); /* of a fetch that was killed; nobody else fetches this while we hold its lock */
-    int64_t total = cache_scan(cache, &items, err);
-    for (size_t i = 0; total >= 0 && i < items.count && total + size > cache->limit; i++)
-        if (cache_evict(items.list[i].path))
-            total -= items.list[i].size;
-    if (total < 0)
+    if (!cache_scan(cache, &items, err))
         return -1;
-    if (total + size > cache->limit) {
-        error_set(err, ERR_DISK_FULL,
-                  "the cache %s cannot hold %lld more bytes: its limit is %lld and %lld are in use; raise "
-                  "the limit",
-                  cache->objects, (long long)size, (long long)cache->limit, (long long)total);
-        return -1;
-    }
-    _cleanup_close_ int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (descriptor < 0 || !lock_wait(descriptor, LOCK_EX) || ftruncate(descriptor, size) != 0) {
-        error_set_errno(err, ERR_IO, errno, "cannot write %s", path);
-        return -1;
-    }
-    int reserved = descriptor;
-    descriptor = -1;
-    return reserved;
+    while (items.total + size > cache->limit)
+        if (!cache_evict_next(&items)) {
+            error_set(err, ERR_DISK_FULL,
+                      "the cache %s cannot hold %lld more bytes: its limit is %lld and %lld are in use; raise "
+                      "the limit",
+                      cache->objects, (long long)size, (long long)cache->limit, (long long)items.total);
+            return -1;
+        }
+    return cache_allocate(&items, path, size, err);
 }
 
 struct download {
     int descriptor;
     int64_t size, done;
+    struct sha256 *hash; /* NULL: the object's hash is not known */
 };
 
 /* The object may not outgrow what was reserved for it. */
@@ -192,34 +240,65 @@ static bool sink_write_reserved(void *context, const void *data, size_t length, 
     download->done += (int64_t)length;
     if (download->done > download->size)
         return error_set(err, ERR_STORE_UNAVAILABLE, "the object changed while it was read");
+    if (download->hash)
+        sha256_update(download->hash, data, length);
     return sink_write_descriptor(&download->descriptor, data, length, err);
 }
 
-/* Renames under the lock of those who sum up the folder: they must not see the file under both names, or under none. */
-static bool cache_publish(const struct cache *cache, const char *part, const char *path, struct error *err) {
+/* Every byte came, and the bytes are those that the name promises. */
+static bool download_check(struct download *download, const char *key, const char *sha256, struct error *err) {
+    if (download->done != download->size)
+        return error_set(err, ERR_STORE_UNAVAILABLE, "%s changed while it was read", key);
+    if (!sha256)
+        return true;
+    unsigned char digest[SHA256_BYTES];
+    char hex[SHA256_HEX + 1];
+    sha256_finish(steal(download->hash), digest);
+    hex_encode(digest, sizeof digest, hex);
+    return strcmp(hex, sha256) == 0 ||
+           error_set(err, ERR_STORE_HASH_MISMATCH, "%s holds other bytes: their SHA-256 is %s", key, hex);
+}
+
+/* The bytes reach the disk before the name does: after a power cut a name without them would be read as a damaged
+ * file, by every later job. Renames under the lock of those who sum up the folder: they must not see the file under
+ * both names, or under none. */
+static bool cache_publish(const struct cache *cache, int descriptor, const char *part, const char *path,
+                          struct error *err) {
+    if (fsync(descriptor) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
     _cleanup_close_ int room = lock_open(cache, "room", err);
-    return room >= 0 && (rename(part, path) == 0 || error_set_errno(err, ERR_IO, errno, "cannot write %s", path));
+    if (room < 0)
+        return false;
+    bool renamed = file_rename(part, path, err);
+    if (!renamed)
+        unlink(path); /* it has its new name when only the folder's sync failed */
+    return renamed;
+}
+
+static bool download_run(int descriptor, const struct cache_object *object, struct error *err) {
+    const struct store_stat *stat = &object->stat;
+    struct download state = {descriptor, stat->size, 0, object->sha256 ? sha256_new() : NULL};
+    bool ok = object->store->operations->get(object->store, object->key, 0, -1, *stat->etag ? stat->etag : NULL,
+                                             &(struct sink){sink_write_reserved, &state}, err) &&
+              download_check(&state, object->key, object->sha256, err);
+    if (state.hash)
+        sha256_free(state.hash);
+    return ok;
 }
 
 /* Downloads into the cache; the caller holds the name's lock. */
-static struct cache_entry *cache_download(const struct cache *cache, struct store *store, const char *key,
-                                          const struct store_stat *stat, const char *path, struct error *err) {
+static struct cache_entry *cache_download(const struct cache *cache, const struct cache_object *object,
+                                          const char *path, struct error *err) {
     _cleanup_free_ char *part = xasprintf("%s.part", path);
-    _cleanup_close_ int descriptor = cache_reserve(cache, part, stat->size, err);
+    _cleanup_close_ int descriptor = cache_reserve(cache, part, object->stat.size, err);
     if (descriptor < 0)
         return NULL;
-    struct download state = {descriptor, stat->size, 0};
-    bool ok = store->operations->get(store, key, 0, -1, *stat->etag ? stat->etag : NULL,
-                                     &(struct sink){sink_write_reserved, &state}, err);
-    if (ok && state.done != stat->size)
-        ok = error_set(err, ERR_STORE_UNAVAILABLE, "%s changed while it was read", key);
-    ok = ok && cache_publish(cache, part, path, err);
-    if (!ok) {
+    if (!download_run(descriptor, object, err) || !cache_publish(cache, descriptor, part, path, err)) {
         unlink(part);
         return NULL;
     }
     if (!entry_lock_shared(descriptor)) {
-        error_set(err, ERR_DISK_FULL, "%s was pushed out of the cache %s at once; raise its limit", key,
+        error_set(err, ERR_DISK_FULL, "%s was pushed out of the cache %s at once; raise its limit", object->key,
                   cache->objects);
         return NULL;
     }
@@ -228,12 +307,13 @@ static struct cache_entry *cache_download(const struct cache *cache, struct stor
     return entry_new(xstrdup(path), held);
 }
 
-/* Where the object as described by `stat` lives in the cache; caller frees. */
-static char *cache_path(const struct cache *cache, const struct store *store, const char *key,
-                        const struct store_stat *stat) {
-    _cleanup_free_ char *identity = *stat->etag ? xasprintf("%s\n%s\n%s", store->url, key, stat->etag)
-                                                : xasprintf("%s\n%s\n%lld\n%lld", store->url, key,
-                                                            (long long)stat->size, (long long)stat->modified_ms);
+/* Where the object lives in the cache; caller frees. */
+static char *cache_path(const struct cache *cache, const struct cache_object *object) {
+    const struct store_stat *stat = &object->stat;
+    const char *url = object->store->url, *key = object->key;
+    _cleanup_free_ char *identity =
+        *stat->etag ? xasprintf("%s\n%s\n%s", url, key, stat->etag)
+                    : xasprintf("%s\n%s\n%lld\n%lld", url, key, (long long)stat->size, (long long)stat->modified_ms);
     unsigned char digest[SHA256_BYTES];
     char hex[SHA256_HEX + 1];
     sha256_of(identity, strlen(identity), digest);
@@ -241,14 +321,15 @@ static char *cache_path(const struct cache *cache, const struct store *store, co
     return xasprintf("%s/%s", cache->objects, hex);
 }
 
-struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key, struct error *err) {
-    struct store_stat stat;
-    if (!store_head(store, key, &stat, err))
+struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key, const char *sha256,
+                                struct error *err) {
+    struct cache_object object = {store, key, sha256, {0}};
+    if (!store_head(store, key, &object.stat, err))
         return NULL;
     char *local = store->operations->local_path(store, key);
     if (local)
         return entry_new(local, -1);
-    _cleanup_free_ char *path = cache_path(cache, store, key, &stat);
+    _cleanup_free_ char *path = cache_path(cache, &object);
     struct cache_entry *entry = entry_open(path);
     if (entry)
         return entry;
@@ -258,5 +339,5 @@ struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const 
     if (lock < 0)
         return NULL;
     entry = entry_open(path);
-    return entry ? entry : cache_download(cache, store, key, &stat, path, err);
+    return entry ? entry : cache_download(cache, &object, path, err);
 }

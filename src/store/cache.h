@@ -14,9 +14,11 @@ DEFINE_CLEANUP(struct cache *, cache_close)
 
 /* A local path that holds the object as it is now in the store (checked by ETag, or size and time), fetched
  * if needed, once even when several processes ask together. Stays valid until cache_release; NULL on failure.
- * An object of a file:// store has its own path: nothing is copied. */
+ * An object of a file:// store has its own path: nothing is copied. `sha256`, as hex, is compared with the bytes that
+ * were fetched (store.hash_mismatch); NULL: not known. When the disk is full, entries that nobody uses give way;
+ * disk.full when none is left. */
 struct cache_entry;
-struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key,
+struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const char *key, const char *sha256,
                                 struct error *err) must_check;
 /* Borrowed, valid until release. */
 const char *cache_entry_path(const struct cache_entry *entry);

@@ -5,10 +5,16 @@
 #include "base/digest.h"
 #include "base/memory.h"
 
+/* The hash by which the URI names its bytes; NULL when it names a place. */
+static const char *uri_hash(const char *uri) {
+    return strncmp(uri, "sha256:", 7) == 0 && is_sha256_hex(uri + 7) ? uri + 7 : NULL;
+}
+
 bool input_locate(struct store *farm, const char *uri, struct store **store, char **key, struct error *err) {
-    if (strncmp(uri, "sha256:", 7) == 0 && is_sha256_hex(uri + 7)) {
+    const char *hash = uri_hash(uri);
+    if (hash) {
         *store = farm;
-        *key = xasprintf("files/%s", uri + 7);
+        *key = xasprintf("files/%s", hash);
         return true;
     }
     const char *bucket = uri + 5, *slash = strncmp(uri, "s3://", 5) == 0 ? strchr(bucket, '/') : NULL;
@@ -31,7 +37,8 @@ bool input_check(struct store *farm, const char *uri, struct store_stat *stat, s
 struct cache_entry *input_fetch(struct cache *cache, struct store *farm, const char *uri, struct error *err) {
     struct store *store;
     _cleanup_free_ char *key = NULL;
-    struct cache_entry *entry = input_locate(farm, uri, &store, &key, err) ? cache_fetch(cache, store, key, err) : NULL;
+    struct cache_entry *entry =
+        input_locate(farm, uri, &store, &key, err) ? cache_fetch(cache, store, key, uri_hash(uri), err) : NULL;
     if (!entry)
         error_wrap(err, "%s", uri);
     return entry;

@@ -1,6 +1,7 @@
 /* The cache over a made-up remote store whose objects are computed from their key, and which logs every
  * download to a file, so that downloads of several processes can be counted. */
 #include "directory_fixture.h"
+#include "disk_fixture.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/digest.h"
 #include "base/process.h"
 #include "store/backend.h"
 #include "store/input.h"
@@ -121,7 +123,7 @@ static bool is_right(const char *path, int byte) {
 
 static struct cache_entry *fetch(struct cache *cache, struct fixture *fixture, const char *key) {
     struct error err;
-    struct cache_entry *entry = cache_fetch(cache, &fixture->remote.store, key, &err);
+    struct cache_entry *entry = cache_fetch(cache, &fixture->remote.store, key, NULL, &err);
     assert_ok(entry, err);
     assert_true(is_right(cache_entry_path(entry), key[0] + fixture->remote.version));
     return entry;
@@ -181,7 +183,7 @@ static void keeps_what_is_in_use(void **state) {
     assert_true(is_right(cache_entry_path(a), 'a' + '1'));
     _cleanup_cache_entry_ struct cache_entry *c = fetch(cache, fixture, "c");
     assert_int_equal(downloads(fixture), 3);
-    assert_code(cache_fetch(cache, &fixture->remote.store, "d", &err) != NULL, ERR_DISK_FULL, err);
+    assert_code(cache_fetch(cache, &fixture->remote.store, "d", NULL, &err) != NULL, ERR_DISK_FULL, err);
     assert_int_equal(bytes_kept(fixture), 2 * SIZE);
     cache_release(steal(a));
     touch(cache, fixture, "d");
@@ -193,12 +195,59 @@ static void failure_leaves_nothing(void **state) {
     struct error err;
     _cleanup_cache_ struct cache *cache = open_cache(fixture, 2);
     fixture->remote.fail_after = 3;
-    assert_code(cache_fetch(cache, &fixture->remote.store, "a", &err) != NULL, ERR_STORE_UNAVAILABLE, err);
-    assert_code(cache_fetch(cache, &fixture->remote.store, "none", &err) != NULL, ERR_STORE_NOT_FOUND, err);
-    assert_code(cache_fetch(cache, &fixture->remote.store, "../a", &err) != NULL, ERR_STORE_INVALID_KEY, err);
+    assert_code(cache_fetch(cache, &fixture->remote.store, "a", NULL, &err) != NULL, ERR_STORE_UNAVAILABLE, err);
+    assert_code(cache_fetch(cache, &fixture->remote.store, "none", NULL, &err) != NULL, ERR_STORE_NOT_FOUND, err);
+    assert_code(cache_fetch(cache, &fixture->remote.store, "../a", NULL, &err) != NULL, ERR_STORE_INVALID_KEY, err);
     assert_int_equal(bytes_kept(fixture), 0);
     fixture->remote.fail_after = 0;
     touch(cache, fixture, "a");
+}
+
+/* A power cut may keep a name whose bytes were never written. */
+static void bytes_are_synced_before_their_name(void **state) {
+    struct fixture *fixture = *state;
+    _cleanup_cache_ struct cache *cache = open_cache(fixture, 2);
+    disk_reset();
+    touch(cache, fixture, "a");
+    assert_string_equal(disk.done, "frd");
+}
+
+/* The disk is full though the cache is below its limit: somebody else's files are on it. */
+static void a_full_disk_takes_the_longest_unused(void **state) {
+    struct fixture *fixture = *state;
+    struct error err;
+    disk_reset();
+    _cleanup_cache_ struct cache *cache = open_cache(fixture, 100);
+    touch(cache, fixture, "a");
+    touch(cache, fixture, "b");
+    touch(cache, fixture, "c");
+    _cleanup_cache_entry_ struct cache_entry *c = fetch(cache, fixture, "c");
+    disk.refusals = 2;
+    touch(cache, fixture, "d");
+    assert_int_equal(bytes_kept(fixture), 2 * SIZE); /* c and d */
+    disk.refusals = 100;
+    assert_code(cache_fetch(cache, &fixture->remote.store, "e", NULL, &err) != NULL, ERR_DISK_FULL, err);
+    assert_int_equal(disk.refusals, 98); /* d gave way; c is in use */
+    assert_int_equal(bytes_kept(fixture), SIZE);
+    disk_reset();
+    touch(cache, fixture, "e");
+}
+
+static void other_bytes_than_named_are_refused(void **state) {
+    struct fixture *fixture = *state;
+    struct error err;
+    char bytes[SIZE], hex[SHA256_HEX + 1];
+    unsigned char digest[SHA256_BYTES];
+    memset(bytes, 'f' + '1', sizeof bytes); /* what the remote has under keys in files/ */
+    sha256_of(bytes, sizeof bytes, digest);
+    hex_encode(digest, sizeof digest, hex);
+    _cleanup_cache_ struct cache *cache = open_cache(fixture, 10);
+    _cleanup_free_ char *uri = xasprintf("sha256:%s", hex);
+    _cleanup_cache_entry_ struct cache_entry *entry = input_fetch(cache, &fixture->remote.store, uri, &err);
+    assert_ok(entry, err);
+    uri[strlen(uri) - 1] = uri[strlen(uri) - 1] == '0' ? '1' : '0';
+    assert_code(input_fetch(cache, &fixture->remote.store, uri, &err) != NULL, ERR_STORE_HASH_MISMATCH, err);
+    assert_int_equal(bytes_kept(fixture), SIZE);
 }
 
 static void removes_leftovers_of_the_killed(void **state) {
@@ -226,10 +275,10 @@ static void file_store_needs_no_copy(void **state) {
     assert_ok(store, err);
     assert_ok(store_put(store, "a/b", "x", 1, 0, &err), err);
     _cleanup_cache_ struct cache *cache = open_cache(fixture, 1);
-    _cleanup_cache_entry_ struct cache_entry *entry = cache_fetch(cache, store, "a/b", &err);
+    _cleanup_cache_entry_ struct cache_entry *entry = cache_fetch(cache, store, "a/b", NULL, &err);
     assert_ok(entry, err);
     assert_string_equal(cache_entry_path(entry), wanted);
-    assert_code(cache_fetch(cache, store, "a/c", &err) != NULL, ERR_STORE_NOT_FOUND, err);
+    assert_code(cache_fetch(cache, store, "a/c", NULL, &err) != NULL, ERR_STORE_NOT_FOUND, err);
 }
 
 /* Runs `work` in `count` processes that start together; true when all succeed. */
@@ -257,7 +306,7 @@ static bool in_processes(int count, struct fixture *fixture, bool (*work)(struct
 static bool fetch_same(struct fixture *fixture, int number) {
     struct error err;
     struct cache *cache = cache_open(fixture->cache, 10 * SIZE, &err);
-    struct cache_entry *entry = cache ? cache_fetch(cache, &fixture->remote.store, "a", &err) : NULL;
+    struct cache_entry *entry = cache ? cache_fetch(cache, &fixture->remote.store, "a", NULL, &err) : NULL;
     return entry && is_right(cache_entry_path(entry), 'a' + '1');
 }
 
@@ -273,7 +322,7 @@ static bool fetch_many(struct fixture *fixture, int number) {
     struct cache *cache = cache_open(fixture->cache, 6 * SIZE, &err);
     for (int i = 0; cache && i < 60; i++) {
         char key[2] = {(char)('a' + (i * 7 + number * 3) % 12)};
-        struct cache_entry *entry = cache_fetch(cache, &fixture->remote.store, key, &err);
+        struct cache_entry *entry = cache_fetch(cache, &fixture->remote.store, key, NULL, &err);
         if (!entry || !is_right(cache_entry_path(entry), key[0] + '1') || bytes_kept(fixture) > 6 * SIZE)
             return false;
         cache_release(entry);
@@ -321,6 +370,9 @@ int main(void) {
         with_remote(forgets_the_longest_unused),
         with_remote(keeps_what_is_in_use),
         with_remote(failure_leaves_nothing),
+        with_remote(bytes_are_synced_before_their_name),
+        with_remote(a_full_disk_takes_the_longest_unused),
+        with_remote(other_bytes_than_named_are_refused),
         with_remote(removes_leftovers_of_the_killed),
         with_remote(file_store_needs_no_copy),
         with_remote(processes_download_once),
