@@ -38,12 +38,83 @@ struct cache_entry {
     int descriptor; /* holds the shared lock; -1 for an object of a file store */
 };
 
+struct item {
+    char *path;
+    int64_t size;
+    struct timespec used;
+};
+
+struct items {
+    struct item *list;
+    size_t count, capacity;
+    size_t next;   /* to be looked at when room is made */
+    int64_t total; /* bytes of those that were not evicted */
+};
+
+static void items_free(struct items *items) {
+    for (size_t i = 0; i < items->count; i++)
+        free(items->list[i].path);
+    free(items->list);
+}
+
+static int compare_use(const void *a, const void *b) {
+    const struct timespec *x = &((const struct item *)a)->used, *y = &((const struct item *)b)->used;
+    if (x->tv_sec != y->tv_sec)
+        return x->tv_sec < y->tv_sec ? -1 : 1;
+    return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
+}
+
+/* All files with their sizes, oldest use first. */
+static bool cache_scan(const struct cache *cache, struct items *items, struct error *err) {
+    _cleanup_closedir_ DIR *folder = opendir(cache->objects);
+    if (!folder)
+        return error_set_errno(err, ERR_IO, errno, "cannot read the cache %s", cache->objects);
+    struct stat info;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode))
+            continue;
+        if (items->count == items->capacity) {
+            items->capacity = MAX(items->capacity * 2, 64);
+            items->list = xreallocarray(items->list, items->capacity, sizeof *items->list);
+        }
+        items->list[items->count++] =
+            (struct item){xasprintf("%s/%s", cache->objects, entry->d_name), info.st_size, info.st_mtim};
+        items->total += info.st_size;
+    }
+    if (items->count > 0)
+        qsort(items->list, items->count, sizeof *items->list, compare_use);
+    return true;
+}
+
+/* Of what the volume has free and of what the cache holds by now, half: the other half is for scratch space, which a
+ * job needs beside its cached inputs. A machine with a huge disk is not filled for the sake of it. */
+enum { CACHE_SHARE_PERCENT = 50 };
+static const int64_t cache_limit_most = 100LL << 30;
+
+/* A limit that fits the volume. */
+static int64_t cache_limit_of_volume(const struct cache *cache, struct error *err) {
+    _cleanup_(items_free) struct items items = {0};
+    struct statvfs volume;
+    if (!cache_scan(cache, &items, err))
+        return -1;
+    if (statvfs(cache->objects, &volume) != 0) {
+        error_set_errno(err, ERR_IO, errno, "cannot ask how much space %s has", cache->objects);
+        return -1;
+    }
+    double room = (double)volume.f_bavail * (double)volume.f_frsize + (double)items.total;
+    return (int64_t)MIN(room * CACHE_SHARE_PERCENT / 100, (double)cache_limit_most);
+}
+
 struct cache *cache_open(const char *directory, int64_t limit, struct error *err) {
     _cleanup_cache_ struct cache *cache = xnew(struct cache);
     cache->objects = xasprintf("%s/objects", directory);
     cache->locks = xasprintf("%s/locks", directory);
     cache->limit = limit;
-    return directory_make(cache->objects, err) && directory_make(cache->locks, err) ? steal(cache) : NULL;
+    if (!directory_make(cache->objects, err) || !directory_make(cache->locks, err))
+        return NULL;
+    if (limit == 0)
+        cache->limit = cache_limit_of_volume(cache, err);
+    return cache->limit >= 0 ? steal(cache) : NULL;
 }
 
 void cache_close(struct cache *cache) {
@@ -103,54 +174,6 @@ static struct cache_entry *entry_open(const char *path) {
     int held = descriptor;
     descriptor = -1;
     return entry_new(xstrdup(path), held);
-}
-
-struct item {
-    char *path;
-    int64_t size;
-    struct timespec used;
-};
-
-struct items {
-    struct item *list;
-    size_t count, capacity;
-    size_t next;   /* to be looked at when room is made */
-    int64_t total; /* bytes of those that were not evicted */
-};
-
-static void items_free(struct items *items) {
-    for (size_t i = 0; i < items->count; i++)
-        free(items->list[i].path);
-    free(items->list);
-}
-
-static int compare_use(const void *a, const void *b) {
-    const struct timespec *x = &((const struct item *)a)->used, *y = &((const struct item *)b)->used;
-    if (x->tv_sec != y->tv_sec)
-        return x->tv_sec < y->tv_sec ? -1 : 1;
-    return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
-}
-
-/* All files with their sizes, oldest use first. */
-static bool cache_scan(const struct cache *cache, struct items *items, struct error *err) {
-    _cleanup_closedir_ DIR *folder = opendir(cache->objects);
-    if (!folder)
-        return error_set_errno(err, ERR_IO, errno, "cannot read the cache %s", cache->objects);
-    struct stat info;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode))
-            continue;
-        if (items->count == items->capacity) {
-            items->capacity = MAX(items->capacity * 2, 64);
-            items->list = xreallocarray(items->list, items->capacity, sizeof *items->list);
-        }
-        items->list[items->count++] =
-            (struct item){xasprintf("%s/%s", cache->objects, entry->d_name), info.st_size, info.st_mtim};
-        items->total += info.st_size;
-    }
-    if (items->count > 0)
-        qsort(items->list, items->count, sizeof *items->list, compare_use);
-    return true;
 }
 
 /* Removes a file nobody uses; false when it is in use. */

@@ -5,7 +5,9 @@
 
 struct cache;
 
-/* Keeps at most `limit` bytes below `directory`, which is made when missing; the files that were not used for longest
+/* Keeps at most `limit` bytes below `directory`, which is made when missing. 0: half of what its volume has free now,
+ * what the cache holds already counted as free, and at most 100 GiB. A limit that Kubernetes sets on a volume is not
+ * seen: there the limit must be given. The files that were not used for longest
  * go first, those in use never. NULL with io or disk.full. */
 struct cache *cache_open(const char *directory, int64_t limit, struct error *err) must_check;
 void cache_close(struct cache *cache);

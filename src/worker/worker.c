@@ -30,7 +30,6 @@ enum {
     IDLE_POLL_MS = 200,
     DRAIN_POLL_MS = 50,
 };
-static const int64_t default_cache_bytes = 20LL << 30;
 
 /* ---- heartbeats ---- */
 
@@ -404,7 +403,6 @@ bool worker_run(const struct worker_options *given, struct error *err) {
     struct worker_options options = *given;
     options.lease_ms = options.lease_ms ? options.lease_ms : DEFAULT_LEASE_MS;
     options.grace_ms = options.grace_ms ? options.grace_ms : DEFAULT_GRACE_MS;
-    options.cache_bytes = options.cache_bytes ? options.cache_bytes : default_cache_bytes;
     sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);

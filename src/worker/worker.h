@@ -24,7 +24,7 @@ struct worker_options {
     /* Where /metrics, /healthz and /readyz answer; port 0 takes a free one; NULL: nowhere. */
     const char *metrics_address;
     const char *work_directory; /* cache and scratch space; made when missing */
-    int64_t cache_bytes;        /* 0: 20 GB */
+    int64_t cache_bytes;        /* 0: half of what the volume has free, as store/cache.h says */
     int lease_ms;               /* 0: 30000; renewed about once a second */
     int grace_ms;               /* after SIGTERM, to finish the running jobs; 0: 25000 */
     int idle_exit_ms;           /* end after so long without a job; 0: never */

@@ -29,6 +29,19 @@ def test_nothing_is_rendered_but_yaml():
         assert "<no value>" not in text and "%!" not in text
 
 
+@pytest.mark.parametrize("space, cache", [("20Gi", 10), ("31Gi", 15), ("2Gi", 1)])
+def test_cache_leaves_room_in_its_volume(space, cache):
+    """A pod that writes more than its volume's sizeLimit is evicted."""
+    text = template(*arguments_of(None, [f"workers.cpu.workSpace={space}"])).stdout
+    assert f"- --cache-gb={cache}\n" in text and f"sizeLimit: {space}" in text
+
+
+@pytest.mark.parametrize("space", ["20000Mi", "1Gi", "20G", "1.5Gi"])
+def test_space_that_the_cache_cannot_be_told_is_refused(space):
+    done = template(*arguments_of(None, [f"workers.cpu.workSpace={space}"]))
+    assert done.returncode != 0 and "workSpace" in done.stderr
+
+
 def all_objects():
     """Each different object of all variants once."""
     seen = {}

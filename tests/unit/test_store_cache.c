@@ -212,6 +212,21 @@ static void bytes_are_synced_before_their_name(void **state) {
     assert_string_equal(disk.done, "frd");
 }
 
+/* Half of the volume, with what the cache holds already; the rest is for scratch space. */
+static void the_volume_bounds_the_cache(void **state) {
+    struct fixture *fixture = *state;
+    disk_reset();
+    disk.volume = 8 * SIZE;
+    _cleanup_cache_ struct cache *cache = open_cache(fixture, 0);
+    for (char key[2] = "a"; *key <= 'f'; ++*key)
+        touch(cache, fixture, key);
+    assert_int_equal(bytes_kept(fixture), 4 * SIZE);
+    disk.volume = 4 * SIZE;
+    _cleanup_cache_ struct cache *again = open_cache(fixture, 0);
+    touch(again, fixture, "g");
+    assert_int_equal(bytes_kept(fixture), 4 * SIZE);
+}
+
 /* The disk is full though the cache is below its limit: somebody else's files are on it. */
 static void a_full_disk_takes_the_longest_unused(void **state) {
     struct fixture *fixture = *state;
@@ -371,6 +386,7 @@ int main(void) {
         with_remote(keeps_what_is_in_use),
         with_remote(failure_leaves_nothing),
         with_remote(bytes_are_synced_before_their_name),
+        with_remote(the_volume_bounds_the_cache),
         with_remote(a_full_disk_takes_the_longest_unused),
         with_remote(other_bytes_than_named_are_refused),
         with_remote(removes_leftovers_of_the_killed),

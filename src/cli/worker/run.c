@@ -79,7 +79,7 @@ static const struct cli_option options[] = {
     {"class", "CLASS", "claim jobs of this class only: urgent or batch; default: both"},
     {"id", "NAME", "this worker's name (default: host, process, random)"},
     {"work", "DIR", "folder for the cache and scratch space"},
-    {"cache-gb", "N", "largest size of the cache (default 20)"},
+    {"cache-gb", "N", "largest size of the cache (default: half of what its disk has free, at most 100)"},
     {"batch", "N", "frames of one generator run (default: 8 on the CPU, 128 on CUDA)"},
     {"threads", "N", "threads of one network on the CPU (default: one a core)"},
     {"detector", "NAME", "face detector of the zoo (default " ZOO_DETECTOR ")"},
