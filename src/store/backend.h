@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/cancel.h"
 #include "store/sink.h"
 #include "store/types.h"
 
@@ -41,7 +42,8 @@ struct store_operations {
 /* First member of every kind's own struct. */
 struct store {
     const struct store_operations *operations;
-    char *url; /* without a slash at the end */
+    char *url;                 /* without a slash at the end */
+    const atomic_bool *cancel; /* of store_options; NULL: never raised */
     /* Sums for metrics, from any thread. Nothing is decided by them and no other memory hangs on them, so that each
      * need only be exact by itself: any order would do. */
     _Atomic int64_t bytes_read, bytes_written, requests, retries;

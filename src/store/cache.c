@@ -20,6 +20,8 @@
 #include "base/memory.h"
 #include "store/backend.h"
 
+enum { LOCK_POLL_MS = 50 };
+
 struct cache {
     char *objects, *locks;
     int64_t limit;
@@ -138,22 +140,31 @@ static struct cache_entry *entry_new(char *path, int descriptor) {
     return entry;
 }
 
-static bool lock_wait(int descriptor, int how) {
-    int failed;
-    do
-        failed = flock(descriptor, how);
-    while (failed && errno == EINTR);
-    return !failed;
+/* With a flag that may end the wait, the lock is tried again and again: flock itself ends only by a signal. False with
+ * errno, ECANCELED when the flag was raised. */
+static bool lock_wait(int descriptor, int how, const atomic_bool *cancel) {
+    while (flock(descriptor, cancel ? how | LOCK_NB : how) != 0) {
+        if (errno != EINTR && errno != EWOULDBLOCK)
+            return false;
+        if (is_cancelled(cancel)) {
+            errno = ECANCELED;
+            return false;
+        }
+        if (errno == EWOULDBLOCK)
+            clock_sleep_ms(clock_system(), LOCK_POLL_MS);
+    }
+    return true;
 }
 
-/* Opens the lock file of this name and locks it, waiting for whoever has it; -1 and *err on failure. Closing the
- * descriptor unlocks it. */
-static int lock_open(const struct cache *cache, const char *name, struct error *err) {
+/* Opens the lock file of this name and locks it, waiting for whoever has it; -1 and *err on failure, `cancelled` when
+ * the flag is raised. Closing the descriptor unlocks it. */
+static int lock_open(const struct cache *cache, const char *name, const atomic_bool *cancel, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/%s", cache->locks, name);
     int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor >= 0 && lock_wait(descriptor, LOCK_EX))
+    if (descriptor >= 0 && lock_wait(descriptor, LOCK_EX, cancel))
         return descriptor;
-    error_set_errno(err, ERR_IO, errno, "cannot lock %s", path);
+    if (cancel_check(cancel, err))
+        error_set_errno(err, ERR_IO, errno, "cannot lock %s", path);
     if (descriptor >= 0)
         close(descriptor);
     return -1;
@@ -162,7 +173,7 @@ static int lock_open(const struct cache *cache, const char *name, struct error *
 /* Locks the file shared; false when it has no name any more: it may have been removed before it was locked. */
 static bool entry_lock_shared(int descriptor) {
     struct stat info;
-    return lock_wait(descriptor, LOCK_SH) && fstat(descriptor, &info) == 0 && info.st_nlink > 0;
+    return lock_wait(descriptor, LOCK_SH, NULL) && fstat(descriptor, &info) == 0 && info.st_nlink > 0;
 }
 
 /* The entry if it is there, marked as used now. */
@@ -216,7 +227,7 @@ static bool errno_is_full(int errno_value) { return errno_value == ENOSPC || err
 static int cache_allocate(struct items *items, const char *path, int64_t size, struct error *err) {
     for (;;) {
         _cleanup_close_ int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        if (descriptor >= 0 && lock_wait(descriptor, LOCK_EX) && descriptor_allocate(descriptor, size)) {
+        if (descriptor >= 0 && lock_wait(descriptor, LOCK_EX, NULL) && descriptor_allocate(descriptor, size)) {
             int reserved = descriptor;
             descriptor = -1;
             return reserved;
@@ -232,8 +243,10 @@ static int cache_allocate(struct items *items, const char *path, int64_t size, s
 }
 
 /* Makes room for `size` bytes and reserves them as the exclusively locked file `path`; -1 with *err. */
-static int cache_reserve(const struct cache *cache, const char *path, int64_t size, struct error *err) {
-    _cleanup_close_ int room = lock_open(cache, "room", err);
+static int cache_reserve(const struct cache *cache, const struct cache_object *object, const char *path,
+                         struct error *err) {
+    int64_t size = object->stat.size;
+    _cleanup_close_ int room = lock_open(cache, "room", object->store->cancel, err);
     _cleanup_(items_free) struct items items = {0};
     if (room < 0)
         return -1;
@@ -289,7 +302,7 @@ static bool cache_publish(const struct cache *cache, int descriptor, const char 
                           struct error *err) {
     if (fsync(descriptor) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", part);
-    _cleanup_close_ int room = lock_open(cache, "room", err);
+    _cleanup_close_ int room = lock_open(cache, "room", NULL, err);
     if (room < 0)
         return false;
     bool renamed = file_rename(part, path, err);
@@ -313,7 +326,7 @@ static bool download_run(int descriptor, const struct cache_object *object, stru
 static struct cache_entry *cache_download(const struct cache *cache, const struct cache_object *object,
                                           const char *path, struct error *err) {
     _cleanup_free_ char *part = xasprintf("%s.part", path);
-    _cleanup_close_ int descriptor = cache_reserve(cache, part, object->stat.size, err);
+    _cleanup_close_ int descriptor = cache_reserve(cache, object, part, err);
     if (descriptor < 0)
         return NULL;
     if (!download_run(descriptor, object, err) || !cache_publish(cache, descriptor, part, path, err)) {
@@ -358,7 +371,7 @@ struct cache_entry *cache_fetch(struct cache *cache, struct store *store, const 
         return entry;
     char stripe[3] = {0};
     memcpy(stripe, strrchr(path, '/') + 1, 2);
-    _cleanup_close_ int lock = lock_open(cache, stripe, err);
+    _cleanup_close_ int lock = lock_open(cache, stripe, store->cancel, err);
     if (lock < 0)
         return NULL;
     entry = entry_open(path);

@@ -118,6 +118,8 @@ static bool file_get(struct store *store, const char *key, int64_t offset, int64
             break;
         if (!sink->write(sink->context, block, (size_t)got, err))
             return false;
+        if (!cancel_check(store->cancel, err))
+            return false;
         store->bytes_read += got;
         offset += got;
         left -= got;
@@ -230,6 +232,8 @@ static void read_entries(const struct listing *list, DIR *folder, const char *pa
 
 /* Lists below the folder `path` ("" or "a/b/"), which is closed again before its subfolders are opened. */
 static bool list_folder(struct listing *list, const char *path, struct error *err) {
+    if (!cancel_check(list->file->base.cancel, err))
+        return false;
     _cleanup_(entries_free) struct entries entries = {0};
     const char *name;
     int descriptor = open_parent(list->file, path, false, &name);

@@ -13,11 +13,18 @@ enum { KEPT = 16, BODY_LIMIT = 16 << 20 };
 const struct http_policy http_policy_default = {
     .attempts = 6, .base_ms = 100, .limit_ms = 10000, .connect_ms = 5000, .stall_seconds = 30};
 
+/* A request, and the loop that runs it and keeps its connection. curl_easy_perform would have such a loop of its own,
+ * which looks at nothing for up to a second. */
+struct handle {
+    CURL *easy;
+    CURLM *multi;
+};
+
 struct http {
     struct http_policy policy;
     /* Guards what follows. Nothing is called while it is held; a handle is used by the one thread that borrowed it. */
     pthread_mutex_t lock;
-    CURL *kept[KEPT];
+    struct handle kept[KEPT];
     int count;
 };
 
@@ -39,9 +46,14 @@ struct http *http_new(const struct http_policy *policy) {
     return http;
 }
 
+static void handle_free(struct handle *handle) {
+    curl_easy_cleanup(handle->easy);
+    curl_multi_cleanup(handle->multi);
+}
+
 void http_free(struct http *http) {
     for (int i = 0; i < http->count; i++)
-        curl_easy_cleanup(http->kept[i]);
+        handle_free(&http->kept[i]);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }
@@ -59,23 +71,28 @@ void http_response_clear(struct http_response *response) {
     *response = (struct http_response){0};
 }
 
-static CURL *handle_borrow(struct http *http) {
+static struct handle handle_borrow(struct http *http) {
+    struct handle handle = {0};
     pthread_mutex_lock(&http->lock);
-    CURL *curl = http->count > 0 ? http->kept[--http->count] : NULL;
+    if (http->count > 0)
+        handle = http->kept[--http->count];
     pthread_mutex_unlock(&http->lock);
-    if (!curl && !(curl = curl_easy_init()))
+    if (!handle.easy)
+        handle = (struct handle){curl_easy_init(), curl_multi_init()};
+    if (!handle.easy || !handle.multi)
         abort();
-    return curl;
+    return handle;
 }
 
-static void handle_return(struct http *http, CURL *curl) {
-    curl_easy_reset(curl); /* the connection stays */
+static void handle_return(struct http *http, struct handle handle) {
+    curl_easy_reset(handle.easy); /* the connection stays */
     pthread_mutex_lock(&http->lock);
-    if (http->count < KEPT)
-        http->kept[http->count++] = steal(curl);
+    bool kept = http->count < KEPT;
+    if (kept)
+        http->kept[http->count++] = handle;
     pthread_mutex_unlock(&http->lock);
-    if (curl)
-        curl_easy_cleanup(curl);
+    if (!kept)
+        handle_free(&handle);
 }
 
 struct transfer {
@@ -169,6 +186,7 @@ static void http_set_options(const struct http *http, struct transfer *transfer,
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* what was signed */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, (long)!!http->policy.cancel); /* or it would wait for a slow DNS */
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)http->policy.connect_ms);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)http->policy.stall_seconds);
@@ -189,25 +207,47 @@ static void http_set_options(const struct http *http, struct transfer *transfer,
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
 }
 
+/* Runs the request to its end, or until the flag is raised: then CURLE_ABORTED_BY_CALLBACK. */
+static CURLcode handle_perform(const struct handle *handle, const atomic_bool *cancel) {
+    enum { IDLE_MS = 1000 };
+    CURLcode result = CURLE_ABORTED_BY_CALLBACK;
+    int running = 1, left;
+    curl_multi_add_handle(handle->multi, handle->easy);
+    while (running && !is_cancelled(cancel))
+        if (curl_multi_perform(handle->multi, &running) != CURLM_OK ||
+            (running && curl_multi_poll(handle->multi, NULL, 0, cancel ? CANCEL_POLL_MS : IDLE_MS, NULL) != CURLM_OK))
+            abort(); /* out of memory, or not used as it says */
+    for (const CURLMsg *message; (message = curl_multi_info_read(handle->multi, &left));)
+        if (message->msg == CURLMSG_DONE)
+            result = message->data.result;
+    curl_multi_remove_handle(handle->multi, handle->easy);
+    return result;
+}
+
 bool http_try(struct http *http, const struct http_request *request, struct http_response *response,
               struct error *err) {
     http_response_clear(response);
-    struct transfer transfer = {handle_borrow(http), request, response, err};
+    struct handle handle = handle_borrow(http);
+    struct transfer transfer = {handle.easy, request, response, err};
     struct curl_slist *headers = header_list(request);
     http_set_options(http, &transfer, headers);
     char reason[CURL_ERROR_SIZE] = "";
     curl_easy_setopt(transfer.curl, CURLOPT_ERRORBUFFER, reason);
-    CURLcode code = curl_easy_perform(transfer.curl);
+    CURLcode code = handle_perform(&handle, http->policy.cancel);
     long status = 0;
     curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
-    handle_return(http, transfer.curl);
+    handle_return(http, handle);
     if (code == CURLE_OK) {
         response->status = (int)status;
         return true;
     }
     if (response->is_final)
         return false;
+    if (!cancel_check(http->policy.cancel, err)) {
+        response->is_final = true;
+        return false;
+    }
     return error_set(err, ERR_STORE_UNAVAILABLE, "no answer from %.*s: %s", (int)strcspn(request->url, "?"),
                      request->url, *reason ? reason : curl_easy_strerror(code));
 }
@@ -222,6 +262,6 @@ bool http_send(struct http *http, const struct http_request *request, struct htt
             *err = failure;
         if (over || (answered && !http_is_transient(response->status)))
             return answered;
-        clock_sleep_ms(http->policy.clock, http_retry_delay_ms(&http->policy, attempt));
+        cancel_sleep(http->policy.cancel, http->policy.clock, http_retry_delay_ms(&http->policy, attempt));
     }
 }

@@ -2,7 +2,7 @@
  * Internal to the room, but for http_process_begin. */
 #pragma once
 
-#include "base/clock.h"
+#include "store/cancel.h"
 #include "store/sigv4.h"
 #include "store/sink.h"
 
@@ -13,6 +13,8 @@ struct http_policy {
     int connect_ms;
     int stall_seconds;         /* no byte moved for so long: the connection is given up */
     const struct clock *clock; /* NULL: the machine's */
+    const atomic_bool *cancel; /* raised by another thread: what waits or is under way ends in a moment, as `cancelled`;
+                                  NULL: never */
 };
 /* 6 tries, 100 ms to 10 s; 5 s to connect, 30 s without a byte. */
 extern const struct http_policy http_policy_default;
@@ -53,7 +55,7 @@ struct http_request {
 
 struct http_response {
     int status;         /* 0: no complete answer came */
-    bool is_final;      /* the failure is the sink's or the etag's: trying again does not help */
+    bool is_final;      /* the failure is the sink's, the etag's or the cancel flag's: trying again does not help */
     struct buffer body; /* of an error, or of any answer without a sink */
     char etag[80];      /* without quotes */
     int64_t length, modified_ms;
@@ -63,7 +65,7 @@ struct http_response {
 void http_response_clear(struct http_response *response);
 #define _cleanup_http_response_ _cleanup_(http_response_clear)
 
-/* One try. True when an answer came, of whatever status; else store.unavailable, or the sink's error. */
+/* One try. True when an answer came, of whatever status; else store.unavailable, `cancelled`, or the sink's error. */
 bool http_try(struct http *http, const struct http_request *request, struct http_response *response,
               struct error *err) must_check;
 /* Tries until an answer is not transient, as often as the policy allows; returns as http_try did last. The sink must

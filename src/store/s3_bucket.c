@@ -63,7 +63,9 @@ struct s3_bucket *s3_bucket_new(const char *name, const char *prefix, const stru
     s3->prefix = *prefix ? xasprintf("%s/", prefix) : xstrdup("");
     pthread_mutex_init(&s3->lock, NULL);
     choose_region(s3, options ? options->region : NULL);
-    s3->http = http_new(&http_policy_default);
+    struct http_policy policy = http_policy_default;
+    policy.cancel = options ? options->cancel : NULL;
+    s3->http = http_new(&policy);
     s3->credentials = credential_source_new(s3->http, s3->home_region);
     return choose_endpoint(s3, options ? options->endpoint : NULL, err) ? steal(s3) : NULL;
 }

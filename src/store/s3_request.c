@@ -230,7 +230,7 @@ bool s3_send(struct s3_bucket *s3, struct s3_call *call, struct s3_answer *answe
         if (call->sink && !*call->etag)
             memcpy(call->etag, answer->http.etag, sizeof call->etag);
         s3->base.retries++;
-        clock_sleep_ms(policy->clock, http_retry_delay_ms(policy, attempt - 1));
+        cancel_sleep(policy->cancel, policy->clock, http_retry_delay_ms(policy, attempt - 1));
     }
 }
 

@@ -154,10 +154,12 @@ struct store *s3_store_open(const char *bucket, const char *prefix, const struct
 
 struct store_options s3_store_options(const struct store *store) {
     const struct s3_bucket *s3 = (const struct s3_bucket *)store;
-    return store->operations == &s3_operations ? (struct store_options){s3->endpoint, s3->home_region}
+    return store->operations == &s3_operations ? (struct store_options){s3->endpoint, s3->home_region, store->cancel}
                                                : (struct store_options){0};
 }
 
 void s3_policy_set(struct store *store, const struct http_policy *policy) {
-    http_policy_set(s3_bucket_of(store)->http, policy);
+    struct http_policy changed = *policy;
+    changed.cancel = store->cancel;
+    http_policy_set(s3_bucket_of(store)->http, &changed);
 }

@@ -42,6 +42,7 @@ struct store *store_open(const char *url, const struct store_options *options, s
     if (!store)
         return NULL;
     store->url = xstrdup(url);
+    store->cancel = options ? options->cancel : NULL;
     for (size_t end = strlen(url); end > 1 && store->url[end - 1] == '/' && store->url[end - 2] != '/'; end--)
         store->url[end - 1] = '\0';
     pthread_mutex_init(&store->siblings_lock, NULL);
@@ -78,10 +79,15 @@ struct store *store_sibling(struct store *store, const char *bucket, struct erro
     return sibling;
 }
 
+/* What every operation begins with. */
+static bool operation_begin(const struct store *store, const char *key, struct error *err) {
+    return key_check(key, err) && cancel_check(store->cancel, err);
+}
+
 bool store_get(struct store *store, const char *key, size_t limit, struct buffer *out, struct error *err) {
     struct sink_limit limited = {out, limit};
     size_t before = out->length;
-    if (key_check(key, err) &&
+    if (operation_begin(store, key, err) &&
         store->operations->get(store, key, 0, -1, NULL, &(struct sink){sink_write_limited, &limited}, err))
         return true;
     if (out->data)
@@ -92,7 +98,7 @@ bool store_get(struct store *store, const char *key, size_t limit, struct buffer
 
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
                      struct error *err) {
-    if (!key_check(key, err))
+    if (!operation_begin(store, key, err))
         return false;
     if (length == 0)
         return true;
@@ -102,7 +108,7 @@ bool store_get_range(struct store *store, const char *key, int64_t offset, size_
 }
 
 bool store_get_file(struct store *store, const char *key, const char *path, struct error *err) {
-    if (!key_check(key, err))
+    if (!operation_begin(store, key, err))
         return false;
     _cleanup_free_ char *temporary = xasprintf("%s.XXXXXX", path);
     _cleanup_close_ int descriptor = mkostemp(temporary, O_CLOEXEC);
@@ -141,25 +147,26 @@ bool store_put_file(struct store *store, const char *key, const char *path, enum
 }
 
 bool store_head(struct store *store, const char *key, struct store_stat *stat, struct error *err) {
-    return key_check(key, err) && store->operations->head(store, key, stat, err);
+    return operation_begin(store, key, err) && store->operations->head(store, key, stat, err);
 }
 
 bool store_delete(struct store *store, const char *key, struct error *err) {
-    return key_check(key, err) && store->operations->delete(store, key, err);
+    return operation_begin(store, key, err) && store->operations->delete(store, key, err);
 }
 
 bool store_list(struct store *store, const char *prefix,
                 bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                 struct error *err) {
-    return store->operations->list(store, prefix, visit, context, err);
+    return cancel_check(store->cancel, err) && store->operations->list(store, prefix, visit, context, err);
 }
 
 char *store_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
-    return key_check(key, err) ? store->operations->presign(store, method, key, seconds, err) : NULL;
+    return operation_begin(store, key, err) ? store->operations->presign(store, method, key, seconds, err) : NULL;
 }
 
 struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) {
-    struct store_writer *writer = key_check(key, err) ? store->operations->writer_open(store, key, err) : NULL;
+    struct store_writer *writer =
+        operation_begin(store, key, err) ? store->operations->writer_open(store, key, err) : NULL;
     if (writer) {
         writer->store = store;
         writer->key = xstrdup(key);
@@ -168,11 +175,11 @@ struct store_writer *store_writer_open(struct store *store, const char *key, str
 }
 
 bool store_writer_write(struct store_writer *writer, const void *data, size_t length, struct error *err) {
-    return writer->store->operations->write(writer, data, length, err);
+    return cancel_check(writer->store->cancel, err) && writer->store->operations->write(writer, data, length, err);
 }
 
 bool store_writer_commit(struct store_writer *writer, enum store_flags flags, struct error *err) {
-    bool ok = writer->store->operations->commit(writer, flags, err);
+    bool ok = cancel_check(writer->store->cancel, err) && writer->store->operations->commit(writer, flags, err);
     store_writer_abort(writer);
     return ok;
 }

@@ -11,6 +11,7 @@
 
 #include "base/digest.h"
 #include "base/process.h"
+#include "base/thread.h"
 #include "store/backend.h"
 #include "store/input.h"
 
@@ -265,6 +266,33 @@ static void other_bytes_than_named_are_refused(void **state) {
     assert_int_equal(bytes_kept(fixture), SIZE);
 }
 
+static void *raise_flag(void *flag) {
+    clock_sleep_ms(clock_system(), 20); /* most likely the lock is waited for by then */
+    atomic_store((atomic_bool *)flag, true);
+    return NULL;
+}
+
+/* Somebody else downloads, and does not come to an end. */
+static void a_flag_ends_the_wait_for_a_lock(void **state) {
+    struct fixture *fixture = *state;
+    struct error err;
+    atomic_bool cancel = false;
+    pthread_t thread;
+    _cleanup_cache_ struct cache *cache = open_cache(fixture, 10);
+    _cleanup_free_ char *lock = xasprintf("%s/locks/room", fixture->cache);
+    _cleanup_close_ int held = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(held, LOCK_EX), 0);
+    fixture->remote.store.cancel = &cancel;
+    assert_ok(thread_start(&thread, "raise", raise_flag, &cancel, &err), err);
+    assert_code(cache_fetch(cache, &fixture->remote.store, "a", NULL, &err) != NULL, ERR_CANCELLED, err);
+    pthread_join(thread, NULL);
+    assert_int_equal(downloads(fixture), 0);
+    close(held);
+    held = -1;
+    atomic_store(&cancel, false);
+    touch(cache, fixture, "a");
+}
+
 static void removes_leftovers_of_the_killed(void **state) {
     struct fixture *fixture = *state;
     struct error err;
@@ -389,6 +417,7 @@ int main(void) {
         with_remote(the_volume_bounds_the_cache),
         with_remote(a_full_disk_takes_the_longest_unused),
         with_remote(other_bytes_than_named_are_refused),
+        with_remote(a_flag_ends_the_wait_for_a_lock),
         with_remote(removes_leftovers_of_the_killed),
         with_remote(file_store_needs_no_copy),
         with_remote(processes_download_once),

@@ -411,6 +411,32 @@ static void presigns(void **state) {
 
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static bool visit_none(const char *key, const struct store_stat *stat, void *context) { return false; }
+
+static void a_raised_flag_ends_everything(void **state) {
+    struct error err;
+    struct store_stat stat;
+    atomic_bool cancel = false;
+    _cleanup_buffer_ struct buffer out = {0};
+    _cleanup_free_ char *url = xasprintf("file://%s/cancel", (const char *)*state);
+    _cleanup_store_ struct store *store = store_open(url, &(struct store_options){.cancel = &cancel}, &err);
+    assert_ok(store, err);
+    assert_ok(store_put(store, "k", "abc", 3, 0, &err), err);
+    struct store_writer *writer = store_writer_open(store, "w", &err);
+    assert_ok(writer, err);
+    atomic_store(&cancel, true);
+    assert_code(store_get(store, "k", 10, &out, &err), ERR_CANCELLED, err);
+    assert_code(store_head(store, "k", &stat, &err), ERR_CANCELLED, err);
+    assert_code(store_list(store, "", visit_none, NULL, &err), ERR_CANCELLED, err);
+    assert_code(store_put(store, "k", "x", 1, 0, &err), ERR_CANCELLED, err);
+    assert_code(store_writer_write(writer, "x", 1, &err), ERR_CANCELLED, err);
+    assert_code(store_writer_commit(writer, 0, &err), ERR_CANCELLED, err);
+    atomic_store(&cancel, false);
+    assert_code(store_head(store, "w", &stat, &err), ERR_STORE_NOT_FOUND, err);
+    assert_ok(store_get(store, "k", 10, &out, &err), err);
+    assert_int_equal(out.length, 3);
+}
+
 int main(void) {
     process_begin();
     const struct CMUnitTest tests[] = {
@@ -430,6 +456,7 @@ int main(void) {
         with_store(disk_full),
         with_store(presigns),
         cmocka_unit_test(refuses_urls),
+        SCRATCH_TEST(a_raised_flag_ends_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
