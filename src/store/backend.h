@@ -39,6 +39,17 @@ struct store_operations {
     void (*writer_free)(struct store_writer *writer);
 };
 
+/* So many stay open; more only while they are in use. A spec names few buckets, and an open one costs some memory. */
+enum { SIBLINGS_MAX = 12 };
+
+/* The s3:// stores of other buckets that were opened through a store; see store_sibling. */
+struct siblings {
+    /* Guards what follows, and each sibling's `next` and `users`. Nothing that waits is called while it is held. */
+    pthread_mutex_t lock;
+    struct store *first;  /* the one used last */
+    struct s3_link *link; /* theirs, where the store itself has none; NULL: not yet */
+};
+
 /* First member of every kind's own struct. */
 struct store {
     const struct store_operations *operations;
@@ -47,11 +58,11 @@ struct store {
     /* Sums for metrics, from any thread. Nothing is decided by them and no other memory hangs on them, so that each
      * need only be exact by itself: any order would do. */
     _Atomic int64_t bytes_read, bytes_written, requests, retries;
-    /* Guards `siblings` and each sibling's `next`. store_open is called while it is held, which reads files and
-     * variables but asks no server; nothing that locks this again may be. */
-    pthread_mutex_t siblings_lock;
-    struct store *siblings; /* s3:// stores of other buckets opened through this one; see store_sibling */
+    struct siblings siblings;
+    /* Of a sibling; guarded by its parent's siblings.lock. */
+    struct store *parent; /* NULL: no sibling; set before others see the store */
     struct store *next;
+    int users; /* store_sibling without store_release so far */
 };
 
 /* First member of every kind's own writer. */

@@ -28,14 +28,14 @@ bool input_locate(struct store *farm, const char *uri, struct store **store, cha
 }
 
 bool input_check(struct store *farm, const char *uri, struct store_stat *stat, struct error *err) {
-    struct store *store;
+    _cleanup_release_ struct store *store = NULL;
     _cleanup_free_ char *key = NULL;
     return (input_locate(farm, uri, &store, &key, err) && store_head(store, key, stat, err)) ||
            error_wrap(err, "%s", uri);
 }
 
 struct cache_entry *input_fetch(struct cache *cache, struct store *farm, const char *uri, struct error *err) {
-    struct store *store;
+    _cleanup_release_ struct store *store = NULL;
     _cleanup_free_ char *key = NULL;
     struct cache_entry *entry =
         input_locate(farm, uri, &store, &key, err) ? cache_fetch(cache, store, key, uri_hash(uri), err) : NULL;

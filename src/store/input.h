@@ -9,6 +9,6 @@ bool input_check(struct store *farm, const char *uri, struct store_stat *stat, s
 /* A local path with the object's bytes, held by the entry. */
 struct cache_entry *input_fetch(struct cache *cache, struct store *farm, const char *uri, struct error *err) must_check;
 
-/* The store that a spec's URI points into (borrowed from `farm`) and the key there, which the caller frees; false with
+/* The store that a spec's URI points into , for store_release, and the key there, which the caller frees; false with
  * store.invalid_url, and a NULL key, for anything else. */
 bool input_locate(struct store *farm, const char *uri, struct store **store, char **key, struct error *err) must_check;

@@ -44,8 +44,7 @@ static bool choose_endpoint(struct s3_bucket *s3, const char *given, struct erro
 }
 
 void s3_bucket_free(struct s3_bucket *s3) {
-    credential_source_free(s3->credentials);
-    http_free(s3->http);
+    s3_link_release(s3->link);
     pthread_mutex_destroy(&s3->lock);
     free(s3->name);
     free(s3->prefix);
@@ -57,7 +56,7 @@ void s3_bucket_free(struct s3_bucket *s3) {
 }
 
 struct s3_bucket *s3_bucket_new(const char *name, const char *prefix, const struct store_options *options,
-                                struct error *err) {
+                                struct s3_link *link, struct error *err) {
     _cleanup_(s3_bucket_free_cleanup) struct s3_bucket *s3 = xnew(struct s3_bucket);
     s3->name = xstrdup(name);
     s3->prefix = *prefix ? xasprintf("%s/", prefix) : xstrdup("");
@@ -65,8 +64,9 @@ struct s3_bucket *s3_bucket_new(const char *name, const char *prefix, const stru
     choose_region(s3, options ? options->region : NULL);
     struct http_policy policy = http_policy_default;
     policy.cancel = options ? options->cancel : NULL;
-    s3->http = http_new(&policy);
-    s3->credentials = credential_source_new(s3->http, s3->home_region);
+    s3->link = link ? s3_link_hold(link) : s3_link_new(&policy, s3->home_region);
+    s3->http = s3->link->http;
+    s3->credentials = s3->link->credentials;
     return choose_endpoint(s3, options ? options->endpoint : NULL, err) ? steal(s3) : NULL;
 }
 

@@ -2,8 +2,7 @@
 #pragma once
 
 #include "store/backend.h"
-#include "store/credentials.h"
-#include "store/http.h"
+#include "store/s3_link.h"
 
 /* What s3_store.c, s3_request.c and s3_writer.c share. */
 struct s3_bucket {
@@ -16,13 +15,14 @@ struct s3_bucket {
     /* Guards `region` only; nothing is called while it is held. */
     pthread_mutex_t lock;
     char region[40]; /* the bucket's: AWS may name another one than was set up */
-    struct http *http;
-    struct credential_source *credentials;
+    struct s3_link *link;
+    struct http *http;                     /* of the link */
+    struct credential_source *credentials; /* of the link */
 };
 
 /* As s3_store_open; the caller sets base.operations. */
 struct s3_bucket *s3_bucket_new(const char *name, const char *prefix, const struct store_options *options,
-                                struct error *err) must_check;
+                                struct s3_link *link, struct error *err) must_check;
 void s3_bucket_free(struct s3_bucket *s3);
 DEFINE_CLEANUP(struct s3_bucket *, s3_bucket_free)
 static inline struct s3_bucket *s3_bucket_of(struct store *store) { return (struct s3_bucket *)store; }

@@ -144,8 +144,8 @@ static const struct store_operations s3_operations = {
 };
 
 struct store *s3_store_open(const char *bucket, const char *prefix, const struct store_options *options,
-                            struct error *err) {
-    struct s3_bucket *s3 = s3_bucket_new(bucket, prefix, options, err);
+                            struct s3_link *link, struct error *err) {
+    struct s3_bucket *s3 = s3_bucket_new(bucket, prefix, options, link, err);
     if (!s3)
         return NULL;
     s3->base.operations = &s3_operations;
@@ -155,7 +155,11 @@ struct store *s3_store_open(const char *bucket, const char *prefix, const struct
 struct store_options s3_store_options(const struct store *store) {
     const struct s3_bucket *s3 = (const struct s3_bucket *)store;
     return store->operations == &s3_operations ? (struct store_options){s3->endpoint, s3->home_region, store->cancel}
-                                               : (struct store_options){0};
+                                               : (struct store_options){.cancel = store->cancel};
+}
+
+struct s3_link *s3_store_link(const struct store *store) {
+    return store->operations == &s3_operations ? ((const struct s3_bucket *)store)->link : NULL;
 }
 
 void s3_policy_set(struct store *store, const struct http_policy *policy) {

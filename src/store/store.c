@@ -13,7 +13,8 @@
 #include "store/key.h"
 #include "store/s3_store.h"
 
-static struct store *open_s3(const char *location, const struct store_options *options, struct error *err) {
+static struct store *open_s3(const char *location, const struct store_options *options, struct s3_link *link,
+                             struct error *err) {
     size_t length = strcspn(location, "/");
     _cleanup_free_ char *bucket = xstrndup(location, length);
     _cleanup_free_ char *prefix = xstrdup(location[length] ? location + length + 1 : "");
@@ -28,15 +29,17 @@ static struct store *open_s3(const char *location, const struct store_options *o
         error_wrap(err, "the prefix in s3://%s", location);
         return NULL;
     }
-    return s3_store_open(bucket, prefix, options, err);
+    return s3_store_open(bucket, prefix, options, link, err);
 }
 
-struct store *store_open(const char *url, const struct store_options *options, struct error *err) {
+/* As store_open; an s3:// store shares this link, NULL: it has one of its own. */
+static struct store *store_open_linked(const char *url, const struct store_options *options, struct s3_link *link,
+                                       struct error *err) {
     struct store *store = NULL;
     if (strncmp(url, "file:///", 8) == 0)
         store = file_store_open(url + 7, err);
     else if (strncmp(url, "s3://", 5) == 0)
-        store = open_s3(url + 5, options, err);
+        store = open_s3(url + 5, options, link, err);
     else
         error_set(err, ERR_STORE_INVALID_URL, "\"%s\" is neither file:///absolute/folder nor s3://bucket/prefix", url);
     if (!store)
@@ -45,38 +48,129 @@ struct store *store_open(const char *url, const struct store_options *options, s
     store->cancel = options ? options->cancel : NULL;
     for (size_t end = strlen(url); end > 1 && store->url[end - 1] == '/' && store->url[end - 2] != '/'; end--)
         store->url[end - 1] = '\0';
-    pthread_mutex_init(&store->siblings_lock, NULL);
+    pthread_mutex_init(&store->siblings.lock, NULL);
     return store;
 }
 
-void store_close(struct store *store) {
-    for (struct store *sibling = store->siblings, *next; sibling; sibling = next) {
+struct store *store_open(const char *url, const struct store_options *options, struct error *err) {
+    return store_open_linked(url, options, NULL, err);
+}
+
+/* The list is no store's any more. */
+static void siblings_close(struct store *list) {
+    for (struct store *sibling = list, *next; sibling; sibling = next) {
         next = sibling->next;
         store_close(sibling);
     }
-    pthread_mutex_destroy(&store->siblings_lock);
+}
+
+static void siblings_free(struct siblings *siblings) {
+    siblings_close(siblings->first);
+    if (siblings->link)
+        s3_link_release(siblings->link);
+    pthread_mutex_destroy(&siblings->lock);
+}
+
+void store_close(struct store *store) {
+    siblings_free(&store->siblings);
     free(store->url);
     store->operations->close(store);
+}
+
+/* Finds the bucket's store, puts it first and counts one user more; NULL when it is not open. The lock is held. */
+static struct store *siblings_take(struct siblings *siblings, const char *url) {
+    for (struct store **place = &siblings->first; *place; place = &(*place)->next) {
+        struct store *sibling = *place;
+        if (strcmp(sibling->url, url) != 0)
+            continue;
+        *place = sibling->next;
+        sibling->next = siblings->first;
+        siblings->first = sibling;
+        sibling->users++;
+        return sibling;
+    }
+    return NULL;
+}
+
+/* Takes those beyond SIBLINGS_MAX that nobody uses out of the list and returns them, to be closed without the lock. The
+ * parent keeps what they counted. */
+static struct store *siblings_trim(struct store *parent) {
+    struct store *out = NULL;
+    int kept = 0;
+    for (struct store **place = &parent->siblings.first; *place;) {
+        struct store *sibling = *place;
+        if (++kept <= SIBLINGS_MAX || sibling->users > 0) {
+            place = &sibling->next;
+            continue;
+        }
+        parent->bytes_read += sibling->bytes_read;
+        parent->bytes_written += sibling->bytes_written;
+        parent->requests += sibling->requests;
+        parent->retries += sibling->retries;
+        *place = sibling->next;
+        sibling->next = out;
+        out = sibling;
+    }
+    return out;
+}
+
+/* Opens the bucket with the connections and credentials that the siblings share. */
+static struct store *sibling_open(struct store *parent, const char *url, struct error *err) {
+    struct s3_link *shared = s3_store_link(parent);
+    if (!shared) {
+        pthread_mutex_lock(&parent->siblings.lock);
+        shared = parent->siblings.link;
+        pthread_mutex_unlock(&parent->siblings.lock);
+    }
+    struct store_options options = s3_store_options(parent);
+    struct store *sibling = store_open_linked(url, &options, shared, err);
+    if (sibling)
+        sibling->parent = parent;
+    return sibling;
+}
+
+/* The lock is held. */
+static void siblings_add(struct store *parent, struct store *sibling) {
+    if (!s3_store_link(parent) && !parent->siblings.link)
+        parent->siblings.link = s3_link_hold(s3_store_link(sibling));
+    sibling->next = parent->siblings.first;
+    parent->siblings.first = sibling;
+    sibling->users = 1;
 }
 
 struct store *store_sibling(struct store *store, const char *bucket, struct error *err) {
     _cleanup_free_ char *url = xasprintf("s3://%s", bucket);
     if (strcmp(store->url, url) == 0)
         return store;
-    pthread_mutex_lock(&store->siblings_lock);
-    struct store *sibling = store->siblings;
-    while (sibling && strcmp(sibling->url, url) != 0)
-        sibling = sibling->next;
-    if (!sibling) {
-        struct store_options options = s3_store_options(store);
-        sibling = store_open(url, &options, err);
-        if (sibling) {
-            sibling->next = store->siblings;
-            store->siblings = sibling;
-        }
-    }
-    pthread_mutex_unlock(&store->siblings_lock);
+    pthread_mutex_lock(&store->siblings.lock);
+    struct store *sibling = siblings_take(&store->siblings, url);
+    pthread_mutex_unlock(&store->siblings.lock);
+    if (sibling)
+        return sibling;
+    struct store *opened = sibling_open(store, url, err);
+    if (!opened)
+        return NULL;
+    pthread_mutex_lock(&store->siblings.lock);
+    sibling = siblings_take(&store->siblings, url); /* another thread may have been quicker */
+    if (!sibling)
+        siblings_add(store, sibling = steal(opened));
+    struct store *dropped = siblings_trim(store);
+    pthread_mutex_unlock(&store->siblings.lock);
+    siblings_close(dropped);
+    if (opened)
+        store_close(opened);
     return sibling;
+}
+
+void store_release(struct store *store) {
+    struct store *parent = store->parent;
+    if (!parent)
+        return;
+    pthread_mutex_lock(&parent->siblings.lock);
+    store->users--;
+    struct store *dropped = siblings_trim(parent);
+    pthread_mutex_unlock(&parent->siblings.lock);
+    siblings_close(dropped);
 }
 
 /* What every operation begins with. */
@@ -192,14 +286,14 @@ void store_writer_abort(struct store_writer *writer) {
 
 void store_totals_get(struct store *store, struct store_totals *out) {
     *out = (struct store_totals){store->bytes_read, store->bytes_written, store->requests, store->retries};
-    pthread_mutex_lock(&store->siblings_lock);
-    for (struct store *sibling = store->siblings; sibling; sibling = sibling->next) {
+    pthread_mutex_lock(&store->siblings.lock);
+    for (struct store *sibling = store->siblings.first; sibling; sibling = sibling->next) {
         out->bytes_read += sibling->bytes_read;
         out->bytes_written += sibling->bytes_written;
         out->requests += sibling->requests;
         out->retries += sibling->retries;
     }
-    pthread_mutex_unlock(&store->siblings_lock);
+    pthread_mutex_unlock(&store->siblings.lock);
 }
 
 void store_metrics(struct store *store, struct buffer *out) {

@@ -18,9 +18,13 @@ struct store *store_open(const char *url, const struct store_options *options, s
 void store_close(struct store *store);
 DEFINE_CLEANUP(struct store *, store_close)
 #define _cleanup_store_ _cleanup_(store_close_cleanup)
-/* The store of another bucket, with the endpoint and the credentials of this one; opened at first use and borrowed:
- * it lives as long as `store`. NULL with store.invalid_url. */
+/* The store of another bucket, with the endpoint, the credentials and the connections of this one; the caller gives it
+ * back with store_release, before `store` is closed. A dozen are kept open for the next time. NULL with
+ * store.invalid_url. */
 struct store *store_sibling(struct store *store, const char *bucket, struct error *err) must_check;
+void store_release(struct store *store);
+DEFINE_CLEANUP(struct store *, store_release)
+#define _cleanup_release_ _cleanup_(store_release_cleanup)
 
 /* The whole object, appended to `out`, which keeps its length on failure; store.not_found, store.too_large beyond
  * `limit` bytes. */
