@@ -14,10 +14,11 @@ enum { EARLY_MS = 5 * 60 * 1000, TOKEN_LIMIT = 64 * 1024 };
 struct credential_source {
     struct http *http;
     char *region;
-    /* Guards `now`. A fetch happens while it is held, on purpose: others would only ask for the same credentials. They
-     * wait for it, up to six tries of HTTP; http's own lock is taken inside. */
+    /* Guards what follows. Nothing that waits is called while it is held. */
     pthread_mutex_t lock;
     struct credentials now; /* access_key NULL: none yet */
+    bool is_fetching;       /* one thread asks for new ones; others use `now` while it is valid, or wait */
+    pthread_cond_t fetched; /* is_fetching is false again */
 };
 
 /* What asking one provider led to. */
@@ -28,11 +29,13 @@ struct credential_source *credential_source_new(struct http *http, const char *r
     source->http = http;
     source->region = xstrdup(region);
     pthread_mutex_init(&source->lock, NULL);
+    pthread_cond_init(&source->fetched, NULL);
     return source;
 }
 
 void credential_source_free(struct credential_source *source) {
     credentials_clear(&source->now);
+    pthread_cond_destroy(&source->fetched);
     pthread_mutex_destroy(&source->lock);
     free(source->region);
     free(source);
@@ -245,7 +248,7 @@ static bool credentials_load(struct credential_source *source, struct credential
         outcome = from_container(source, out, err);
     if (outcome == ABSENT)
         outcome = from_instance(source, out, err);
-    if (outcome == ABSENT)
+    if (outcome == ABSENT && cancel_check(http_policy(source->http)->cancel, err))
         error_set(err, ERR_STORE_CREDENTIALS,
                   "no credentials for the object store: tried the environment, web identity, ~/.aws, the container "
                   "endpoint and instance metadata; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a "
@@ -259,21 +262,57 @@ static bool credentials_are_due(const struct credentials *credentials, int64_t n
     return !credentials->access_key || (credentials->expires_ms && credentials->expires_ms - EARLY_MS <= now_ms);
 }
 
+static bool credentials_are_valid(const struct credentials *credentials, int64_t now_ms) {
+    return credentials->access_key && (!credentials->expires_ms || credentials->expires_ms > now_ms);
+}
+
+static int64_t source_now_ms(const struct credential_source *source) {
+    return clock_wall_ms(http_policy(source->http)->clock);
+}
+
+/* Fetches new ones; the lock is held, but not meanwhile. Where that fails, the old ones serve as long as they are
+ * valid: the next call fetches again. */
+static bool source_fetch(struct credential_source *source, struct error *err) {
+    struct credentials fresh = {0};
+    struct error failure;
+    source->is_fetching = true;
+    pthread_mutex_unlock(&source->lock);
+    bool loaded = credentials_load(source, &fresh, &failure);
+    pthread_mutex_lock(&source->lock);
+    source->is_fetching = false;
+    pthread_cond_broadcast(&source->fetched);
+    if (loaded) {
+        credentials_clear(&source->now);
+        source->now = fresh;
+    } else if (!credentials_are_valid(&source->now, source_now_ms(source))) {
+        *err = failure;
+        return false;
+    }
+    return true;
+}
+
+/* Until there is something new to look at, for a moment at most where a flag may end the wait. The lock is held. */
+static bool source_wait(struct credential_source *source, struct error *err) {
+    const atomic_bool *cancel = http_policy(source->http)->cancel;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += CANCEL_POLL_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (cancel)
+        pthread_cond_timedwait(&source->fetched, &source->lock, &until);
+    else
+        pthread_cond_wait(&source->fetched, &source->lock);
+    return cancel_check(cancel, err);
+}
+
 bool credentials_get(struct credential_source *source, struct credentials *out, struct error *err) {
     pthread_mutex_lock(&source->lock);
-    int64_t now_ms = clock_wall_ms(http_policy(source->http)->clock);
     bool ok = true;
-    if (credentials_are_due(&source->now, now_ms)) {
-        struct credentials fresh = {0};
-        struct error failure;
-        if (credentials_load(source, &fresh, &failure)) {
-            credentials_clear(&source->now);
-            source->now = fresh;
-        } else if (!source->now.access_key || source->now.expires_ms <= now_ms) {
-            *err = failure; /* else the old ones are valid still: the next call fetches again */
-            ok = false;
-        }
-    }
+    while (ok && source->is_fetching && !credentials_are_valid(&source->now, source_now_ms(source)))
+        ok = source_wait(source, err);
+    if (ok && !source->is_fetching && credentials_are_due(&source->now, source_now_ms(source)))
+        ok = source_fetch(source, err);
     if (ok)
         *out = (struct credentials){xstrdup(source->now.access_key), xstrdup(source->now.secret_key),
                                     xstrdup(source->now.session_token), source->now.expires_ms};
