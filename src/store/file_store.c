@@ -291,15 +291,30 @@ static bool file_write(struct store_writer *base, const void *data, size_t lengt
     return true;
 }
 
+/* Gives the temporary file its key unless that is taken. Where there are no hard links (VFAT, some FUSE), a rename that
+ * replaces nothing does the same. False with errno. */
+static bool writer_link(const struct file_store *file, const struct file_writer *writer, int parent, const char *name) {
+    if (linkat(file->temporary, writer->name, parent, name, 0) == 0)
+        return true;
+    int refusal = errno;
+    if (refusal != EPERM && refusal != EOPNOTSUPP && refusal != ENOSYS && refusal != EMLINK)
+        return false;
+    if (renameat2(file->temporary, writer->name, parent, name, RENAME_NOREPLACE) == 0)
+        return true;
+    if (errno == EINVAL || errno == ENOSYS) /* neither: no fault of the credentials, as EPERM would say */
+        errno = EOPNOTSUPP;
+    return false;
+}
+
 /* Renames the temporary file to its key; 0 or an errno. */
 static int writer_publish(const struct file_store *file, const struct file_writer *writer, enum store_flags flags) {
     const char *name;
     _cleanup_close_ int parent = open_parent(file, writer->base.key, true, &name);
     if (parent < 0)
         return errno;
-    int failed = flags & STORE_IF_ABSENT ? linkat(file->temporary, writer->name, parent, name, 0)
-                                         : renameat(file->temporary, writer->name, parent, name);
-    return failed || fsync(parent) != 0 ? errno : 0;
+    bool named = flags & STORE_IF_ABSENT ? writer_link(file, writer, parent, name)
+                                         : renameat(file->temporary, writer->name, parent, name) == 0;
+    return named && fsync(parent) == 0 ? 0 : errno;
 }
 
 static bool file_commit(struct store_writer *base, enum store_flags flags, struct error *err) {

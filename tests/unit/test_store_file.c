@@ -1,14 +1,26 @@
 #include "directory_fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/process.h"
 #include "store/store.h"
+
+static int links_refused; /* errno of every linkat; 0: it does as asked */
+
+/* Stands before libc's. */
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    if (!links_refused)
+        return (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+    errno = links_refused;
+    return -1;
+}
 
 struct fixture {
     char *directory;
@@ -411,6 +423,21 @@ static void presigns(void **state) {
 
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* As VFAT and some FUSE file systems say it. */
+static void needs_no_hard_links(void **state) {
+    struct fixture *fixture = *state;
+    struct error err;
+    links_refused = EPERM;
+    bool first = store_put(fixture->store, "once", "1", 1, STORE_IF_ABSENT, &err);
+    struct error refusal = {0};
+    bool second = store_put(fixture->store, "once", "2", 1, STORE_IF_ABSENT, &refusal);
+    links_refused = 0;
+    assert_ok(first, err);
+    assert_false(second);
+    assert_int_equal(refusal.code, ERR_STORE_EXISTS);
+    assert_holds(fixture->store, "once", "1");
+}
+
 static bool visit_none(const char *key, const struct store_stat *stat, void *context) { return false; }
 
 static void a_raised_flag_ends_everything(void **state) {
@@ -451,6 +478,7 @@ int main(void) {
         with_store(list_stops),
         with_store(writer),
         with_store(one_creator_wins),
+        with_store(needs_no_hard_links),
         with_store(puts_survive_pruning),
         with_store(sweeps_old_leftovers),
         with_store(disk_full),
