@@ -64,7 +64,7 @@ bool language_is_valid(const char *language) {
 }
 
 char *campaign_make_id(const char *name, const char *seed) {
-    enum { NAME_PART = 40, HASH_PART = 10 };
+    enum { NAME_PART = 40, HASH_PART = 16 /* 64 bits: no two of billions meet */ };
     char slug[NAME_PART + 1];
     size_t length = 0;
     for (; *name && length < NAME_PART; name++) {

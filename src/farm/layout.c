@@ -8,6 +8,8 @@ char *layout_spec(const char *campaign) { return xasprintf("campaigns/%s/spec.js
 
 char *layout_cancelled(const char *campaign) { return xasprintf("campaigns/%s/cancelled.json", campaign); }
 
+char *layout_idempotency(const char *sha256) { return xasprintf("campaigns/.keys/%s", sha256); }
+
 char *layout_plan(const char *campaign) { return xasprintf("campaigns/%s/plan.json", campaign); }
 
 char *layout_speech(const char *campaign, const char *language) {

@@ -9,6 +9,9 @@ char *layout_spec(const char *campaign);
 /* Written when a campaign is cancelled, so that it stays so when Redis loses its data and `mela recover` reads the
  * store. */
 char *layout_cancelled(const char *campaign);
+/* campaigns/.keys/<sha256>: the id of the campaign that an Idempotency-Key stands for, by the hash of user and key; no
+ * campaign's id begins with a dot. */
+char *layout_idempotency(const char *sha256);
 /* campaigns/<id>/plan.json */
 char *layout_plan(const char *campaign);
 /* A language's speech as the networks hear it: 16 kHz mono, signed 16 bit, little endian. Created once by the plan job.

@@ -10,6 +10,19 @@
 
 enum { IDEMPOTENCY_KEY_MAX = 128, SPEC_LIMIT = 4 * 1024 * 1024 };
 
+/* A submit that is under way. */
+struct submit {
+    struct campaign *campaign;
+    char *seed; /* what the campaign's id is made from */
+    bool is_keyed;
+};
+
+static void submit_clear(struct submit *submit) {
+    if (submit->campaign)
+        campaign_free(submit->campaign);
+    free(submit->seed);
+}
+
 /* What the campaign's id is made from: the same key of the same user gives the same id. Caller frees. */
 static char *submit_seed(const struct request *request, struct error *err) {
     const char *key = request_header(request, "Idempotency-Key");
@@ -37,17 +50,18 @@ static void problems_fail(struct request *request, json_t *problems, struct erro
     request->details = json_incref(problems);
 }
 
-static struct campaign *submit_parse(struct request *request, struct error *err) {
+static bool submit_parse(struct request *request, struct submit *submit, struct error *err) {
     _cleanup_json_ json_t *spec = json_parse(request->body.data ? request->body.data : "", request->body.length, err);
-    _cleanup_free_ char *seed = spec ? submit_seed(request, err) : NULL;
-    if (!seed)
-        return NULL;
-    _cleanup_free_ char *id = campaign_make_id(json_get_string(spec, "name", ""), seed);
+    submit->seed = spec ? submit_seed(request, err) : NULL;
+    if (!submit->seed)
+        return false;
+    submit->is_keyed = request_header(request, "Idempotency-Key");
+    _cleanup_free_ char *id = campaign_make_id(json_get_string(spec, "name", ""), submit->seed);
     _cleanup_json_ json_t *problems = json_array();
-    struct campaign *campaign = campaign_parse(spec, id, problems);
-    if (!campaign)
+    submit->campaign = campaign_parse(spec, id, problems);
+    if (!submit->campaign)
         problems_fail(request, problems, err);
-    return campaign;
+    return submit->campaign;
 }
 
 /* Adds a problem when the input certainly cannot be read. False when the store itself fails. */
@@ -126,6 +140,43 @@ static bool spec_store(struct store *store, const struct spec *spec, struct erro
     return false;
 }
 
+/* Binds the key to the campaign's id, which another name would change: without it the same key would be good for one
+ * campaign a name. api.conflict when it is bound to another one. */
+static bool key_bind(struct store *store, const struct submit *submit, struct error *err) {
+    unsigned char hash[SHA256_BYTES];
+    char hex[SHA256_HEX + 1];
+    const char *id = submit->campaign->id;
+    if (!submit->is_keyed)
+        return true;
+    sha256_of(submit->seed, strlen(submit->seed), hash);
+    hex_encode(hash, sizeof hash, hex);
+    _cleanup_free_ char *key = layout_idempotency(hex);
+    _cleanup_buffer_ struct buffer bound = {0};
+    if (store_put(store, key, id, strlen(id), STORE_IF_ABSENT, err))
+        return true;
+    if (err->code != ERR_STORE_EXISTS || !store_get(store, key, CAMPAIGN_ID_MAX, &bound, err))
+        return false;
+    return (bound.data && strcmp(bound.data, id) == 0) ||
+           error_set(err, ERR_API_CONFLICT, "this Idempotency-Key was used before, for the campaign %s",
+                     bound.data ? bound.data : "");
+}
+
+/* A campaign whose spec is older than Redis keeps a finished one, and that Redis does not know, is over: it must not
+ * run again because somebody repeats a request. A younger one was not submitted wholly, or is to be recovered: both are
+ * continued. */
+static bool repeat_check(struct request *request, struct queue *queue, const struct spec *spec, const char *id,
+                         struct error *err) {
+    struct store_stat stat;
+    _cleanup_json_ json_t *known = queue_campaign(queue, id, err);
+    if (known || err->code != ERR_QUEUE_NOT_FOUND)
+        return known;
+    if (!store_head(request->api->store, spec->key, &stat, err))
+        return false;
+    return clock_wall_ms(request->api->clock) - stat.modified_ms < QUEUE_KEEP_FINISHED_MS ||
+           error_set(err, ERR_API_CONFLICT,
+                     "this Idempotency-Key was used more than seven days ago, for the campaign %s, which is over", id);
+}
+
 static bool submit_reply(struct request *request, struct queue *queue, const char *id, struct error *err) {
     _cleanup_json_ json_t *campaign = queue_campaign(queue, id, err);
     if (!campaign)
@@ -142,19 +193,24 @@ static bool submit_reply(struct request *request, struct queue *queue, const cha
 }
 
 bool campaigns_submit(struct request *request, struct error *err) {
-    _cleanup_campaign_ struct campaign *campaign = submit_parse(request, err);
-    if (!campaign)
+    _cleanup_(submit_clear) struct submit submit = {0};
+    if (!submit_parse(request, &submit, err))
         return false;
     /* First, so that no spec is stored while Redis is away: it would belong to a campaign that nobody acknowledged. */
     struct queue *queue = request_queue(request, err);
     if (!queue || !queue_ping(queue, err))
         return false;
+    struct store *store = request->api->store;
     _cleanup_(spec_clear) struct spec spec = {0};
-    spec_make(campaign, &spec);
+    spec_make(submit.campaign, &spec);
     bool found, created;
-    if (!spec_find(request->api->store, &spec, &found, err))
+    if (!spec_find(store, &spec, &found, err))
         return false;
-    if (!found && (!inputs_check(request, campaign, err) || !spec_store(request->api->store, &spec, err)))
+    if (found && !repeat_check(request, queue, &spec, submit.campaign->id, err))
         return false;
-    return queue_submit(queue, campaign, spec.sha256, &created, err) && submit_reply(request, queue, campaign->id, err);
+    if (!found && (!inputs_check(request, submit.campaign, err) || !key_bind(store, &submit, err) ||
+                   !spec_store(store, &spec, err)))
+        return false;
+    return queue_submit(queue, submit.campaign, spec.sha256, &created, err) &&
+           submit_reply(request, queue, submit.campaign->id, err);
 }

@@ -1,6 +1,7 @@
 """Campaigns and jobs: submit, look, cancel, retry."""
 
 import json
+import os
 
 import pytest
 
@@ -38,6 +39,32 @@ def test_the_same_idempotency_key_gives_the_same_campaign(farm):
     # Keys of other users are other keys.
     assert farm.submit(other, headers=headers, role="producer").status_code == 202
     assert len(farm.get("/v1/campaigns").json()["items"]) == 2
+
+
+def test_an_idempotency_key_is_for_one_name_too(farm):
+    headers = {"Idempotency-Key": "order-18"}
+    first = farm.submit(farm.spec(), headers=headers)
+    assert first.status_code == 202
+    refused = farm.submit({**farm.spec(), "name": "another"}, headers=headers)
+    assert_error(refused, 409, "api.conflict")
+    assert first.json()["id"] in refused.json()["error"]["message"]
+    assert len(farm.get("/v1/campaigns").json()["items"]) == 1
+
+
+def test_an_old_idempotency_key_does_not_run_its_campaign_again(farm):
+    """Redis forgets a campaign seven days after its end; the spec stays."""
+    spec, headers = farm.spec(), {"Idempotency-Key": "order-19"}
+    campaign = farm.submit(spec, headers=headers).json()["id"]
+    farm.redis.cli("FLUSHALL")
+    stored = farm.store / f"campaigns/{campaign}/spec.json"
+    old = stored.stat().st_mtime - 8 * 24 * 3600
+    os.utime(stored, (old, old))
+    refused = farm.submit(spec, headers=headers)
+    assert_error(refused, 409, "api.conflict")
+    assert campaign in refused.json()["error"]["message"]
+    assert farm.get("/v1/campaigns").json()["items"] == []
+    os.utime(stored)  # it was lost, not forgotten: the request continues it
+    assert farm.submit(spec, headers=headers).status_code == 202
 
 
 def test_without_an_idempotency_key_each_submit_is_a_campaign(farm):
