@@ -88,7 +88,8 @@ static bool dispatch_begin(const struct dispatch *dispatch, struct request *requ
         }
         return false;
     }
-    return dispatch_authorize(dispatch, request, err) && dispatch_check_size(dispatch, request, err) &&
+    return dispatch_authorize(dispatch, request, err) && guard_query(request->query, request->route->query, err) &&
+           dispatch_check_size(dispatch, request, err) &&
            (!request->route->begin || request->route->begin(request, err));
 }
 

@@ -157,6 +157,25 @@ bool guard_target(const char *target, char **path, char **query, struct error *e
     return true;
 }
 
+/* True when the word is one of those in `words`, which have spaces between them. */
+static bool is_listed(const char *words, const char *word, size_t length) {
+    for (; *words; words += strcspn(words, " "), words += *words == ' ')
+        if (strcspn(words, " ") == length && memcmp(words, word, length) == 0)
+            return true;
+    return false;
+}
+
+bool guard_query(const char *query, const char *known, struct error *err) {
+    for (const char *pair = query; *pair; pair += *pair == '&') {
+        size_t length = strcspn(pair, "&"), name_length = MIN(strcspn(pair, "="), length);
+        if (length > 0 && !is_listed(known ? known : "", pair, name_length))
+            return refuse(err, "this path takes no query parameter \"%.*s\"%s%s", (int)MIN(name_length, (size_t)50),
+                          pair, known ? ", but " : "", known ? known : "");
+        pair += length;
+    }
+    return true;
+}
+
 bool guard_parameter(const char *query, const char *name, char **value, struct error *err) {
     *value = NULL;
     for (const char *pair = query; *pair; pair += *pair == '&') {

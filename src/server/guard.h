@@ -30,6 +30,9 @@ bool guard_headers(const struct guard_header *headers, size_t count, int64_t *co
  * once; it starts with '/', is UTF-8 without control characters, and has no empty, "." or ".." component.
  * Caller frees both. */
 bool guard_target(const char *target, char **path, char **query, struct error *err) must_check;
+/* Refuses a query with another parameter than those named in `known`, with spaces between them; NULL: none. One that is
+ * misspelt would be ignored else, and the answer would be to another question. */
+bool guard_query(const char *query, const char *known, struct error *err) must_check;
 /* The decoded value of a parameter; *value stays NULL when it is missing. A repeated one is refused. Caller
  * frees. */
 bool guard_parameter(const char *query, const char *name, char **value, struct error *err) must_check;

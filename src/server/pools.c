@@ -1,4 +1,6 @@
 /* The pools: what waits in each and how many workers that asks for; holds, set and ended by hand. */
+#include <string.h>
+
 #include "base/memory.h"
 #include "scale/demand.h"
 #include "scale/scale.h"
@@ -41,50 +43,77 @@ bool pools_list(struct request *request, struct error *err) {
     return reply_json(request, MHD_HTTP_OK, json_pack("{s:O}", "items", items));
 }
 
+/* The text of a member that may be missing (*out stays NULL); api.bad_request for another type: it would be taken for
+ * missing, and a hold would last for ever instead of until a time that was given as a number. */
+static bool body_text(const json_t *body, const char *name, const char **out, struct error *err) {
+    const json_t *value = json_object_get(body, name);
+    *out = json_string_value(value);
+    return !value || *out || error_set(err, ERR_API_BAD_REQUEST, "\"%s\" is not a text", name);
+}
+
+/* Refuses members other than "class" and, for a hold, "until". */
+static bool body_check(const json_t *body, bool takes_until, struct error *err) {
+    const char *name;
+    json_t *value;
+    if (!json_is_object(body))
+        return error_set(err, ERR_API_BAD_REQUEST, "the body is not a JSON object");
+    json_object_foreach ((json_t *)(uintptr_t)body, name, value)
+        if (strcmp(name, "class") != 0 && !(takes_until && strcmp(name, "until") == 0))
+            return error_set(err, ERR_API_BAD_REQUEST, "\"%.50s\" is not known here: the body may have \"class\"%s",
+                             name, takes_until ? " and \"until\"" : "");
+    return true;
+}
+
 static bool read_class(const json_t *body, enum campaign_class *class, struct error *err) {
-    const char *name = json_get_string(body, "class", "batch");
-    return campaign_class_parse(name, class) ||
+    const char *name;
+    *class = CLASS_BATCH;
+    if (!body_text(body, "class", &name, err))
+        return false;
+    return !name || campaign_class_parse(name, class) ||
            error_set(err, ERR_API_BAD_REQUEST, "\"class\" is \"%.50s\", not \"urgent\" or \"batch\"", name);
 }
 
-/* What a hold or resume is about: the pool of the path, the class and the end of the body, which may be empty. */
-static bool read_hold(struct request *request, enum pool *pool, enum campaign_class *class, int64_t *until_ms,
-                      struct error *err) {
-    if (!pool_parse(request->arguments[0], pool))
+/* What a hold or resume is about. */
+struct hold_request {
+    enum pool pool;
+    enum campaign_class class;
+    int64_t until_ms;
+};
+
+/* Reads the pool of the path, and the class and the end of the body, which may be empty. */
+static bool hold_read(struct request *request, bool takes_until, struct hold_request *hold, struct error *err) {
+    const char *until;
+    if (!pool_parse(request->arguments[0], &hold->pool))
         return error_set(err, ERR_API_NOT_FOUND, "there is no pool \"%.50s\"", request->arguments[0]);
     _cleanup_json_ json_t *body =
         request->body.length ? json_parse(request->body.data, request->body.length, err) : json_object();
-    const char *until = json_get_string(body, "until", NULL);
-    *until_ms = INT64_MAX;
-    if (!body || !read_class(body, class, err))
+    hold->until_ms = INT64_MAX;
+    if (!body || !body_check(body, takes_until, err) || !read_class(body, &hold->class, err) ||
+        !body_text(body, "until", &until, err))
         return false;
-    return !until || clock_parse_iso(until, until_ms) ||
+    return !until || clock_parse_iso(until, &hold->until_ms) ||
            error_set(err, ERR_API_BAD_REQUEST, "\"until\" is not a time such as 2026-11-08T07:00:00+05:30");
 }
 
 bool pool_hold(struct request *request, struct error *err) {
-    enum pool pool;
-    enum campaign_class class;
-    int64_t until_ms;
-    if (!read_hold(request, &pool, &class, &until_ms, err))
+    struct hold_request hold;
+    if (!hold_read(request, true, &hold, err))
         return false;
     struct queue *queue = request_queue(request, err);
-    return queue && queue_hold(queue, pool, class, HOLD_BY_HAND, until_ms, err) &&
-           reply_json(request, MHD_HTTP_OK, pool_describe(request->api, queue, pool, err));
+    return queue && queue_hold(queue, hold.pool, hold.class, HOLD_BY_HAND, hold.until_ms, err) &&
+           reply_json(request, MHD_HTTP_OK, pool_describe(request->api, queue, hold.pool, err));
 }
 
 bool pool_resume(struct request *request, struct error *err) {
-    enum pool pool;
-    enum campaign_class class;
-    int64_t until_ms;
-    if (!read_hold(request, &pool, &class, &until_ms, err))
+    struct hold_request hold;
+    if (!hold_read(request, false, &hold, err))
         return false;
     const struct scale_policies *policies = request->api->policies;
     struct queue *queue = request_queue(request, err);
     return queue &&
-           (policies ? scale_resume(policies, queue, pool, class, clock_wall_ms(request->api->clock), err)
-                     : queue_hold(queue, pool, class, HOLD_BY_HAND, 0, err)) &&
-           reply_json(request, MHD_HTTP_OK, pool_describe(request->api, queue, pool, err));
+           (policies ? scale_resume(policies, queue, hold.pool, hold.class, clock_wall_ms(request->api->clock), err)
+                     : queue_hold(queue, hold.pool, hold.class, HOLD_BY_HAND, 0, err)) &&
+           reply_json(request, MHD_HTTP_OK, pool_describe(request->api, queue, hold.pool, err));
 }
 
 /* The counts of a pool, or the last known ones while Redis does not answer, so that a scaler does not see an empty

@@ -17,6 +17,7 @@ struct route {
      * with each piece. NULL: the body is collected in request->body. */
     bool (*begin)(struct request *request, struct error *err);
     void (*receive)(struct request *request, const void *data, size_t length);
+    const char *query; /* the names of the parameters it takes, with spaces between them; NULL: none */
 };
 
 enum { BODY_NONE = 0, BODY_SPEC = 1024 * 1024, BODY_UPLOAD = -1 };

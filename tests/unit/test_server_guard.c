@@ -139,6 +139,17 @@ static void bad_paths_are_refused(void **state) {
     }
 }
 
+static void known_parameters(void **state) {
+    struct error err;
+    assert_ok(guard_query("", NULL, &err), err);
+    assert_ok(guard_query("&limit=1&&cursor&", "cursor limit", &err), err);
+    assert_error(guard_query("limit=1&page=2", "cursor limit", &err), ERR_API_BAD_REQUEST, "\"page\"", err);
+    static const char *const unknown[] = {"lim=1", "limits=1", "=1", "cursor limit=1", "%6Cimit=1"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        assert_code(guard_query(unknown[i], "cursor limit", &err), ERR_API_BAD_REQUEST, err);
+    assert_code(guard_query("limit=1", NULL, &err), ERR_API_BAD_REQUEST, err);
+}
+
 static void parameters(void **state) {
     struct error err;
     _cleanup_free_ char *plain = NULL, *decoded = NULL, *empty = NULL, *flag = NULL, *missing = NULL, *bad = NULL;
@@ -199,6 +210,7 @@ int main(void) {
         cmocka_unit_test(request_lines),
         cmocka_unit_test(paths_are_decoded_once),
         cmocka_unit_test(bad_paths_are_refused),
+        cmocka_unit_test(known_parameters),
         cmocka_unit_test(parameters),
         cmocka_unit_test(ranges),
     };
