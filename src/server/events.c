@@ -125,12 +125,13 @@ static bool event_id_is_valid(const char *id) {
     return digits > 0 && digits <= DIGITS_MAX && more <= DIGITS_MAX && id[digits + (more ? more + 1 : 0)] == '\0';
 }
 
-/* Where to continue: ?after=, else Last-Event-ID, else from the first event that is kept. */
+/* Where to continue: Last-Event-ID, else ?after=, else from the first event that is kept. An EventSource that was
+ * opened with ?after= sends both when it connects again, and the header is the newer one. */
 static bool stream_position(const struct request *request, char last[EVENT_ID_MAX + 1], struct error *err) {
     _cleanup_free_ char *after = NULL;
     if (!guard_parameter(request->query, "after", &after, err))
         return false;
-    const char *header = request_header(request, "Last-Event-ID"), *id = after ? after : header ? header : "0";
+    const char *header = request_header(request, "Last-Event-ID"), *id = header ? header : after ? after : "0";
     if (!event_id_is_valid(id))
         return error_set(err, ERR_API_BAD_REQUEST, "after and Last-Event-ID take the id of an event, such as 1699-0");
     snprintf(last, EVENT_ID_MAX + 1, "%s", id);

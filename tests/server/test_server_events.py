@@ -55,6 +55,9 @@ def test_a_stream_is_resumed_after_the_last_event(farm):
     middle = everything[1]["id"]
     assert list(Stream(farm, campaign, headers={"Last-Event-ID": middle})) == everything[2:]
     assert list(Stream(farm, campaign, params={"after": middle})) == everything[2:]
+    # As an EventSource sends both when it connects again.
+    both = Stream(farm, campaign, params={"after": everything[0]["id"]}, headers={"Last-Event-ID": middle})
+    assert list(both) == everything[2:]
     # Nothing is left: a browser is told not to come again.
     assert Stream(farm, campaign, headers={"Last-Event-ID": everything[-1]["id"]}).status == 204
 
