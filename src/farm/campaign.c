@@ -149,7 +149,7 @@ static void campaign_read_options(struct spec *spec, const json_t *root, struct 
     if (sync && !sync_mode_parse(sync, &out->sync))
         spec_problem(spec, "$.options", "sync", "is not cut_off, loop, bounce or silence");
     out->segment_seconds = spec_number(spec, options, "segment_seconds", "$.options", 1, 60, 10);
-    out->quality = (int)spec_number(spec, options, "quality", "$.options", 0, 51, 18);
+    out->quality = spec_integer(spec, options, "quality", "$.options", 0, 51, 18);
     read_speaker(spec, options, &out->speaker);
 }
 

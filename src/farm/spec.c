@@ -74,6 +74,19 @@ double spec_number(struct spec *spec, const json_t *object, const char *key, con
     return fallback;
 }
 
+int spec_integer(struct spec *spec, const json_t *object, const char *key, const char *path, int low, int high,
+                 int fallback) {
+    const json_t *value = json_object_get(object, key);
+    double number = json_number_value(value);
+    if (!value)
+        return fallback;
+    if (json_is_number(value) && number >= low && number <= high && number == (int)number)
+        return (int)number;
+    _cleanup_free_ char *message = xasprintf("is not a whole number from %d to %d", low, high);
+    spec_problem(spec, path, key, message);
+    return fallback;
+}
+
 bool spec_bool(struct spec *spec, const json_t *object, const char *key, const char *path, bool fallback) {
     const json_t *value = json_object_get(object, key);
     if (value && !json_is_boolean(value))

@@ -22,6 +22,9 @@ const char *spec_string(struct spec *spec, const json_t *object, const char *key
                         size_t shortest, size_t longest);
 double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low, double high,
                    double fallback);
+/* As spec_number, for whole numbers (18 and 18.0 are, 18.7 is none). */
+int spec_integer(struct spec *spec, const json_t *object, const char *key, const char *path, int low, int high,
+                 int fallback);
 bool spec_bool(struct spec *spec, const json_t *object, const char *key, const char *path, bool fallback);
 /* True when a slash-separated key has an empty, "." or ".." part or a control character. */
 bool spec_path_escapes(const char *key);

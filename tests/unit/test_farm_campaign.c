@@ -93,6 +93,8 @@ static void test_single_problems(void **state) {
     assert_problem("{\"name\":\"a\",\"video\":\"s3://b/k\",\"dubs\":[]}", "$.dubs", "1 to 200");
     assert_problem("{\"name\":\"a\",\"video\":\"s3://b/k\",\"dubs\":[{\"language\":\"../x\",\"audio\":\"s3://b/k\"}]}",
                    "$.dubs[0].language", "language tag");
+    assert_problem("{\"name\":\"a\",\"video\":\"s3://b/k\"," GOOD_DUBS ",\"options\":{\"quality\":18.7}}",
+                   "$.options.quality", "whole number from 0 to 51");
     assert_problem("{\"name\":\"a\\u0001\",\"video\":\"s3://b/k\"," GOOD_DUBS "}", "$.name", "control");
 }
 
