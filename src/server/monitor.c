@@ -36,6 +36,7 @@ bool metrics_show(struct request *request, struct error *err) {
         metrics_write_farm(&text, &reading);
     metric_process(&text);
     metric_one(&text, "mela_event_streams", "gauge", "Event streams open now.", atomic_load(&api->streams));
+    metric_one(&text, "mela_uploads", "gauge", "Uploads being received now.", atomic_load(&api->uploads));
     store_metrics(api->store, &text);
     traffic_write(api->traffic, &text);
     return reply_text(request, MHD_HTTP_OK, EXPOSITION_MEDIA_TYPE, &text);

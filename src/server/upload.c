@@ -6,7 +6,12 @@
 #include "server/handlers.h"
 #include "server/reply.h"
 
+/* One that becomes a multipart upload to S3 holds up to 80 MiB, in the parts that are being sent and the ones that are
+ * filled: so many fit into the GiB that the chart gives the server, with what else it needs. */
+enum { UPLOADS_MAX = 8 };
+
 struct upload {
+    struct api *api;
     struct store_writer *writer; /* NULL once committed, or after writing failed */
     struct sha256 *hash;
     char *key;
@@ -19,6 +24,7 @@ void upload_free(struct upload *upload) {
         store_writer_abort(upload->writer);
     if (upload->hash)
         sha256_free(upload->hash);
+    atomic_fetch_sub(&upload->api->uploads, 1);
     free(upload->key);
     free(upload);
 }
@@ -41,6 +47,20 @@ bool upload_head(struct request *request, struct error *err) {
     return key && store_head(request->api->store, key, &stat, err) && upload_answer(request, MHD_HTTP_OK, stat.size);
 }
 
+/* Makes request->upload, if there is room for one more; `key` is its own then. */
+static bool upload_open(struct request *request, char *key, struct error *err) {
+    struct api *api = request->api;
+    request->upload = xnew(struct upload);
+    *request->upload = (struct upload){.api = api, .key = key};
+    if (atomic_fetch_add(&api->uploads, 1) >= UPLOADS_MAX) /* upload_free takes it back */
+        return error_set(err, ERR_API_BUSY, "the server receives %d uploads already; try again later", UPLOADS_MAX);
+    request->upload->writer = store_writer_open(api->store, key, err);
+    if (!request->upload->writer)
+        return false;
+    request->upload->hash = sha256_new();
+    return true;
+}
+
 bool upload_begin(struct request *request, struct error *err) {
     struct store *store = request->api->store;
     struct store_stat stat;
@@ -54,12 +74,7 @@ bool upload_begin(struct request *request, struct error *err) {
         *err = cause;
         return false;
     }
-    struct store_writer *writer = store_writer_open(store, key, err);
-    if (!writer)
-        return false;
-    request->upload = xnew(struct upload);
-    *request->upload = (struct upload){.writer = writer, .hash = sha256_new(), .key = steal(key)};
-    return true;
+    return upload_open(request, steal(key), err);
 }
 
 /* libmicrohttpd can send no answer in the middle of a body: after a failure the rest is received and dropped. */

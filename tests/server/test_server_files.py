@@ -65,6 +65,27 @@ def test_an_aborted_upload_leaves_nothing(farm):
     assert farm.stored() == []
 
 
+def test_so_many_uploads_at_a_time(farm):
+    """Each may hold 80 MiB of the server's memory."""
+    data, digest = b"x" * 1000, hashlib.sha256(b"x" * 1000).hexdigest()
+    busy = []
+    for number in range(8):
+        connection = socket.create_connection(("127.0.0.1", farm.port), 20)
+        connection.sendall(f"PUT /v1/files/{number:064x} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {farm.keys['producer']}\r\n"
+                           "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # it is under way
+        busy.append(connection)
+    refused = farm.ask("PUT", f"/v1/files/{digest}", data=data)
+    assert_error(refused, 503, "api.busy")
+    assert refused.headers["Retry-After"]
+    assert "mela_uploads 8" in farm.get("/metrics", role=None).text
+    for connection in busy:
+        connection.close()
+    wait_for(lambda: farm.ask("PUT", f"/v1/files/{digest}", data=data).status_code == 201, "room for an upload")
+    wait_for(lambda: "mela_uploads 0" in farm.get("/metrics", role=None).text, "no uploads")
+    assert farm.stored() == [f"files/{digest}"]
+
+
 def test_too_large_is_refused_by_its_announced_length(cold_farm):
     farm = cold_farm
     farm.start(upload_limit=1000000)
