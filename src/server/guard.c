@@ -157,6 +157,31 @@ bool guard_target(const char *target, char **path, char **query, struct error *e
     return true;
 }
 
+/* Where the string that begins behind text[start] ends: at its closing quote, or the end. */
+static size_t json_string_end(const char *text, size_t length, size_t start) {
+    for (; start < length && text[start] != '"'; start++)
+        start += text[start] == '\\';
+    return start;
+}
+
+bool guard_json(const char *text, size_t length, struct error *err) {
+    size_t values = 1;
+    int depth = 0;
+    for (size_t i = 0; i < length; i++) {
+        bool opens = text[i] == '[' || text[i] == '{';
+        if (text[i] == '"')
+            i = json_string_end(text, length, i + 1);
+        depth += opens;
+        depth -= text[i] == ']' || text[i] == '}';
+        values += opens || text[i] == ',';
+        if (depth > GUARD_JSON_DEPTH_MAX)
+            return refuse(err, "the body is nested deeper than %d levels", GUARD_JSON_DEPTH_MAX);
+        if (values > GUARD_JSON_VALUES_MAX)
+            return refuse(err, "the body has more than %d values", GUARD_JSON_VALUES_MAX);
+    }
+    return true;
+}
+
 /* True when the word is one of those in `words`, which have spaces between them. */
 static bool is_listed(const char *words, const char *word, size_t length) {
     for (; *words; words += strcspn(words, " "), words += *words == ' ')

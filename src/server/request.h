@@ -35,6 +35,8 @@ struct request {
 struct queue *request_queue(struct request *request, struct error *err) must_check;
 /* Gives it back, if there is one. */
 void request_return_queue(struct request *request);
+/* The body as JSON, which the caller frees; NULL with api.bad_request or json.invalid. */
+json_t *request_json(const struct request *request, struct error *err) must_check;
 /* ?cursor= (*cursor NULL when missing; caller frees) and ?limit= (1 to `most`, `usual` when missing);
  * api.bad_request. */
 bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit,

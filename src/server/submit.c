@@ -51,7 +51,7 @@ static void problems_fail(struct request *request, json_t *problems, struct erro
 }
 
 static bool submit_parse(struct request *request, struct submit *submit, struct error *err) {
-    _cleanup_json_ json_t *spec = json_parse(request->body.data ? request->body.data : "", request->body.length, err);
+    _cleanup_json_ json_t *spec = request_json(request, err);
     submit->seed = spec ? submit_seed(request, err) : NULL;
     if (!submit->seed)
         return false;

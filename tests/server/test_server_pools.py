@@ -35,6 +35,13 @@ def test_a_wrong_body_holds_nothing(farm, body):
     assert held_until(farm) == {"urgent": 0, "batch": 0}
 
 
+@pytest.mark.parametrize("body", ["[" * 2000 + "]" * 2000, "[" + "0," * 400_000 + "0]"], ids=["deep", "wide"])
+@pytest.mark.parametrize("path", ["/v1/pools/lipsync/hold", "/v1/campaigns"])
+def test_a_body_that_would_cost_the_server_much_is_refused(farm, path, body):
+    message = assert_error(farm.ask("POST", path, data=body), 400, "api.bad_request")["message"]
+    assert "deeper than 16 levels" in message or "more than 5000 values" in message
+
+
 def test_a_resume_has_no_end(farm):
     assert_error(hold(farm, {"until": "2100-01-01T00:00:00Z"}, "resume"), 400, "api.bad_request")
 

@@ -139,6 +139,34 @@ static void bad_paths_are_refused(void **state) {
     }
 }
 
+/* `count` times `text`; caller frees. */
+static char *repeat(const char *text, int count) {
+    size_t length = strlen(text);
+    char *out = calloc(1, length * (size_t)count + 1);
+    for (int i = 0; i < count; i++)
+        memcpy(out + (size_t)i * length, text, length);
+    return out;
+}
+
+static bool json_passes(char *text, struct error *err) {
+    bool passes = guard_json(text, strlen(text), err);
+    free(text);
+    return passes;
+}
+
+static void json_bodies(void **state) {
+    struct error err;
+    assert_ok(guard_json("", 0, &err), err);
+    assert_ok(json_passes(repeat("[", GUARD_JSON_DEPTH_MAX), &err), err);
+    assert_error(json_passes(repeat("{\"a\":", GUARD_JSON_DEPTH_MAX + 1), &err), ERR_API_BAD_REQUEST, "16 levels", err);
+    assert_ok(json_passes(repeat("1,", GUARD_JSON_VALUES_MAX - 1), &err), err);
+    assert_error(json_passes(repeat("1,", GUARD_JSON_VALUES_MAX), &err), ERR_API_BAD_REQUEST, "5000 values", err);
+    assert_code(json_passes(repeat("[],", GUARD_JSON_VALUES_MAX / 2), &err), ERR_API_BAD_REQUEST, err);
+    /* What is in a string is text. */
+    assert_ok(json_passes(repeat("\"\\\"[[[[,,,,\\\\\"", 4000), &err), err);
+    assert_ok(guard_json("\"\\", 2, &err), err);
+}
+
 static void known_parameters(void **state) {
     struct error err;
     assert_ok(guard_query("", NULL, &err), err);
@@ -210,6 +238,7 @@ int main(void) {
         cmocka_unit_test(request_lines),
         cmocka_unit_test(paths_are_decoded_once),
         cmocka_unit_test(bad_paths_are_refused),
+        cmocka_unit_test(json_bodies),
         cmocka_unit_test(known_parameters),
         cmocka_unit_test(parameters),
         cmocka_unit_test(ranges),
