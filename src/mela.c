@@ -3,12 +3,32 @@
 #include "cli/commands.h"
 #include "store/http.h"
 
-static const struct command *const commands[] = {
-    &command_up,         &command_serve,        &command_submit,   &command_watch,      &command_list,
-    &command_show,       &command_recover,      &command_queue,    &command_get,        &command_cancel,
-    &command_retry,      &command_dead,         &command_trace,    &command_models,     &command_scale_desired,
-    &command_scale_hold, &command_scale_resume, &command_simulate, &command_doctor,     &command_health,
-    &command_keys_add,   &command_config,       &command_version,  &command_completion, NULL};
+static const struct command *const commands[] = {&command_up,
+                                                 &command_serve,
+                                                 &command_submit,
+                                                 &command_watch,
+                                                 &command_list,
+                                                 &command_show,
+                                                 &command_recover,
+                                                 &command_queue,
+                                                 &command_get,
+                                                 &command_cancel,
+                                                 &command_retry,
+                                                 &command_dead,
+                                                 &command_trace,
+                                                 &command_models,
+                                                 &command_scale_desired,
+                                                 &command_scale_hold,
+                                                 &command_scale_resume,
+                                                 &command_simulate,
+                                                 &command_doctor,
+                                                 &command_health,
+                                                 &command_keys_add,
+                                                 &command_keys_revoke,
+                                                 &command_config,
+                                                 &command_version,
+                                                 &command_completion,
+                                                 NULL};
 
 static const struct cli_option common[] = {
     {"address", "URL", "where the farm's API answers"},

@@ -19,8 +19,14 @@ struct keys;
 struct keys *keys_load(const char *path, struct error *err) must_check;
 void keys_free(struct keys *keys);
 DEFINE_CLEANUP(struct keys *, keys_free)
-/* True, *role and *name (borrowed) when `key` is known. Compares every entry, so that the time shows nothing. */
-bool keys_check(const struct keys *keys, const char *key, enum role *role, const char **name);
+#define _cleanup_keys_ _cleanup_(keys_free_cleanup)
+/* True, *role and *name (caller frees) when `key` is known. Compares every entry, so that the time shows nothing. A
+ * file that has changed is read again first, so that a key is good or revoked from the next request on. From any
+ * thread. */
+bool keys_check(struct keys *keys, const char *key, enum role *role, char **name);
 /* Makes a random key ("mela_" + 43 characters), adds its hash to the file (0600; made when missing), and returns it;
- * caller frees. Two at once lose one key: the file is read, changed and written without a lock. */
+ * caller frees. Several processes may
+ * do so at once. */
 char *keys_create(const char *path, const char *name, enum role role, struct error *err) must_check;
+/* Takes all keys of this name out of the file; *count is how many. usage when there is none. */
+bool keys_revoke(const char *path, const char *name, int *count, struct error *err) must_check;

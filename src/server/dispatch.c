@@ -182,6 +182,7 @@ static void dispatch_free(struct request *request) {
         free(request->arguments[i]);
     json_decref(request->details);
     buffer_free(&request->body);
+    free(request->key_name);
     free(request->target);
     free(request->path);
     free(request->query);

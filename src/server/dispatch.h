@@ -10,7 +10,7 @@
 /* The context of the callbacks. All borrowed; read only while the server runs. */
 struct dispatch {
     struct api *api;
-    const struct keys *keys;
+    struct keys *keys;
     int64_t upload_limit; /* bytes */
 };
 

@@ -20,7 +20,7 @@ struct request {
     char *arguments[PATH_ARGUMENTS]; /* what the placeholders of the route's pattern matched */
     char method[17];
     int64_t content_length;
-    const char *key_name; /* whose key; NULL on public routes */
+    char *key_name; /* whose key; NULL on public routes */
     struct buffer body;
     struct upload *upload; /* of upload.c */
     struct queue *queue;   /* borrowed by request_queue; NULL: not yet */

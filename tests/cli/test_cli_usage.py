@@ -9,7 +9,8 @@ import pytest
 from ..support.paths import BUILD, ROOT
 
 COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
-            "health", "keys add", "config", "scale desired", "scale hold", "scale resume", "simulate", "version", "completion"]
+            "health", "keys add", "keys revoke", "config", "scale desired", "scale hold", "scale resume", "simulate", "version",
+            "completion"]
 
 
 def test_without_a_command_the_commands_are_listed(mela):

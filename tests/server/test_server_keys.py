@@ -1,5 +1,6 @@
 """Keys and roles, on every route."""
 
+import json
 import stat
 
 import pytest
@@ -55,6 +56,16 @@ def test_unknown_paths_and_methods(farm):
     answer = farm.ask("PATCH", "/v1/campaigns")
     assert_error(answer, 405, "api.method")
     assert answer.headers["Allow"] == "POST, GET"
+
+
+def test_a_key_is_added_and_revoked_without_a_restart(farm):
+    added = farm.tool("key", farm.keys_file, "later", "viewer")
+    headers = {"Authorization": f"Bearer {added}"}
+    assert farm.get("/v1/pools", role=None, headers=headers).status_code == 200
+    file = json.loads(farm.keys_file.read_text())
+    farm.keys_file.write_text(json.dumps({"keys": [key for key in file["keys"] if key["name"] != "later"]}))
+    assert_error(farm.get("/v1/pools", role=None, headers=headers), 401, "api.unauthorized")
+    assert farm.get("/v1/pools").status_code == 200
 
 
 def test_the_keys_file_is_private_and_holds_only_hashes(farm):

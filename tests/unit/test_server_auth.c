@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 #include "base/process.h"
+#include "base/thread.h"
 #include "server/auth.h"
 #include "store/http.h"
 
@@ -46,13 +47,58 @@ static void created_keys_are_found_with_name_and_role(void **state) {
     _cleanup_(keys_free_cleanup) struct keys *keys = keys_load(place->path, &err);
     assert_non_null(keys);
     enum role role;
-    const char *name;
+    _cleanup_free_ char *name = NULL;
     assert_true(keys_check(keys, viewer, &role, &name));
     assert_int_equal(role, ROLE_VIEWER);
     assert_string_equal(name, "wall");
+    free(steal(name));
     assert_true(keys_check(keys, admin, &role, &name));
     assert_int_equal(role, ROLE_ADMIN);
     assert_string_equal(name, "ops");
+}
+
+/* A server that runs sees the file's changes with the next request. */
+static void a_changed_file_counts_at_once(void **state) {
+    struct place *place = *state;
+    struct error err;
+    enum role role;
+    int count;
+    _cleanup_free_ char *name = NULL, *none = NULL, *first = keys_create(place->path, "ops", ROLE_ADMIN, &err);
+    _cleanup_keys_ struct keys *keys = keys_load(place->path, &err);
+    assert_ok(keys, err);
+    _cleanup_free_ char *second = keys_create(place->path, "wall", ROLE_VIEWER, &err);
+    assert_true(keys_check(keys, second, &role, &name));
+    assert_string_equal(name, "wall");
+    assert_ok(keys_revoke(place->path, "wall", &count, &err), err);
+    assert_int_equal(count, 1);
+    assert_false(keys_check(keys, second, &role, &none));
+    assert_code(keys_revoke(place->path, "wall", &count, &err), ERR_USAGE, err);
+    write_keys(place, "{\"keys\":[{}]}"); /* no file of keys: those of before stay */
+    free(steal(name));
+    assert_true(keys_check(keys, first, &role, &name));
+    write_keys(place, "{\"keys\":[]}");
+    assert_false(keys_check(keys, first, &role, &none));
+}
+
+static void *create_keys(void *path) {
+    struct error err;
+    for (int i = 0; i < 20; i++) {
+        _cleanup_free_ char *key = keys_create(path, "many", ROLE_VIEWER, &err);
+        assert_ok(key, err);
+    }
+    return NULL;
+}
+
+static void two_at_once_lose_no_key(void **state) {
+    struct place *place = *state;
+    struct error err;
+    pthread_t other;
+    int count;
+    assert_ok(thread_start(&other, "keys", create_keys, place->path, &err), err);
+    create_keys(place->path);
+    pthread_join(other, NULL);
+    assert_ok(keys_revoke(place->path, "many", &count, &err), err);
+    assert_int_equal(count, 40);
 }
 
 static void unknown_keys_are_refused(void **state) {
@@ -62,7 +108,7 @@ static void unknown_keys_are_refused(void **state) {
     _cleanup_(keys_free_cleanup) struct keys *keys = keys_load(place->path, &err);
     assert_non_null(keys);
     enum role role;
-    const char *name;
+    _cleanup_free_ char *name = NULL;
     _cleanup_free_ char *longer = xasprintf("%sx", key);
     assert_false(keys_check(keys, longer, &role, &name));
     assert_false(keys_check(keys, "", &role, &name));
@@ -112,6 +158,8 @@ int main(void) {
     http_process_begin();
     const struct CMUnitTest tests[] = {
         with_place(created_keys_are_found_with_name_and_role),
+        with_place(a_changed_file_counts_at_once),
+        with_place(two_at_once_lose_no_key),
         with_place(unknown_keys_are_refused),
         with_place(the_file_is_private_and_holds_no_key),
         with_place(bad_files_are_config_errors),

@@ -122,7 +122,7 @@ static bool up_key_is_good(const struct up *up) {
     struct error none;
     _cleanup_buffer_ struct buffer text = {0};
     enum role role;
-    const char *name;
+    _cleanup_free_ char *name = NULL;
     _cleanup_(keys_free_cleanup) struct keys *keys = keys_load(up->keys_file, &none);
     bool read = keys && file_read(up->key_file, 4096, &text, &none);
     if (read)
