@@ -207,10 +207,17 @@ static void test_dead_workers_are_swept(void **state) {
     struct error err;
     bool more;
     _cleanup_json_ json_t *info = json_object();
-    freeReplyObject(redis_fixture_command(*state, "ZADD {mela}:workers 1 killed-long-ago"));
+    assert_ok(queue_worker_beat(queue, "killed", info, 60000, &err), err);
+    freeReplyObject(redis_fixture_command(*state, "DEL {mela}:worker:killed")); /* as if its time to live were over */
     assert_ok(queue_worker_beat(queue, "w1", info, 60000, &err), err);
     assert_ok(queue_sweep(queue, INT32_MAX, &more, &err), err);
     assert_int_equal(redis_fixture_integer(*state, "ZCARD {mela}:workers"), 1);
+    _cleanup_json_ json_t *history = queue_worker_history(queue, 0, &err);
+    assert_ok(history, err);
+    assert_int_equal(json_array_size(history), 2);
+    assert_string_equal(json_get_string(json_array_get(history, 0), "id", ""), "killed");
+    assert_true(json_get_bool(json_array_get(history, 0), "lost", false));
+    assert_false(json_get_bool(json_array_get(history, 1), "lost", true));
 }
 
 /* Pages through a listing; returns the ids with spaces between. Caller frees. */

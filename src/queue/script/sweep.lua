@@ -1,16 +1,23 @@
 -- include: expiry
 -- include: tally
 -- include: index
+-- include: history
 -- House-keeping: makes jobs ready whose leases ran out, keeps the tallies, removes campaigns that have expired. Leases and
 -- campaigns are done a bounded piece a call; the tallies all at once.
 -- ARGV: how long finished campaigns are kept, ms
 -- Returns how much there was to do; the caller goes on while it is not 0.
-local BUCKETS_AT_ONCE, WORKER_KEPT_MS = 10, 3600000
+local BUCKETS_AT_ONCE, WORKERS_AT_ONCE = 10, 100
 local work = expire_leases()
 flush()
 keep_tallies()
--- Killed workers never sign off, and workers.lua, which forgets them, runs only when somebody asks who lives.
-call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - WORKER_KEPT_MS)
+-- Killed workers never sign off, and workers.lua, which notes them as lost, runs only when somebody asks who lives. Those that
+-- were heard of longest ago come first; behind one that lives most likely all do, and the next sweep looks again.
+local workers = call('ZRANGE', P .. 'workers', 0, WORKERS_AT_ONCE - 1, 'WITHSCORES')
+for i = 1, #workers, 2 do
+    if call('EXISTS', P .. 'worker:' .. workers[i]) == 1 then break end
+    call('ZREM', P .. 'workers', workers[i])
+    note(workers[i], 'lost', workers[i + 1])
+end
 local campaign = call('ZRANGEBYSCORE', P .. 'finished', '-inf', now - ARGV[1], 'LIMIT', 0, 1)[1]
 if not campaign then return work end
 local key = campaign_key(campaign)
