@@ -15,6 +15,8 @@
 
 enum {
     CONNECTIONS_MAX = 512,
+    /* One client, or one proxy, leaves some for the probes: without an answer to those the pod is restarted. */
+    CONNECTIONS_PER_ADDRESS_MAX = 448,
     THREAD_STACK = 256 * 1024,     /* one for each connection; only what is touched costs memory */
     CONNECTION_MEMORY = 64 * 1024, /* well above the guard's limits, so that the guard is what answers */
     IDLE_TIMEOUT_S = 30,
@@ -46,13 +48,13 @@ static bool server_listen(struct server *server, const char *address, struct err
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO | MHD_USE_ITC |
                      (where->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     struct dispatch *dispatch = &server->dispatch;
-    server->daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, dispatch_call, dispatch, MHD_OPTION_SOCK_ADDR, where->ai_addr,
-                         MHD_OPTION_URI_LOG_CALLBACK, dispatch_target, dispatch, MHD_OPTION_NOTIFY_COMPLETED,
-                         dispatch_completed, dispatch, MHD_OPTION_UNESCAPE_CALLBACK, server_leave_encoded, NULL,
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                         (unsigned)server->api.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, dispatch_call, dispatch, MHD_OPTION_SOCK_ADDR, where->ai_addr,
+        MHD_OPTION_URI_LOG_CALLBACK, dispatch_target, dispatch, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
+        dispatch, MHD_OPTION_UNESCAPE_CALLBACK, server_leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_ADDRESS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->api.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
     if (!server->daemon)
         return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
     return true;

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import socket
 
 import pytest
 
@@ -41,6 +42,20 @@ BAD_REQUESTS = {
     "long header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 20000 + b"\r\n\r\n",
     "many headers": b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
 }
+
+
+def test_one_address_cannot_take_every_connection(farm):
+    """Else 512 connections that say nothing keep the probes out, and the pod is restarted."""
+    idle = []
+    try:
+        for _ in range(600):
+            idle.append(socket.create_connection(("127.0.0.1", farm.port), 20))
+        with socket.create_connection(("127.0.0.1", farm.port), 20, source_address=("127.0.0.2", 0)) as probe:
+            probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert probe.recv(1000).startswith(b"HTTP/1.1 200")
+    finally:
+        for connection in idle:
+            connection.close()
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
