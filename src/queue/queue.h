@@ -148,10 +148,8 @@ bool queue_hold(struct queue *queue, enum pool pool, enum campaign_class class, 
 bool queue_set_failure(struct queue *queue, const struct failure_policies *policies, struct error *err) must_check;
 
 /* House-keeping: makes jobs ready whose leases ran out (claims do so too), removes campaigns that ended more than
- * `keep_ms` ago with all their keys, and keeps the tallies that KEDA's redis trigger counts. Leases and campaigns are
- * done a bounded piece a call; the tallies follow at once, which after a jump of a million jobs costs a million pushes.
- * *more: there was something to do, so call again. A server calls it about once a second; it does no harm from several
- * places at once. */
+ * `keep_ms` ago with all their keys. Of each a bounded piece a call; *more: there was something to do, so call again. A
+ * server calls it about once a second; it does no harm from several places at once. */
 bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error *err) must_check;
 
 /* ---- reading ----

@@ -25,21 +25,15 @@ VARIANTS = {
     "prod": ("prod", ()),
     "staging": ("staging", ()),
     "kind": ("kind", ()),
-    "redis-triggers": (None, ("scaling.triggers=redis",)),
-    "staging-redis-triggers": ("staging", ("scaling.triggers=redis",)),
-    "kind-redis-triggers": ("kind", ("scaling.triggers=redis",)),
     "all-pools": (None, ("workers.image.enabled=true", "workers.train.enabled=true")),
-    "all-pools-redis-triggers": (None, ("workers.image.enabled=true", "workers.train.enabled=true", "scaling.triggers=redis")),
     "baked-models": (None, ("workerDefaults.models=[]",)),
     "digests": (None, (f"image.digests.mela-control={DIGEST}", f"image.digests.mela-worker-cuda={DIGEST}", "image.tag=1.2.3")),
     "ingress": (None, ("api.ingress.enabled=true", "api.ingress.host=mela.example", "api.ingress.tlsSecret=tls",
                        "api.ingress.className=nginx")),
     "bare": (None, ("networkPolicy.enabled=false", "monitoring.enabled=false", "farm.emf=", "nodes.selectByLabel=false")),
     "internal-redis": (None, ("redis.internal=true", "redis.storageClass=gp3", "image.pullSecrets={pull}")),
-    "prod-redis-triggers": ("prod", ("scaling.triggers=redis",)),
-    "prod-internal-redis-triggers": ("prod", ("redis.internal=true", "scaling.triggers=redis")),
-    "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null",
-                              "scaling.triggers=redis")),
+    "prod-internal-redis": ("prod", ("redis.internal=true",)),
+    "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null")),
 }
 
 

@@ -29,11 +29,10 @@ def keys_read(item, name):
 
 
 def test_the_secrets_have_what_the_chart_reads(secrets):
-    assert keys_read(variant("prod").all, "mela-redis") == {"url"}
-    assert keys_read(variant("prod-redis-triggers").all, "mela-redis") == set(secrets["mela-redis"]) == {"url", "password", "address"}
+    assert keys_read(variant("prod").all, "mela-redis") == set(secrets["mela-redis"]) == {"url"}
     assert set(secrets["mela-keys"]) == {"keys.json"}
-    url, address = secrets["mela-redis"]["url"], secrets["mela-redis"]["address"]
-    assert url == f"rediss://:{secrets['mela-redis']['password']}@{address}"
+    address = documented.OUTPUTS["redis_address"]
+    assert secrets["mela-redis"]["url"] == f"rediss://:{documented.TOKEN}@{address}:6379"
 
 
 def error_for(url, folder):

@@ -23,7 +23,7 @@ def test_lint(name):
 
 
 def test_nothing_is_rendered_but_yaml():
-    for name in ("default", "redis-triggers", "internal-redis", "kind"):
+    for name in ("default", "internal-redis", "kind"):
         text = template(*arguments_of(*VARIANTS[name])).stdout
         assert [line for line in text.splitlines() if line != line.rstrip()] == []
         assert "<no value>" not in text and "%!" not in text
@@ -130,8 +130,7 @@ def test_the_types_bite(tmp_path):
 
 
 @pytest.mark.parametrize("settings, message", [
-    (["scaling.trigger=redis"], "'trigger' not allowed"),
-    (["scaling.triggers=keda"], "value must be one of 'scaler', 'redis'"),
+    (["scaling.triggers=redis"], "'triggers' not allowed"),
     (["workers.lipsync-batch.grace=5"], "'grace' not allowed"),
     (["workers.cpu.class=fast"], "value must be one of 'urgent', 'batch'"),
     (["workers.cpu.pool=gpu"], "at '/workers/cpu/pool'"),
@@ -145,7 +144,6 @@ def test_the_types_bite(tmp_path):
     (["image.tag=latest"], "image.tag is latest, which says nothing about what runs"),
     (["redis.image=redis"], "at '/redis/image'"),
     (["farm.failure.dub.retries=3"], "'retries' not allowed"),
-    (["farm.failure.dub.longest_retry_s=600", "scaling.triggers=redis"], "not due within the cool-down"),
     (["workers.lipsync-batch.graceMs=100000"], "have to fit the notice of 120 s, so 90000 at most"),
     (["api.ingress.enabled=true"], "api.ingress.enabled needs api.ingress.host"),
 ])

@@ -344,18 +344,13 @@ def test_the_chart_takes_the_values(evaluated, tmp_path):
 @needs_terraform
 @needs_helm
 @documented.needs_jq
-def test_pods_and_keda_reach_redis_as_the_secret_says(evaluated, tmp_path):
+def test_pods_reach_redis_as_the_secret_says(evaluated, tmp_path):
     """Terraform's values, the profile for production and the secret that docs/deploy.md makes are of one Redis."""
     secret = documented.secrets(tmp_path)["mela-redis"]
     port = int(secret["url"].rsplit(":", 1)[1])
-    (tmp_path / "triggers.yaml").write_text("scaling: {triggers: redis}\n", encoding="utf-8")
-    objects = render(MELA_CHART, evaluated("values")["helm_values"], tmp_path, MELA_CHART / "values-prod.yaml",
-                     tmp_path / "triggers.yaml")
+    objects = render(MELA_CHART, evaluated("values")["helm_values"], tmp_path, MELA_CHART / "values-prod.yaml")
     specs = [(body["kind"], body["spec"]) for body in objects if "spec" in body]
-    triggers = [trigger["metadata"] for kind, spec in specs if kind == "ScaledObject" for trigger in spec["triggers"]
-                if trigger["type"] == "redis"]
-    assert triggers and {trigger.get("enableTLS") for trigger in triggers} == {"true"}
-    assert secret["url"].startswith("rediss://") and secret["address"].endswith(f":{port}")
+    assert secret["url"].startswith("rediss://")
     [ways] = {json.dumps(rule["to"]) for kind, spec in specs if kind == "NetworkPolicy" for rule in spec.get("egress", [])
               if {"port": port, "protocol": "TCP"} in rule["ports"]}
     assert json.loads(ways) == [{"ipBlock": {"cidr": cidr}} for cidr in INPUTS["values"]["redis_cidrs"]]

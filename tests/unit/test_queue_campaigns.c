@@ -2,7 +2,6 @@
 #include "queue_fixture.h"
 
 #include "base/process.h"
-#include "queue/check.h"
 
 /* Claims until it is this job's turn, and fails it for good. */
 static void kill_job(struct queue *queue, const char *id) {
@@ -414,36 +413,6 @@ static void test_pools_are_counted_by_class(void **state) {
     assert_in_range(cpu.oldest_ready_ms, 5, 60000);
 }
 
-static int64_t length_of(const struct redis_fixture *fixture, const char *key) {
-    redisReply *reply = redis_fixture_command(fixture, "LLEN {mela}:%s", key);
-    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
-    int64_t length = reply->integer;
-    freeReplyObject(reply);
-    return length;
-}
-
-/* KEDA's redis trigger counts them; more than one piece, up and down again. */
-static void test_the_sweep_keeps_the_tallies(void **state) {
-    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
-    struct error err;
-    bool more;
-    submit_to_dubs(queue, "film", CLASS_BATCH, "hi ta", 600);
-    for (int leased = 0; leased < 3; leased++) {
-        assert_ok(queue_sweep(queue, INT32_MAX, &more, &err), err);
-        assert_int_equal(length_of(*state, "tally:lipsync:batch:ready"), 1200 - leased);
-        assert_int_equal(length_of(*state, "tally:lipsync:batch:leased"), leased);
-        assert_int_equal(length_of(*state, "tally:lipsync:urgent:ready"), 0);
-        claim_one(queue, "w1");
-    }
-    assert_ok(queue_cancel(queue, "film", &err), err);
-    assert_ok(queue_sweep(queue, INT32_MAX, &more, &err), err);
-    assert_int_equal(length_of(*state, "tally:lipsync:batch:ready"), 0);
-    assert_int_equal(length_of(*state, "tally:lipsync:batch:leased"), 0);
-    _cleanup_json_ json_t *check = queue_check(queue, false, &err);
-    assert_ok(check, err);
-    assert_int_equal(json_array_size(json_object_get(check, "findings")), 0);
-}
-
 int main(void) {
     process_begin();
     const struct CMUnitTest tests[] = {
@@ -465,7 +434,6 @@ int main(void) {
         cmocka_unit_test(test_workers_are_forgotten_when_silent),
         cmocka_unit_test(test_who_came_and_went_is_remembered),
         cmocka_unit_test(test_pools_are_counted_by_class),
-        cmocka_unit_test(test_the_sweep_keeps_the_tallies),
     };
     return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);
 }

@@ -1,15 +1,12 @@
 -- include: expiry
--- include: tally
 -- include: index
 -- include: history
--- House-keeping: makes jobs ready whose leases ran out, keeps the tallies, removes campaigns that have expired. Leases and
--- campaigns are done a bounded piece a call; the tallies all at once.
+-- House-keeping: makes jobs ready whose leases ran out, removes campaigns that have expired; of each a bounded piece a call.
 -- ARGV: how long finished campaigns are kept, ms
 -- Returns how much there was to do; the caller goes on while it is not 0.
 local BUCKETS_AT_ONCE, WORKERS_AT_ONCE = 10, 100
 local work = expire_leases()
 flush()
-keep_tallies()
 -- Killed workers never sign off, and workers.lua, which notes them as lost, runs only when somebody asks who lives. Those that
 -- were heard of longest ago come first; behind one that lives most likely all do, and the next sweep looks again.
 local workers = call('ZRANGE', P .. 'workers', 0, WORKERS_AT_ONCE - 1, 'WITHSCORES')
