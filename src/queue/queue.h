@@ -161,7 +161,7 @@ bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error 
  * cancelled. error and job, the one that ended the language, are null unless it failed. held_until_ms is until when
  * ready jobs of it may not begin because their class is held, null when they may. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
-/* {"items":[campaigns as above],"next":"cursor"|null}, newest first. */
+/* {"items":[campaigns as above],"next":"cursor"|null}, newest first. api.bad_request for a cursor of wrong form. */
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
 /* {"items":[jobs as below],"next":"cursor"|null}, in the order of their ids. queue.not_found. Two calls. */
 json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
@@ -169,7 +169,7 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
 /* {"id","campaign","kind","language","index","state","attempt","worker","created_ms","ready_ms","claimed_ms",
  * "finished_ms","progress","artifact","report","errors","crashes","error":{"code","message"}}. queue.not_found. */
 json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) must_check;
-/* A page of dead jobs, the latest death first. Two calls. */
+/* A page of dead jobs, the latest death first. Two calls. api.bad_request for a cursor of wrong form. */
 json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
 /* The keys of the published artifacts of `count` jobs, all of one campaign, as a JSON array of strings in the same
  * order; null where there is none. */

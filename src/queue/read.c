@@ -120,9 +120,19 @@ json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor
     return jobs ? page_json(jobs, full ? json_string(reply->element[count - 1]->str) : json_null()) : NULL;
 }
 
+/* "<score>/<member>", as newest_cursor makes it. A page that began anew for any other text would be a list without end.
+ */
+static bool newest_cursor_check(const char *cursor, struct error *err) {
+    size_t digits = strspn(cursor, "0123456789");
+    return (digits > 0 && cursor[digits] == '/' && cursor[digits + 1]) ||
+           error_set(err, ERR_API_BAD_REQUEST, "the cursor is not one that a page's \"next\" gave");
+}
+
 /* A page of the sets `campaigns` or `dead`, the latest first: {member, score, ...}. */
 static redisReply *newest_members(struct queue *queue, const char *set, const char *cursor, int limit,
                                   struct error *err) {
+    if (cursor && !newest_cursor_check(cursor, err))
+        return NULL;
     _cleanup_command_ struct command arguments = {0};
     command_add(&arguments, set);
     command_add_integer(&arguments, limit);

@@ -146,6 +146,13 @@ def test_bad_limits(farm, limit):
     assert_error(farm.get("/v1/campaigns", params={"limit": limit}), 400, "api.bad_request")
 
 
+@pytest.mark.parametrize("path", ["/v1/campaigns", "/v1/dead"])
+@pytest.mark.parametrize("cursor", ["x", "17", "/film", ""])
+def test_bad_cursors(farm, path, cursor):
+    """A list that began anew would have no end for a client that follows cursors."""
+    assert_error(farm.get(path, params={"cursor": cursor}), 400, "api.bad_request")
+
+
 def test_cancel_ends_a_campaign(farm):
     campaign = farm.submitted()
     answer = farm.ask("DELETE", f"/v1/campaigns/{campaign}")

@@ -238,6 +238,19 @@ static char *ids_of(struct queue *queue, json_t *(*list)(struct queue *, const c
     return buffer_steal(&ids);
 }
 
+static void test_a_malformed_cursor_is_refused(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    static const char *const wrong[] = {"", "film", "/film", "12", "12/", "-1/film", "1e3/film"};
+    submit(queue, "film", CLASS_BATCH, "hi");
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        assert_null(queue_campaigns(queue, wrong[i], 2, &err));
+        assert_int_equal(err.code, ERR_API_BAD_REQUEST);
+        assert_null(queue_dead(queue, wrong[i], 2, &err));
+        assert_int_equal(err.code, ERR_API_BAD_REQUEST);
+    }
+}
+
 static json_t *film_jobs(struct queue *queue, const char *cursor, int limit, struct error *err) {
     return queue_jobs(queue, "film", cursor, limit, err);
 }
@@ -427,6 +440,7 @@ int main(void) {
         cmocka_unit_test(test_the_dead_list_is_bounded),
         cmocka_unit_test(test_event_streams_are_bounded),
         cmocka_unit_test(test_dead_workers_are_swept),
+        cmocka_unit_test(test_a_malformed_cursor_is_refused),
         cmocka_unit_test(test_listings_have_cursors),
         cmocka_unit_test(test_a_long_listing_is_in_order_and_complete),
         cmocka_unit_test(test_artifacts_of_many_jobs),
