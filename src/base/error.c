@@ -7,10 +7,10 @@
 static const struct error_kind {
     const char *name, *meaning;
     int http;
-    bool permanent;
+    enum fault fault;
 } error_kinds[ERR_COUNT] = {
-    [ERR_NONE] = {"none", "", 200, false},
-#define ERROR_CODE(symbol, name, http, permanent, meaning) [ERR_##symbol] = {name, meaning, http, permanent},
+    [ERR_NONE] = {"none", "", 200, FAULT_WORLD},
+#define ERROR_CODE(symbol, name, http, fault, meaning) [ERR_##symbol] = {name, meaning, http, FAULT_##fault},
 #include "base/error_codes.def"
 #undef ERROR_CODE
 };
@@ -64,6 +64,11 @@ enum error_code error_from_name(const char *name) {
 
 int error_http_status(enum error_code code) { return error_kind(code)->http; }
 
-bool error_is_permanent(enum error_code code) { return error_kind(code)->permanent; }
+enum fault error_fault(enum error_code code) { return error_kind(code)->fault; }
+
+const char *fault_name(enum fault fault) {
+    static const char *const names[FAULT_COUNT] = {"input", "world", "worker"};
+    return names[fault];
+}
 
 const char *error_meaning(enum error_code code) { return error_kind(code)->meaning; }

@@ -11,11 +11,14 @@
 
 enum error_code {
     ERR_NONE = 0,
-#define ERROR_CODE(symbol, name, http, permanent, meaning) ERR_##symbol,
+#define ERROR_CODE(symbol, name, http, fault, meaning) ERR_##symbol,
 #include "base/error_codes.def"
 #undef ERROR_CODE
     ERR_COUNT
 };
+
+/* Whose fault an error is: the input's, the world's or this worker's. src/base/error_codes.def says what each means. */
+enum fault { FAULT_INPUT, FAULT_WORLD, FAULT_WORKER, FAULT_COUNT };
 
 struct error {
     enum error_code code;
@@ -40,7 +43,9 @@ const char *error_name(enum error_code code);
 enum error_code error_from_name(const char *name);
 /* The HTTP status that the API answers with. */
 int error_http_status(enum error_code code);
-/* True when trying again cannot help: the job dies at once instead of being retried. */
-bool error_is_permanent(enum error_code code);
+/* Whose fault it is that a job ends in this error: FAULT_INPUT kills it at once, since trying again cannot help. */
+enum fault error_fault(enum error_code code);
+/* "input", "world", "worker". Static. */
+const char *fault_name(enum fault fault);
 /* What it means and what to do, as docs/errors.md has it. Static. */
 const char *error_meaning(enum error_code code);

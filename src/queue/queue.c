@@ -416,7 +416,7 @@ bool queue_fail(struct queue *queue, const char *worker, const struct claim *cla
     if (!add_fence(&arguments, worker, claim, err))
         return false;
     command_add(&arguments, text);
-    command_add_integer(&arguments, error_is_permanent(failure->code));
+    command_add_integer(&arguments, error_fault(failure->code) == FAULT_INPUT);
     command_add_number(&arguments, random_unit());
     return queue_status_script(queue, &script_fail, &arguments, false, claim->job_id, err);
 }

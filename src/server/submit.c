@@ -64,6 +64,12 @@ static bool submit_parse(struct request *request, struct submit *submit, struct 
     return submit->campaign;
 }
 
+/* Whether the user has to do something about an input that could not be read: give another one, or let the farm read
+ * it. */
+static bool input_is_to_blame(enum error_code code) {
+    return error_fault(code) == FAULT_INPUT || code == ERR_STORE_DENIED;
+}
+
 /* Adds a problem when the input certainly cannot be read. False when the store itself fails. */
 static bool input_add_problem(struct store *store, const char *uri, char *path, json_t *problems, struct error *err) {
     _cleanup_free_ char *owned = path;
@@ -73,7 +79,7 @@ static bool input_add_problem(struct store *store, const char *uri, char *path, 
         return true;
     if (cause.code == ERR_STORE_CREDENTIALS)
         return true; /* the workers' credentials may reach what the server's do not */
-    if (!error_is_permanent(cause.code)) {
+    if (!input_is_to_blame(cause.code)) {
         *err = cause;
         return false;
     }

@@ -2,17 +2,17 @@ import pytest
 
 
 def test_entries(script):
-    text = '/* ERROR_CODE(a) */\nERROR_CODE(IO, "io", 500, false, "Reading \\"x\\" failed.")\n' \
-           'ERROR_CODE(GONE, "a.gone", 404, true,\n           "It is "\n           "gone (really).")\n'
+    text = '/* ERROR_CODE(a) */\nERROR_CODE(IO, "io", 500, WORKER, "Reading \\"x\\" failed.")\n' \
+           'ERROR_CODE(GONE, "a.gone", 404, INPUT,\n           "It is "\n           "gone (really).")\n'
     doc = script("errors-doc")
     rows = doc.entries(text)
-    assert rows == [("io", 500, False, 'Reading "x" failed.'), ("a.gone", 404, True, "It is gone (really).")]
-    assert doc.table(rows).splitlines()[1] == "| `a.gone` | 404 | yes | It is gone (really). |"
+    assert rows == [("io", 500, "worker", 'Reading "x" failed.'), ("a.gone", 404, "input", "It is gone (really).")]
+    assert doc.table(rows).splitlines()[1] == "| `a.gone` | 404 | input | It is gone (really). |"
 
 
 def test_unreadable_entry_is_an_error(script):
     with pytest.raises(SystemExit):
-        script("errors-doc").entries("ERROR_CODE(IO, io, 500, false, \"x\")\n")
+        script("errors-doc").entries("ERROR_CODE(IO, io, 500, WORKER, \"x\")\n")
 
 
 def test_codes_are_unique_and_well_formed(script):

@@ -14,15 +14,17 @@ static void error_table(void **state) {
         assert_in_range(error_http_status((enum error_code)code), 200, 599);
     }
     assert_string_equal(error_name(ERR_STORE_NOT_FOUND), "store.not_found");
-    assert_true(error_is_permanent(ERR_STORE_NOT_FOUND));
-    assert_false(error_is_permanent(ERR_STORE_UNAVAILABLE));
+    assert_int_equal(error_fault(ERR_STORE_NOT_FOUND), FAULT_INPUT);
+    assert_int_equal(error_fault(ERR_STORE_UNAVAILABLE), FAULT_WORLD);
+    assert_int_equal(error_fault(ERR_STORE_DENIED), FAULT_WORKER);
+    assert_string_equal(fault_name(FAULT_WORKER), "worker");
     assert_int_equal(error_from_name("of.tomorrow"), ERR_INTERNAL);
     static const enum error_code outside[] = {(enum error_code)9999, (enum error_code) - 1, ERR_COUNT};
     for (size_t i = 0; i < ARRAY_LENGTH(outside); i++) {
         assert_string_equal(error_name(outside[i]), "internal");
         assert_string_equal(error_meaning(outside[i]), error_meaning(ERR_INTERNAL));
         assert_int_equal(error_http_status(outside[i]), 500);
-        assert_false(error_is_permanent(outside[i]));
+        assert_int_equal(error_fault(outside[i]), FAULT_WORLD);
     }
 }
 
