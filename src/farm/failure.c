@@ -19,6 +19,7 @@ static const struct {
     [FAILURE_LONGEST_RUN] = {"longest_run_s", 1, 10 * DAY_S, 1000},
     [FAILURE_CRASHED_WORKERS] = {"crashed_workers", 1, 1000, 1},
     [FAILURE_CRASHES] = {"crashes", 1, 1000, 1},
+    [FAILURE_REFUSALS] = {"refusals", 1, 1000, 1},
 };
 
 #define KIND(id, name, pool, per_language, numbered, files, runner, ...) [KIND_##id] = {__VA_ARGS__},

@@ -405,20 +405,34 @@ bool queue_finish(struct queue *queue, const char *worker, const struct claim *c
     return queue_finish_and_claim(queue, &options, claim, result, NULL, 0, &none, err);
 }
 
+/* What was written down of a failure, or what its code means when that is not UTF-8: it may be cut inside a character.
+ */
+static const char *failure_message(const char *message, enum error_code code) {
+    _cleanup_json_ json_t *text = json_string(message);
+    return text ? message : error_meaning(code);
+}
+
 bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,
                 struct error *err) {
-    _cleanup_json_ json_t *error =
-        json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", failure->message);
-    if (!error) /* the message was cut inside a character, or is not UTF-8 */
-        error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message", error_meaning(failure->code));
+    _cleanup_json_ json_t *error = json_pack("{s:s, s:s}", "code", error_name(failure->code), "message",
+                                             failure_message(failure->message, failure->code));
     _cleanup_free_ char *text = json_line(error);
     _cleanup_command_ struct command arguments = {0};
     if (!add_fence(&arguments, worker, claim, err))
         return false;
     command_add(&arguments, text);
-    command_add_integer(&arguments, error_fault(failure->code) == FAULT_INPUT);
+    command_add(&arguments, fault_name(error_fault(failure->code)));
     command_add_number(&arguments, random_unit());
     return queue_status_script(queue, &script_fail, &arguments, false, claim->job_id, err);
+}
+
+bool queue_crash(struct queue *queue, const char *worker, const struct claim *claim, const char *message,
+                 struct error *err) {
+    _cleanup_command_ struct command arguments = {0};
+    if (!add_fence(&arguments, worker, claim, err))
+        return false;
+    command_add(&arguments, failure_message(message, ERR_JOB_CRASHED));
+    return queue_status_script(queue, &script_crash, &arguments, false, claim->job_id, err);
 }
 
 bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) {

@@ -110,12 +110,18 @@ bool queue_finish_and_claim(struct queue *queue, const struct claim_options *opt
 bool queue_finish_many(struct queue *queue, const struct claim_options *options, const struct claim *done,
                        const struct job_result *results, size_t done_count, struct error *refusals,
                        struct claim *claims, size_t capacity, size_t *count, struct error *err) must_check;
-/* The job ended in an error. A permanent one, and the last one that its kind is allowed, make it dead; else it is
- * delayed, longer after each error and by chance, and keeps its place. queue.stale or cancelled when the lease is lost.
- * Not sent twice: when the caller repeats it after a lost reply, queue.stale may mean that the first one was carried
- * out. */
+/* The job ended in an error. What follows depends on whose fault its code is (error_fault). The input's makes the job
+ * dead. The world's is counted among its errors, this worker's among its refusals, and either kills it once enough
+ * different workers had it (docs/queue.md, "The failure policy"); else it is delayed, longer each time and by chance,
+ * and keeps its place. queue.stale or cancelled when the lease is lost. Not sent twice: when the caller repeats it
+ * after a lost reply, queue.stale may mean that the first one was carried out. */
 bool queue_fail(struct queue *queue, const char *worker, const struct claim *claim, const struct error *failure,
                 struct error *err) must_check;
+/* The process that ran the job has died, of a signal or for lack of memory, and the worker lives on: a crash, counted
+ * as one whose lease ran out, but at once. `message` is what is known, "signal 11 in step encode", and stands in the
+ * job's error. The job is ready again at its place, or dead. Errors as of queue_fail. */
+bool queue_crash(struct queue *queue, const char *worker, const struct claim *claim, const char *message,
+                 struct error *err) must_check;
 /* Gives the job back unharmed, for a drain: neither an error nor a crash; it keeps its place. Errors as of queue_fail.
  */
 bool queue_release(struct queue *queue, const char *worker, const struct claim *claim, struct error *err) must_check;
@@ -167,7 +173,8 @@ json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, stru
 json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
                    struct error *err) must_check;
 /* {"id","campaign","kind","language","index","state","attempt","worker","created_ms","ready_ms","claimed_ms",
- * "finished_ms","progress","artifact","report","errors","crashes","error":{"code","message"}}. queue.not_found. */
+ * "finished_ms","progress","artifact","report","errors","refusals","crashes","error":{"code","message"}}.
+ * queue.not_found. */
 json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) must_check;
 /* A page of dead jobs, the latest death first. Two calls. api.bad_request for a cursor of wrong form. */
 json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;
@@ -198,8 +205,8 @@ struct pool_counts {
 bool queue_pool_counts(struct queue *queue, enum pool pool, int64_t due_within_ms, struct pool_counts *out,
                        struct error *err) must_check;
 /* Farm totals that survive scale to zero: {"jobs_done":{"dub":12,...},"jobs_failed":{...},"job_errors":{...},
- * "job_ms":{...},"gpu_ms":{...},"job_crashes":...,"campaigns_ended":{"done":...},"frames":...,"bytes":...,
- * "step_ms":{"lips":...}}; what never happened is missing. */
+ * "job_refusals":{...},"job_ms":{...},"gpu_ms":{...},"job_crashes":...,"campaigns_ended":{"done":...},"frames":...,
+ * "bytes":...,"step_ms":{"lips":...}}; what never happened is missing. */
 json_t *queue_totals(struct queue *queue, struct error *err) must_check;
 /* {"dead": jobs, "open": campaigns, "campaigns": [{"id","name","jobs":{"ready":1,...}}...]}: the newest `most` of those
  * that are open. */

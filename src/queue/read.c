@@ -65,6 +65,7 @@ static json_t *job_json(const char *id, const redisReply *view) {
     json_object_set_new(job, "error", stored_json(view->element[3]));
     json_object_set_new(job, "progress", stored_json(view->element[4]));
     json_object_set_new(job, "errors", json_integer(parse_number(record_field(record, "errors"))));
+    json_object_set_new(job, "refusals", json_integer(parse_number(record_field(record, "refusals"))));
     json_object_set_new(job, "crashes", json_integer(parse_number(record_field(record, "crashes"))));
     return job;
 }

@@ -64,6 +64,7 @@ static void write_by_kind(struct buffer *out, const struct reading *reading) {
         {"jobs_done", "mela_jobs_done_total", "Jobs done.", 1},
         {"jobs_failed", "mela_jobs_failed_total", "Jobs that were given up.", 1},
         {"job_errors", "mela_job_errors_total", "Errors of jobs, also of those that were tried again.", 1},
+        {"job_refusals", "mela_job_refusals_total", "Errors of jobs that were their worker's fault.", 1},
         {"job_ms", "mela_job_seconds_total", "Time from claim to finish of done jobs.", 0.001},
         {"gpu_ms", "mela_gpu_seconds_total", "Time that done jobs held a CUDA card.", 0.001},
     };
@@ -129,7 +130,7 @@ void metrics_write_farm(struct buffer *out, const struct reading *reading) {
                json_get_number(reading->totals, "frames", 0));
     write_by_kind(out, reading);
     write_steps(out, reading);
-    metric_one(out, "mela_job_crashes_total", "counter", "Leases that ran out.",
+    metric_one(out, "mela_job_crashes_total", "counter", "Leases that ran out, and processes that died of a job.",
                json_get_number(reading->totals, "job_crashes", 0));
     metric_one(out, "mela_dead_jobs", "gauge", "Jobs that were given up and not retried, 1,000 at most.",
                json_get_number(reading->overview, "dead", 0));

@@ -2,9 +2,10 @@
 
 OPEN = {"waiting", "ready", "delayed", "leased"}
 POOL = {"plan": "cpu", "track": "lipsync", "dub": "lipsync", "join": "cpu"}
-# By kind: errors, first and longest wait before a retry, longest run, crashed workers, crashes.
-LIMITS = {"plan": (3, 2000, 300_000, 3600_000, 3, 10), "track": (5, 2000, 300_000, 7200_000, 3, 10),
-          "dub": (5, 2000, 300_000, 12 * 3600_000, 3, 10), "join": (5, 2000, 300_000, 7200_000, 3, 10)}
+# By kind: errors, first and longest wait before a retry, longest run, crashed workers, crashes, refusals.
+LIMITS = {"plan": (3, 2000, 300_000, 3600_000, 3, 10, 5), "track": (5, 2000, 300_000, 7200_000, 3, 10, 5),
+          "dub": (5, 2000, 300_000, 12 * 3600_000, 3, 10, 5), "join": (5, 2000, 300_000, 7200_000, 3, 10, 5)}
+ALIVE_MS, IN_ALL = 15_000, 4
 
 
 class Job:
@@ -20,8 +21,8 @@ class Job:
         self.forgive()
 
     def forgive(self):
-        self.errors = self.crashes = 0
-        self.crashed_by, self.by = set(), None
+        self.errors = self.refusals = self.crashes = 0
+        self.failed_by, self.refused_by, self.crashed_by, self.by = set(), set(), set(), None
 
 
 class Campaign:
@@ -51,6 +52,7 @@ class Campaign:
 class Oracle:
     def __init__(self):
         self.now, self.campaigns, self.broken, self.limits = 1_000_000, {}, [], LIMITS
+        self.beats = {}
 
     def job(self, id):
         campaign, suffix = id.split("/", 1)
@@ -93,13 +95,21 @@ class Oracle:
                           key=lambda j: (j.until, j.id)):
             if job.state != "leased":
                 continue  # an earlier death ended it
-            job.crashes += 1
-            job.crashed_by.add(job.worker)
-            workers, crashes = self.limits[job.kind][4:]
-            if len(job.crashed_by) >= workers or job.crashes >= crashes:
-                self.die(job)
-            else:
-                job.state = "ready"
+            self.count_crash(job)
+
+    def count_crash(self, job):
+        job.crashes += 1
+        job.crashed_by.add(job.worker)
+        workers, crashes = self.limits[job.kind][4:6]
+        if len(job.crashed_by) >= workers or job.crashes >= crashes:
+            self.die(job)
+        else:
+            job.state = "ready"
+
+    def is_last(self, number, workers, most):
+        """Whether so many failures, of so many workers, end a job."""
+        alive = sum(at >= self.now - ALIVE_MS for at in self.beats.values())
+        return number >= most and (workers >= min(most, alive) or number >= IN_ALL * most)
 
     # ---- operations ----
 
@@ -176,18 +186,31 @@ class Oracle:
         self.settle(campaign)
         return None
 
-    def fail(self, held, permanent):
+    def fail(self, held, fault):
         job, refusal = self.fence(held)
         if not job:
             return refusal
-        job.errors += 1
-        errors, first, longest = self.limits[job.kind][:3]
-        if permanent or job.errors >= errors:
+        errors, first, longest, *_, refusals = self.limits[job.kind]
+        if fault == "worker":
+            job.refusals += 1
+            job.refused_by.add(job.worker)
+            number, workers, most = job.refusals, len(job.refused_by), refusals
+        else:
+            job.errors += 1
+            job.failed_by.add(job.worker)
+            number, workers, most = job.errors, len(job.failed_by), errors
+        if fault == "input" or self.is_last(number, workers, most):
             self.die(job)
         else:
-            delay = min(first * 2 ** (job.errors - 1), longest)
+            delay = min(first * 2 ** (number - 1), longest)
             job.state, job.due = "delayed", (self.now + delay // 2, self.now + delay)
         return None
+
+    def crash(self, held):
+        job, refusal = self.fence(held)
+        if job:
+            self.count_crash(job)
+        return refusal
 
     def release(self, held):
         job, refusal = self.fence(held)
@@ -224,6 +247,12 @@ class Oracle:
             campaign.language_state.pop(job.language), campaign.language_by.pop(job.language)
         campaign.state, campaign.ended_by, campaign.finished = "running", None, None
         return None
+
+    def beat(self, worker):
+        self.beats[worker] = self.now
+
+    def gone(self, worker):
+        self.beats.pop(worker, None)
 
     def sweep(self, keep):
         self.expire()

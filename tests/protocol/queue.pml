@@ -1,7 +1,8 @@
 /* The lease protocol of one job, as a model for spin (docs/queue.md, "Promises" 2, 3, 4 and 8).
  *
- * Mirrors: lib/lanes.lua (claim_next), heartbeat.lua, lib/expiry.lua (expire), lib/publish.lua, release.lua, lib/job.lua
- * (fence, stamp_claim), adopt.lua with recover.c, and a worker's upload and receipt (recover/receipt.c). One script is one
+ * Mirrors: lib/lanes.lua (claim_next), heartbeat.lua, lib/expiry.lua, lib/publish.lua, release.lua, fail.lua and
+ * crash.lua while the job lives on, lib/job.lua (fence, stamp_claim), adopt.lua with recover.c, and a worker's upload and
+ * receipt (recover/receipt.c). One script is one
  * atomic step. Workers stall anywhere, as long as they like. Redis loses its last second: it goes back to any state that
  * it had since it was saved last, which is modelled by one saved state that every step may renew; or it loses everything
  * and is rebuilt from the store.
@@ -83,6 +84,21 @@ inline publish(what) {
     owner = 0;
 }
 
+/* The job goes back, fenced: released, refused, or its process died and the worker says so. How long it is delayed and
+ * what is counted makes no difference here. */
+inline give_back() {
+    if
+    :: known && state == leased && holder == me && stamp == mine ->
+#ifdef LOSE_JOB
+        state = none;
+#else
+        state = ready;
+#endif
+        owner = 0; maybe_save()
+    :: else -> skip
+    fi
+}
+
 proctype worker(byte me) {
     byte mine, my_claim;
 end:
@@ -103,6 +119,10 @@ end:
         fi;
         /* The upload: begun here, ended there; a stall may lie between. */
         atomic { writes[mine]++; assert(writes[mine] == 1) }
+        if
+        :: atomic { true -> give_back(); goto refused } /* half written: crash.lua, or fail.lua */
+        :: true -> skip
+        fi;
         atomic { whole[mine] = true }
 
         if
@@ -143,17 +163,7 @@ end:
                 :: else -> skip
                 fi }
 #endif
-        :: true -> atomic { /* release.lua: fenced */
-            if
-            :: known && state == leased && holder == me && stamp == mine ->
-#ifdef LOSE_JOB
-                state = none;
-#else
-                state = ready;
-#endif
-                owner = 0; maybe_save()
-            :: else -> skip
-            fi }
+        :: true -> atomic { give_back() } /* release.lua */
         fi
 refused:
         mine = 0

@@ -89,6 +89,12 @@ static bool finish(struct tool *tool, const json_t *command, const struct claim 
     return claim_with(tool, command, held, &result, answer, err);
 }
 
+static enum error_code code_of_fault(const char *fault) {
+    if (strcmp(fault, "input") == 0)
+        return ERR_MEDIA_EMPTY;
+    return strcmp(fault, "worker") == 0 ? ERR_DISK_FULL : ERR_STORE_UNAVAILABLE;
+}
+
 static bool held_call(struct tool *tool, const char *operation, const json_t *command, json_t *answer,
                       struct error *err) {
     const char *worker = json_get_string(command, "worker", "");
@@ -101,8 +107,10 @@ static bool held_call(struct tool *tool, const char *operation, const json_t *co
         return queue_heartbeat(tool->queue, worker, &held, (int)json_get_integer(command, "lease", 1000), NULL, err);
     if (strcmp(operation, "release") == 0)
         return queue_release(tool->queue, worker, &held, err);
+    if (strcmp(operation, "crash") == 0)
+        return queue_crash(tool->queue, worker, &held, "made to crash", err);
     struct error failure;
-    error_set(&failure, json_get_bool(command, "permanent", false) ? ERR_MEDIA_EMPTY : ERR_IO, "made to fail");
+    error_set(&failure, code_of_fault(json_get_string(command, "fault", "")), "made to fail");
     return queue_fail(tool->queue, worker, &held, &failure, err);
 }
 
@@ -165,7 +173,7 @@ static bool set_clock(struct tool *tool, int64_t ms, struct error *err) {
     return plain(tool, text) || error_set(err, ERR_INTERNAL, "the clock cannot be set");
 }
 
-/* "limits": {kind: the six of enum failure_limit}. */
+/* "limits": {kind: the seven of enum failure_limit}. */
 static bool set_failure(struct tool *tool, const json_t *command, struct error *err) {
     struct failure_policies policies = failure_defaults;
     for (int kind = 0; kind < KIND_COUNT; kind++) {
@@ -174,6 +182,11 @@ static bool set_failure(struct tool *tool, const json_t *command, struct error *
             policies.limits[kind][i] = (int)json_integer_value(json_array_get(given, i));
     }
     return queue_set_failure(tool->queue, &policies, err);
+}
+
+static bool beat(struct tool *tool, const json_t *command, struct error *err) {
+    _cleanup_json_ json_t *info = json_object();
+    return queue_worker_beat(tool->queue, json_get_string(command, "worker", ""), info, 3600000, err);
 }
 
 static bool obey(struct tool *tool, const json_t *command, json_t *answer, struct error *err) {
@@ -193,6 +206,10 @@ static bool obey(struct tool *tool, const json_t *command, json_t *answer, struc
         return take_marker(tool, command, answer, err);
     if (strcmp(operation, "failure") == 0)
         return set_failure(tool, command, err);
+    if (strcmp(operation, "beat") == 0)
+        return beat(tool, command, err);
+    if (strcmp(operation, "gone") == 0)
+        return queue_worker_gone(tool->queue, json_get_string(command, "worker", ""), err);
     if (strcmp(operation, "retry") == 0)
         return queue_retry(tool->queue, json_get_string(command, "job", ""), err);
     if (strcmp(operation, "cancel") == 0)

@@ -179,10 +179,39 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.error("finish", **held, **self.shape(held["job"].split("/")[0])) == self.oracle.finish(held)
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), permanent=st.sampled_from([False, False, True]))
-    def fail(self, data, permanent):
+    @rule(data=st.data(), fault=st.sampled_from(["world", "worker", "world", "worker", "input"]))
+    def fail(self, data, fault):
         held = self.any_held(data)
-        assert self.error("fail", **held, permanent=permanent) == self.oracle.fail(held, permanent)
+        assert self.error("fail", **held, fault=fault) == self.oracle.fail(held, fault)
+
+    @precondition(lambda self: self.held)
+    @rule(fault=st.sampled_from(["world", "worker"]), times=st.integers(2, 20), takers=st.integers(1, 3), alive=st.integers(0, 4))
+    def a_job_fails_again_and_again(self, fault, times, takers, alive):
+        """On some workers in turn, whenever it is due, while so many live."""
+        job = self.held[-1]["job"]
+        for number in range(times):
+            held = next(h for h in reversed(self.held) if h["job"] == job)
+            assert self.error("fail", **held, fault=fault) == self.oracle.fail(held, fault)
+            self.time_passes(400_000)
+            for worker in WORKERS[:alive]:
+                self.beat(worker)
+            self.claim(WORKERS[number % takers], ["lipsync", "cpu"], 16, 30_000, None)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def crash(self, data):
+        held = self.any_held(data)
+        assert self.error("crash", **held) == self.oracle.crash(held)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def beat(self, worker):
+        assert self.error("beat", worker=worker) is None
+        self.oracle.beat(worker)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def gone(self, worker):
+        assert self.error("gone", worker=worker) is None
+        self.oracle.gone(worker)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -219,20 +248,20 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(sorted(LIMITS)), errors=st.integers(1, 6), first=st.sampled_from([1, 2000, 10_000]),
           longest=st.sampled_from([10_000, 300_000]), run=st.sampled_from([1000, 7200_000]), workers=st.integers(1, 4),
-          more=st.integers(0, 3))
-    def the_policy_changes(self, kind, errors, first, longest, run, workers, more):
+          more=st.integers(0, 3), refusals=st.integers(1, 6))
+    def the_policy_changes(self, kind, errors, first, longest, run, workers, more, refusals):
         """Under jobs that have errors and crashes already, and run."""
-        self.oracle.limits = {**self.oracle.limits, kind: (errors, first, longest, run, workers, workers + more)}
+        self.oracle.limits = {**self.oracle.limits, kind: (errors, first, longest, run, workers, workers + more, refusals)}
         assert self.error("failure", limits=self.oracle.limits) is None
 
     @precondition(lambda self: self.held)
     @rule()
     def redis_is_wiped(self):
         """What was claimed before is claimed by nobody, whatever attempts come again."""
-        self.oracle.campaigns, self.oracle.limits = {}, LIMITS
+        self.oracle.campaigns, self.oracle.limits, self.oracle.beats = {}, LIMITS, {}
         assert self.error("reset") is None and self.error("clock", ms=self.oracle.now) is None
 
-    @rule(ms=st.sampled_from([1, 500, 1000, 5000, 400_000, 3 * 3600_000]))
+    @rule(ms=st.sampled_from([1, 500, 1000, 5000, 16_000, 400_000, 3 * 3600_000]))
     def time_passes(self, ms):
         self.oracle.now += ms
         assert self.error("clock", ms=self.oracle.now) is None
@@ -245,8 +274,8 @@ class QueueMachine(RuleBasedStateMachine):
                 assert seen["error"] == "queue.not_found", id
                 continue
             assert seen["campaign"]["state"] == campaign.state
-            jobs = {j["id"]: (j["state"], j["attempt"], j["errors"], j["crashes"]) for j in seen["jobs"]}
-            assert jobs == {j.id: (j.state, j.attempt, j.errors, j.crashes) for j in campaign.jobs.values()}
+            jobs = {j["id"]: (j["state"], j["attempt"], j["errors"], j["refusals"], j["crashes"]) for j in seen["jobs"]}
+            assert jobs == {j.id: (j.state, j.attempt, j.errors, j.refusals, j.crashes) for j in campaign.jobs.values()}
             states = [state for state, *_ in jobs.values()]
             assert seen["campaign"]["jobs"] == {s: states.count(s) for s in seen["campaign"]["jobs"]}
 

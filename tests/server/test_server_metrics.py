@@ -32,7 +32,7 @@ def test_every_row_fits_its_head(farm):
 def test_totals_are_there_before_anything_happened(farm):
     seen = metrics(farm)
     for kind in ("plan", "track", "dub", "join"):
-        for name in ("jobs_done", "jobs_failed", "job_errors", "job_seconds", "gpu_seconds"):
+        for name in ("jobs_done", "jobs_failed", "job_errors", "job_refusals", "job_seconds", "gpu_seconds"):
             assert seen[f'mela_{name}_total{{kind="{kind}"}}'] == 0
     assert all(seen[f'mela_campaigns_ended_total{{state="{state}"}}'] == 0 for state in ("done", "partial", "failed", "cancelled"))
     assert seen["mela_campaigns_open"] == seen["mela_dead_jobs"] == seen["mela_job_crashes_total"] == 0

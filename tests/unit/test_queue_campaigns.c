@@ -117,7 +117,7 @@ static void test_cancel_reaches_jobs_in_every_state(void **state) {
     struct error err;
     submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 3);
     struct claim leased = claim_job(queue, "w1", "film/hi/dub/0000"), delayed = claim_one(queue, "w2"), none;
-    fail_with(queue, "w2", &delayed, ERR_IO);
+    fail_with(queue, "w2", &delayed, ERR_STORE_UNAVAILABLE);
     assert_ok(queue_cancel(queue, "film", &err), err);
     assert_ok(queue_cancel(queue, "film", &err), err);
     assert_code(queue_heartbeat(queue, "w1", &leased, 1000, NULL, &err), ERR_CANCELLED, err);
@@ -412,7 +412,7 @@ static void test_pools_are_counted_by_class(void **state) {
     submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 4);
     struct claim claim = claim_one(queue, "w1");
     claim_one(queue, "w1");
-    fail_with(queue, "w1", &claim, ERR_IO);
+    fail_with(queue, "w1", &claim, ERR_STORE_UNAVAILABLE);
     submit(queue, "rush", CLASS_URGENT, "hi");
     clock_sleep_ms(clock_system(), 5);
     struct pool_counts lipsync, cpu;

@@ -27,7 +27,7 @@ static void test_a_healthy_farm_has_no_findings(void **state) {
     submit(queue, "other", CLASS_URGENT, "hi");
     struct claim claim = claim_one(queue, "w1");
     assert_sound(queue);
-    fail_with(queue, "w1", &claim, ERR_IO);
+    fail_with(queue, "w1", &claim, ERR_STORE_UNAVAILABLE);
     assert_sound(queue);
     claim = claim_later(queue, "w1");
     fail_with(queue, "w1", &claim, ERR_MEDIA_EMPTY);

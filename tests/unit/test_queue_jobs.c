@@ -47,10 +47,11 @@ static void test_the_same_submission_twice_is_one(void **state) {
 
 /* Whoever lost the lease can do nothing to the job any more. */
 static void assert_refused(struct queue *queue, const char *worker, const struct claim *claim) {
-    struct error err, failure = {.code = ERR_IO};
+    struct error err, failure = {.code = ERR_STORE_UNAVAILABLE};
     assert_code(queue_heartbeat(queue, worker, claim, 1000, NULL, &err), ERR_QUEUE_STALE, err);
     assert_code(finish_shaped(queue, worker, claim, "hi", 1, &err), ERR_QUEUE_STALE, err);
     assert_code(queue_fail(queue, worker, claim, &failure, &err), ERR_QUEUE_STALE, err);
+    assert_code(queue_crash(queue, worker, claim, "signal 11", &err), ERR_QUEUE_STALE, err);
     assert_code(queue_release(queue, worker, claim, &err), ERR_QUEUE_STALE, err);
 }
 
@@ -216,7 +217,7 @@ static void test_a_permanent_error_kills_at_once(void **state) {
     assert_string_equal(campaign_state(queue, "film"), "failed");
 }
 
-/* Released, failed or expired: a job comes back before those that were behind it. */
+/* Released, failed, refused, crashed or expired: a job comes back before those that were behind it. */
 static void test_a_job_that_comes_back_keeps_its_place(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
@@ -224,8 +225,13 @@ static void test_a_job_that_comes_back_keeps_its_place(void **state) {
     struct claim claim = claim_job(queue, "w1", "film/hi/dub/0000");
     assert_ok(queue_release(queue, "w1", &claim, &err), err);
     claim = claim_job(queue, "w1", "film/hi/dub/0000");
-    fail_with(queue, "w1", &claim, ERR_IO);
+    fail_with(queue, "w1", &claim, ERR_STORE_UNAVAILABLE);
     clock_sleep_ms(clock_system(), 10);
+    claim = claim_job(queue, "w1", "film/hi/dub/0000");
+    fail_with(queue, "w1", &claim, ERR_DISK_FULL);
+    clock_sleep_ms(clock_system(), 10);
+    claim = claim_job(queue, "w1", "film/hi/dub/0000");
+    assert_ok(queue_crash(queue, "w1", &claim, "signal 11", &err), err);
     claim_job(queue, "w1", "film/hi/dub/0000");
     assert_true(claim_for(queue, "w2", 1, &claim));
     assert_string_equal(claim.job_id, "film/hi/dub/0001");

@@ -46,20 +46,28 @@ static void test_errors_deaths_and_crashes_are_counted_apart(void **state) {
     struct error err;
     submit(queue, "film", CLASS_BATCH, "hi");
     struct claim claim = claim_one(queue, "w1");
-    fail_with(queue, "w1", &claim, ERR_IO);
-    assert_code(queue_fail(queue, "w1", &claim, &(struct error){.code = ERR_IO}, &err), ERR_QUEUE_STALE, err);
+    fail_with(queue, "w1", &claim, ERR_STORE_UNAVAILABLE);
+    assert_code(queue_fail(queue, "w1", &claim, &(struct error){.code = ERR_STORE_UNAVAILABLE}, &err), ERR_QUEUE_STALE,
+                err);
     assert_int_equal(total(queue, "job_errors", "plan"), 1);
     assert_int_equal(total(queue, "jobs_failed", "plan"), 0);
+    claim = claim_later(queue, "w1");
+    fail_with(queue, "w1", &claim, ERR_DISK_FULL);
+    assert_int_equal(total(queue, "job_refusals", "plan"), 1);
+    assert_int_equal(total(queue, "job_errors", "plan"), 1);
     for (int i = 0; i < 2000 && !claim_for(queue, "w1", 1, &claim); i++)
         clock_sleep_ms(clock_system(), 5);
     claim = claim_later(queue, "w2"); /* the lease of a millisecond ran out */
     assert_int_equal(total(queue, "job_crashes", NULL), 1);
+    assert_ok(queue_crash(queue, "w2", &claim, "signal 9", &err), err);
+    assert_int_equal(total(queue, "job_crashes", NULL), 2);
+    claim = claim_one(queue, "w2");
     assert_ok(queue_release(queue, "w2", &claim, &err), err);
     claim = claim_one(queue, "w2");
     fail_with(queue, "w2", &claim, ERR_MEDIA_CORRUPT); /* for good */
     assert_int_equal(total(queue, "job_errors", "plan"), 2);
     assert_int_equal(total(queue, "jobs_failed", "plan"), 1);
-    assert_int_equal(total(queue, "job_crashes", NULL), 1);
+    assert_int_equal(total(queue, "job_crashes", NULL), 2);
 }
 
 static void test_a_sweep_counts_crashes_too(void **state) {

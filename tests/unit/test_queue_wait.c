@@ -105,7 +105,7 @@ static void test_a_delayed_job_wakes_an_idle_worker_when_due(void **state) {
     struct waiter waiter = {.fixture = *state, .lease_ms = 600000};
     freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu:batch"));
     pthread_t thread = start_waiter(&waiter);
-    fail_with(queue, "w1", &claim, ERR_IO);
+    fail_with(queue, "w1", &claim, ERR_STORE_UNAVAILABLE);
     pthread_join(thread, NULL);
     assert_int_equal(waiter.claim.attempt, 2);
 }
@@ -149,7 +149,7 @@ static bool all_finished(struct queue *queue) {
  * short lease may have run out before any of that. */
 static bool work_on(struct queue *queue, const struct redis_fixture *fixture, const char *worker,
                     const struct claim *claim, unsigned *random) {
-    struct error err, failure = {.code = ERR_IO, .message = "chance"};
+    struct error err, failure = {.code = ERR_STORE_UNAVAILABLE, .message = "chance"};
     unsigned chance = rand_r(random) % 20;
     bool done = true;
     if (chance == 0 && job_number(queue, claim->job_id, "errors") < 2)

@@ -8,10 +8,11 @@ static void dead_print_job(const json_t *job) {
     const json_t *error = json_object_get(job, "error");
     char time[32];
     clock_format_iso(json_get_integer(job, "finished_ms", 0), time);
-    printf("%.16sZ  %s  (%lld attempts, %lld errors, %lld crashes)\n    %s [%s]\n", time,
+    printf("%.16sZ  %s  (%lld attempts, %lld errors, %lld refusals, %lld crashes)\n    %s [%s]\n", time,
            json_get_string(job, "id", ""), (long long)json_get_integer(job, "attempt", 0),
-           (long long)json_get_integer(job, "errors", 0), (long long)json_get_integer(job, "crashes", 0),
-           json_get_string(error, "message", "no reason is known"), json_get_string(error, "code", "internal"));
+           (long long)json_get_integer(job, "errors", 0), (long long)json_get_integer(job, "refusals", 0),
+           (long long)json_get_integer(job, "crashes", 0), json_get_string(error, "message", "no reason is known"),
+           json_get_string(error, "code", "internal"));
 }
 
 static bool dead_run(struct cli *cli, struct error *err) {

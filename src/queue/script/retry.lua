@@ -16,7 +16,7 @@ if ended_by and ended_by ~= job.suffix then
 end
 
 local language = job_language(job.suffix)
-call('HDEL', job.key, 'errors', 'crashes', 'crashed_by', 'finished')
+call('HDEL', job.key, 'errors', 'failed_by', 'refusals', 'refused_by', 'crashes', 'crashed_by', 'finished')
 call('HDEL', key .. ':errors', job.suffix)
 call('ZREM', P .. 'dead', job.id)
 move(job, 'ready', 0)

@@ -1,6 +1,7 @@
 -- include: base
 -- Jobs, their states, and move(), the one function that changes a state. A job's record is the hash job:<id>; every field
--- stays below 64 bytes so that Redis keeps it packed. What is long (report, artifact, error, progress) is in the campaign's
+-- stays below 64 bytes so that Redis keeps it packed, but for the names of workers that failed (lib/blame.lua), which few jobs
+-- have. What is long (report, artifact, error, progress) is in the campaign's
 -- hashes. A lane is a pool and a class, "lipsync:batch": the unit in which jobs are claimed, held and waited for.
 
 local EVENTS_CAMPAIGN, EVENTS_FARM = 1000, 10000
@@ -64,12 +65,12 @@ local function job_language(suffix) return suffix:match('^(.+)/%a+/%d+$') or suf
 local function load_job(campaign, suffix)
     local id = campaign .. '/' .. suffix
     local key = P .. 'job:' .. id
-    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'errors', 'told', 'waits', 'seq')
+    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'told', 'waits', 'seq')
     if not f[1] then return nil end
     local stamp = f[2] or '0'
     return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = stamp,
-        attempt = tonumber(stamp:match('^%d+')), worker = f[3] or '', lane = f[4], next = f[5] or nil, errors = f[6],
-        told = f[7], waits = tonumber(f[8] or 0), seq = f[9]}
+        attempt = tonumber(stamp:match('^%d+')), worker = f[3] or '', lane = f[4], next = f[5] or nil,
+        told = f[6], waits = tonumber(f[7] or 0), seq = f[8]}
 end
 
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end

@@ -42,7 +42,7 @@ local function finish_job(id, worker, stamp, artifact, report, children)
         call('HSET', key .. ':results', job.suffix, report)
     end
     if job.told then call('HDEL', key .. ':progress', job.suffix) end
-    if job.errors then call('HDEL', key .. ':errors', job.suffix) end
+    if job.attempt > 1 then call('HDEL', key .. ':errors', job.suffix) end -- what ended an earlier one
     move(job, 'done', 0, 'finished', now)
     emit_job(job)
     local open = fresh[1] and spawn().spawn(job.campaign, fresh)
