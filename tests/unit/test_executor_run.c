@@ -189,7 +189,13 @@ static void dub_behind_the_fence(const char *when) {
 }
 
 static void a_dub_is_made_behind_the_fence(void **state) { dub_behind_the_fence("early"); }
-static void a_dub_is_made_when_the_fence_comes_after_the_threads(void **state) { dub_behind_the_fence("late"); }
+
+static void a_dub_is_made_when_the_fence_comes_after_the_threads(void **state) {
+#ifdef __SANITIZE_THREAD__
+    skip(); /* it keeps signals back until a thread makes its next call, and has a thread that takes none */
+#endif
+    dub_behind_the_fence("late");
+}
 
 /* As an executor would: the networks are read, one folder is written. */
 static bool raise_fence(const char *folder) {
