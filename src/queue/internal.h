@@ -7,8 +7,9 @@
 
 struct queue {
     struct redis *redis;
-    char *prefix;  /* "{farm}:" */
-    unsigned turn; /* which of its pools this connection's next claim begins with */
+    char *prefix;         /* "{farm}:" */
+    unsigned turn;        /* which of its pools this connection's next claim begins with */
+    bool waits_until_due; /* the wait that has begun ends when a job is due, not only with a marker */
 };
 
 /* Runs a script of this farm. The caller frees the reply. `repeatable` as in redis_run. */

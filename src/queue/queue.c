@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -226,37 +227,46 @@ static int64_t next_due(struct queue *queue, const struct claim_options *options
 
 /* Waits for the marker of one of the lanes and removes it. Not sent twice: a marker whose reply was lost is gone,
  * but the next look finds the job that it told of. */
-static redisReply *pop_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
-                              struct error *err) {
+static bool post_pop_of_marker(struct queue *queue, const struct claim_options *options, int wait_ms,
+                               struct error *err) {
     _cleanup_command_ struct command command = {0};
     _cleanup_free_ char *prefix = xasprintf("%smarker:", queue->prefix);
     command_add(&command, "BZPOPMIN");
     add_lanes(&command, prefix, options);
     command_add_number(&command, wait_ms / 1000.0);
-    return redis_run(queue->redis, &command, false, wait_ms, err);
+    return redis_post(queue->redis, &command, wait_ms, err);
 }
 
 /* The wait is cut at the next due time, and at the length of a lease: a lease made later cannot run out
  * before that (docs/queue.md, waking). */
+bool queue_wait_begin(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
+                      struct error *err) {
+    int64_t due = next_due(queue, options, err);
+    *ready = due == 0;
+    if (due == -2 || *ready)
+        return *ready;
+    int round = (int)MIN((int64_t)wait_ms, (int64_t)MAX(options->lease_ms, 1));
+    queue->waits_until_due = due > 0 && due <= round;
+    return post_pop_of_marker(queue, options, queue->waits_until_due ? (int)due : round, err);
+}
+
+int queue_wait_descriptor(const struct queue *queue) { return redis_descriptor(queue->redis); }
+
+bool queue_wait_end(struct queue *queue, bool *ready, struct error *err) {
+    _cleanup_reply_ redisReply *reply = redis_collect(queue->redis, err);
+    *ready = reply && (queue->waits_until_due || reply->type == REDIS_REPLY_ARRAY);
+    return reply != NULL;
+}
+
+void queue_wait_abandon(struct queue *queue) { redis_hang_up(queue->redis); }
+
 bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready, struct error *err) {
-    *ready = false;
-    while (wait_ms > 0) {
-        int64_t due = next_due(queue, options, err);
-        if (due == -2)
+    int64_t deadline = clock_monotonic_ms(clock_system()) + wait_ms;
+    do {
+        int64_t left = MAX(deadline - clock_monotonic_ms(clock_system()), 1);
+        if (!queue_wait_begin(queue, options, (int)left, ready, err) || (!*ready && !queue_wait_end(queue, ready, err)))
             return false;
-        *ready = due == 0;
-        if (*ready)
-            return true;
-        int round = (int)MIN((int64_t)wait_ms, (int64_t)MAX(options->lease_ms, 1));
-        bool at_due = due > 0 && due <= round;
-        _cleanup_reply_ redisReply *reply = pop_marker(queue, options, at_due ? (int)due : round, err);
-        if (!reply)
-            return false;
-        *ready = at_due || reply->type == REDIS_REPLY_ARRAY;
-        if (*ready)
-            return true;
-        wait_ms -= round;
-    }
+    } while (!*ready && clock_monotonic_ms(clock_system()) < deadline);
     return true;
 }
 

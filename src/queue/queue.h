@@ -78,6 +78,17 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
  * calls, each with its own deadline. */
 bool queue_wait(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
                 struct error *err) must_check;
+/* queue_wait in two halves, for a thread that has other things to wait for. After the begin *ready says whether a job
+ * may be ready now; if not, the wait has begun, and until its end the queue may be used for nothing else. It takes up
+ * to `wait_ms`, less where a job is due sooner. */
+bool queue_wait_begin(struct queue *queue, const struct claim_options *options, int wait_ms, bool *ready,
+                      struct error *err) must_check;
+/* What to poll until a wait that has begun can end. */
+int queue_wait_descriptor(const struct queue *queue);
+/* The end of a wait: blocks until Redis answers. *ready as for queue_wait. */
+bool queue_wait_end(struct queue *queue, bool *ready, struct error *err) must_check;
+/* Ends a wait whose answer nobody wants any more. */
+void queue_wait_abandon(struct queue *queue);
 /* Renews the lease and stores progress, a small JSON object such as {"frames":120,"of":240,"step":"lips"} (may be
  * NULL). The worker stops the job on each of these: queue.stale, the lease is lost; cancelled, the campaign or the
  * language has ended; job.timeout, the job ran past the longest time its kind may take, and the worker may still fail

@@ -207,24 +207,33 @@ static bool limit_next_wait(struct redis *redis) {
     return redisSetTimeout(context, milliseconds((int)left)) == REDIS_OK;
 }
 
-/* Sends a command over a live connection and reads the reply; NULL when the connection broke or the call's time is
- * over. */
-static redisReply *redis_exchange(struct redis *redis, const struct command *command) {
+/* False when the connection broke or the call's time is over; so with redis_read. */
+static bool redis_write(struct redis *redis, const struct command *command) {
     redisContext *context = redis->context;
     char header[24];
     int length = snprintf(header, sizeof header, "*%d\r\n", command->count), sent = 0;
-    redisReply *reply = NULL;
     if (redisAppendFormattedCommand(context, header, (size_t)length) != REDIS_OK ||
         redisAppendFormattedCommand(context, command->body.data, command->body.length) != REDIS_OK)
-        return NULL;
+        return false;
     while (!sent)
         if (!limit_next_wait(redis) || redisBufferWrite(context, &sent) != REDIS_OK)
-            return NULL;
+            return false;
+    return true;
+}
+
+static redisReply *redis_read(struct redis *redis) {
+    redisReply *reply = NULL;
     while (!reply)
-        if (!limit_next_wait(redis) || redisBufferRead(context) != REDIS_OK ||
-            redisGetReplyFromReader(context, (void **)&reply) != REDIS_OK)
+        if (!limit_next_wait(redis) || redisBufferRead(redis->context) != REDIS_OK ||
+            redisGetReplyFromReader(redis->context, (void **)&reply) != REDIS_OK)
             return NULL;
     return reply;
+}
+
+/* Sends a command over a live connection and reads the reply; NULL when the connection broke or the call's time is
+ * over. */
+static redisReply *redis_exchange(struct redis *redis, const struct command *command) {
+    return redis_write(redis, command) ? redis_read(redis) : NULL;
 }
 
 /* A command of the greeting, whose refusal is final: an error closes the connection. */
@@ -307,16 +316,36 @@ static redisReply *redis_send(struct redis *redis, const struct command *command
     return reply;
 }
 
+/* NULL, with the error, for an error reply, which is freed, and for none. */
+static redisReply *redis_judge(struct redis *redis, redisReply *reply, struct error *err) {
+    if (!reply || reply->type != REDIS_REPLY_ERROR)
+        return reply;
+    command_refused(redis, reply->str, err);
+    freeReplyObject(reply);
+    return NULL;
+}
+
 redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
                       struct error *err) {
     redis_begin_call(redis, extra_ms);
-    _cleanup_reply_ redisReply *reply = redis_send(redis, command, repeatable, err);
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
-        command_refused(redis, reply->str, err);
-        return NULL;
-    }
-    return steal(reply);
+    return redis_judge(redis, redis_send(redis, command, repeatable, err), err);
 }
+
+bool redis_post(struct redis *redis, const struct command *command, int wait_ms, struct error *err) {
+    redis_begin_call(redis, wait_ms);
+    return redis_connect(redis, err) && (redis_write(redis, command) || connection_failed(redis, err));
+}
+
+int redis_descriptor(const struct redis *redis) { return redis->context ? redis->context->fd : -1; }
+
+redisReply *redis_collect(struct redis *redis, struct error *err) {
+    redisReply *reply = redis->context ? redis_read(redis) : NULL;
+    if (!reply)
+        connection_failed(redis, err);
+    return redis_judge(redis, reply, err);
+}
+
+void redis_hang_up(struct redis *redis) { redis_disconnect(redis); }
 
 redisReply *redis_run_script(struct redis *redis, const struct script *script, const char *key,
                              const struct command *arguments, bool repeatable, struct error *err) {

@@ -50,6 +50,15 @@ DEFINE_CLEANUP(struct redis *, redis_close)
  * nothing is sent again. */
 redisReply *redis_run(struct redis *redis, const struct command *command, bool repeatable, int extra_ms,
                       struct error *err) must_check;
+/* redis_run in two halves, for a caller that has other things to wait for: sends a command whose answer takes up to
+ * `wait_ms`. Until redis_collect the connection serves nothing else. */
+bool redis_post(struct redis *redis, const struct command *command, int wait_ms, struct error *err) must_check;
+/* What to poll until the answer to redis_post comes; -1 when the connection is closed. */
+int redis_descriptor(const struct redis *redis);
+/* The answer to redis_post, which the caller frees; waits for it until the deadline. Never an error reply. */
+redisReply *redis_collect(struct redis *redis, struct error *err) must_check;
+/* Ends the connection, and with it what was posted; the next call makes a new one. */
+void redis_hang_up(struct redis *redis);
 /* As redis_run for "EVALSHA sha1 1 key <arguments>"; loads the script when the server does not know it, which is safe
  * also if the call is not repeatable: an unknown script has not run. */
 redisReply *redis_run_script(struct redis *redis, const struct script *script, const char *key,
