@@ -5,19 +5,13 @@
 #include "model/model.h"
 #include "store/http.h"
 
-static const struct command *const commands[] = {&command_run,
-                                                 &command_check_sync,
-                                                 &command_check_fence,
-                                                 &command_check,
-                                                 &command_models_list,
-                                                 &command_models_check,
-                                                 &command_models_add,
-                                                 &command_models_pull,
-                                                 &command_models_push,
-                                                 &command_health,
-                                                 &command_worker_version,
-                                                 &command_completion,
-                                                 NULL};
+static const struct command *const commands[] = {&command_run,          &command_executor,
+                                                 &command_check_sync,   &command_check_fence,
+                                                 &command_check,        &command_models_list,
+                                                 &command_models_check, &command_models_add,
+                                                 &command_models_pull,  &command_models_push,
+                                                 &command_health,       &command_worker_version,
+                                                 &command_completion,   NULL};
 
 static const struct cli_option common[] = {
     {"models", "DIR", "folder with model weights"},

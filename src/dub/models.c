@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "farm/campaign.h"
 
 enum { LIPS_MAX = 8, BATCH_CPU = 8, BATCH_CUDA = 128 };
@@ -21,20 +22,6 @@ struct models {
     int lips_count;
 };
 
-/* Memory that networks on the CPU may use, in MB: what the kernel calls available, or the container's limit when that
- * is less. 0: unknown. */
-static int64_t host_memory_mb(void) {
-    _cleanup_buffer_ struct buffer text = {0}, limit = {0};
-    struct error err;
-    if (!file_read("/proc/meminfo", 1 << 16, &text, &err))
-        return 0;
-    const char *line = strstr(text.data, "MemAvailable:");
-    int64_t available = line ? strtoll(line + strlen("MemAvailable:"), NULL, 10) / 1024 : 0;
-    if (file_read("/sys/fs/cgroup/memory.max", 1 << 10, &limit, &err) && limit.data[0] != 'm') /* "max": none */
-        available = MIN(available, strtoll(limit.data, NULL, 10) >> 20);
-    return available;
-}
-
 /* Refuses what does not fit before anything is loaded: sums what the manifests say they need. */
 static bool models_check_memory(const struct models *models, struct error *err) {
     const char *const needed[] = {models->detector_name, ZOO_MESH, CAMPAIGN_LIPS};
@@ -45,7 +32,7 @@ static bool models_check_memory(const struct models *models, struct error *err) 
             return false;
         need_mb += json_get_integer(manifest, "memory_mb", 0);
     }
-    int64_t have_mb = models->device.kind == DEVICE_CPU ? host_memory_mb() : 0;
+    int64_t have_mb = models->device.kind == DEVICE_CPU ? process_memory_mb() : 0;
     if (have_mb > 0 && need_mb > have_mb)
         return error_set(err, ERR_MODEL_MEMORY, "the models need %lld MB, and %lld MB are free; use a larger machine",
                          (long long)need_mb, (long long)have_mb);

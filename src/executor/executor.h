@@ -5,6 +5,7 @@
  * job that fails leaves no result behind. */
 #pragma once
 
+#include "work/files.h"
 #include "work/work.h"
 
 /* What the job reads and writes, as its kind's function says (work/files.h). */

@@ -4,7 +4,7 @@
 
 #include "scale/scale.h"
 
-static const char *const state_names[] = {"idle", "busy", "draining"};
+static const char *const state_names[] = {"idle", "busy", "draining", "ill"};
 _Static_assert(ARRAY_LENGTH(state_names) == WORKER_STATE_COUNT, "one a state");
 
 const char *worker_state_name(enum worker_state state) { return state_names[state]; }

@@ -6,7 +6,7 @@
 #include "scale/policy.h"
 
 enum { READING_CAMPAIGNS = 50 };
-enum worker_state { WORKER_IDLE, WORKER_BUSY, WORKER_DRAINING, WORKER_STATE_COUNT };
+enum worker_state { WORKER_IDLE, WORKER_BUSY, WORKER_DRAINING, WORKER_ILL, WORKER_STATE_COUNT };
 const char *worker_state_name(enum worker_state state);
 
 struct reading {

@@ -1,22 +1,15 @@
-/* The gate lets one job of a process at a time run its networks, while another fetches in front of it and a third
- * encodes its end or uploads behind it. */
+/* The gate lets one job of a device at a time run its networks, while another decodes in front of it and a third
+ * encodes its end behind it. Whoever runs jobs says how it is done; a job that has its device alone needs none. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "base/cleanup.h"
-
-struct gate;
-
-/* The caller frees it, when nobody is inside or waits. */
-struct gate *gate_new(void);
-void gate_free(struct gate *gate);
-DEFINE_CLEANUP(struct gate *, gate_free)
-#define _cleanup_gate_ _cleanup_(gate_free_cleanup)
-
-/* Waits until nobody is inside, and enters: what the job before did behind the gate is then visible here. Those who
- * wait enter in no particular order. False, within a tenth of a second, when `cancel` is or becomes true first. */
-bool gate_enter(struct gate *gate, const atomic_bool *cancel);
-/* By the one inside, from whichever of its threads. */
-void gate_leave(struct gate *gate);
+struct gate {
+    /* Waits until nobody is inside, and enters. False, within a tenth of a second, when `cancel` is or becomes true
+     * first. */
+    bool (*enter)(void *context, const atomic_bool *cancel);
+    /* By the one inside. */
+    void (*leave)(void *context);
+    void *context;
+};

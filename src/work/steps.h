@@ -21,6 +21,8 @@ enum step {
 };
 /* "decode"; static. */
 const char *step_name(enum step step);
+/* The step of that name; STEP_FETCH for any other text. */
+enum step step_parse(const char *name);
 
 /* Start from zeros. */
 struct step_times {

@@ -22,7 +22,8 @@ char *work_path(const struct job_context *context, const char *name) {
 }
 
 bool work_enter(const struct job_context *context, struct step_times *times, struct error *err) {
-    if (context->gate && !gate_enter(context->gate, context->cancel))
+    const struct gate *gate = context->gate;
+    if (gate && !gate->enter(gate->context, context->cancel))
         return error_set(err, ERR_CANCELLED, "the job was told to stop");
     times->entered = step_start();
     return true;
@@ -31,5 +32,5 @@ bool work_enter(const struct job_context *context, struct step_times *times, str
 void work_leave(const struct job_context *context, struct step_times *times) {
     times->behind_gate_ns += step_start() - times->entered;
     if (context->gate)
-        gate_leave(context->gate);
+        context->gate->leave(context->gate->context);
 }

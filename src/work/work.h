@@ -41,7 +41,7 @@ struct job_context {
     size_t input_count;
     const char *scratch; /* private directory, for the targets; the job may leave more there, the caller removes it */
     struct progress *progress;
-    struct gate *gate;         /* held while the job computes; NULL: none */
+    const struct gate *gate;   /* held while the job computes; NULL: none */
     const atomic_bool *cancel; /* raised by another thread at any time */
     const struct log *log;
 };

@@ -3,7 +3,6 @@
  * closed. Private to this room. */
 #pragma once
 
-#include "model/session.h"
 #include "store/store.h"
 #include "worker/vitals.h"
 
@@ -11,11 +10,9 @@ struct exporter_options {
     const char *address; /* "0.0.0.0:7422"; port 0 takes a free one */
     const char *worker;  /* the worker's id, for the log */
     const struct vitals *vitals;
-    const struct device *device; /* a card is asked of NVML at each scrape */
-    struct store *store;         /* whose metrics are shown */
-    /* Whether a job runs; called by the exporter's thread. */
-    bool (*is_busy)(void *context);
-    void *context;
+    const char *const *devices; /* "cuda:1": the card is asked of NVML at each scrape */
+    size_t device_count;
+    struct store *store; /* whose metrics are shown */
 };
 
 struct exporter;

@@ -1,63 +1,64 @@
 #include "worker/slot.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/random.h"
-#include "recover/receipt.h"
-#include "worker/transfer.h"
+#include "base/thread.h"
+#include "dub/dub.h"
+#include "executor/executor.h"
+#include "worker/supervisor.h"
 
 enum {
-    WAIT_MS = 1000,      /* longest wait for a job; after it the drain flag is read again */
-    AGAIN_MS = 50,       /* until a slot that may not claim yet asks again */
-    RETRY_MS = 500,      /* pause after a call that Redis did not answer, doubled for each further one... */
-    RETRY_MAX_MS = 4000, /* ... up to this, so that a farm does not storm its Redis when that is back */
+    STOP_GRACE_MS = 2000,  /* for a job that was told to stop, before its executor is ended */
+    START_AGAIN_MS = 1000, /* after an executor that did not start, doubled for each further one... */
+    START_AGAIN_MAX_MS = 60000,
     DOCUMENT_MAX = 64 << 20,
 };
 
-void slot_stop(struct slot *slot, enum stop_reason reason) {
-    pthread_mutex_lock(&slot->lock);
-    if (slot->busy && slot->reason == STOP_NONE) {
-        slot->reason = reason;
-        atomic_store(&slot->cancel, true);
+bool slot_open(struct slot *slot, struct worker *worker, int device, struct error *err) {
+    *slot = (struct slot){.worker = worker, .device = device, .executor.wire.socket = -1};
+    slot->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return slot->done >= 0 || error_set(err, ERR_INTERNAL, "cannot wait for a slot's files");
+}
+
+/* ---- tasks ---- */
+
+static void *slot_task_thread(void *context) {
+    struct slot *slot = context;
+    uint64_t one = 1;
+    slot->task_good = slot->task(slot, &slot->task_err);
+    ssize_t ignored = write(slot->done, &one, sizeof one); /* cannot block: it is read before the next task */
+    (void)ignored;
+    return NULL;
+}
+
+/* Without a thread the job fails at once. */
+static void slot_start_task(struct slot *slot, enum slot_state state, slot_task *task) {
+    slot->state = state;
+    slot->task = task;
+    slot->has_thread = thread_start(&slot->thread, "slot-files", slot_task_thread, slot, &slot->task_err);
+    if (!slot->has_thread) {
+        slot->outcome = OUTCOME_FAILED;
+        slot->failure = slot->task_err;
+        slot->state = SLOT_ENDING;
     }
-    pthread_mutex_unlock(&slot->lock);
 }
 
-bool slot_is_busy(struct slot *slot, struct claim *claim) {
-    pthread_mutex_lock(&slot->lock);
-    bool busy = slot->busy;
-    *claim = slot->claim;
-    pthread_mutex_unlock(&slot->lock);
-    return busy;
-}
-
-bool worker_is_busy(struct worker *worker) {
-    struct claim claim;
-    for (int i = 0; i < worker->slot_count; i++)
-        if (slot_is_busy(&worker->slots[i], &claim))
-            return true;
-    return false;
-}
-
-/* ---- what a job needs ---- */
-
-static json_t *slot_load_json(struct store *store, const char *key, struct error *err) {
+static json_t *slot_load_json(struct slot *slot, const char *key, struct error *err) {
     _cleanup_buffer_ struct buffer bytes = {0};
-    return store_get(store, key, DOCUMENT_MAX, &bytes, err) ? json_parse(bytes.data, bytes.length, err) : NULL;
+    return store_get(slot->worker->store, key, DOCUMENT_MAX, &bytes, err) ? json_parse(bytes.data, bytes.length, err)
+                                                                          : NULL;
 }
 
-static bool slot_load_campaign(struct slot *slot, const char *id, struct error *err) {
-    if (slot->campaign && strcmp(slot->campaign->id, id) == 0)
-        return true;
-    campaign_free_cleanup(&slot->campaign);
-    plan_free_cleanup(&slot->plan);
-    slot->campaign = NULL;
-    slot->plan = NULL;
+static bool slot_load_campaign(struct slot *slot, struct error *err) {
+    const char *id = slot->claim.job.campaign;
     _cleanup_free_ char *key = layout_spec(id);
-    _cleanup_json_ json_t *spec = slot_load_json(slot->worker->store, key, err), *problems = json_array();
+    _cleanup_json_ json_t *spec = slot_load_json(slot, key, err), *problems = json_array();
     if (!spec)
         return error_wrap(err, "campaign %s", id);
     slot->campaign = campaign_parse(spec, id, problems);
@@ -65,290 +66,430 @@ static bool slot_load_campaign(struct slot *slot, const char *id, struct error *
 }
 
 static bool slot_load_plan(struct slot *slot, struct error *err) {
-    if (slot->plan)
-        return true;
     _cleanup_free_ char *key = layout_plan(slot->campaign->id);
-    _cleanup_json_ json_t *json = slot_load_json(slot->worker->store, key, err);
+    _cleanup_json_ json_t *json = slot_load_json(slot, key, err);
     return json && (slot->plan = plan_from_json(json, err));
 }
 
-/* A plan job makes the plan: what is known of an earlier one is forgotten. */
-static bool slot_prepare_plan(struct slot *slot, struct error *err) {
-    if (slot->claim.job.kind != KIND_PLAN)
-        return slot_load_plan(slot, err);
+/* An earlier attempt may have stored another plan, whose jobs may be running. */
+static bool slot_load_plan_that_counts(struct slot *slot, struct error *err) {
     plan_free_cleanup(&slot->plan);
     slot->plan = NULL;
-    return true;
+    return slot_load_plan(slot, err);
 }
 
-/* The published artifacts that the job reads, in the order of its sources: *keys are strings borrowed from *list, both
- * the caller's. */
-static bool slot_find_artifacts(struct slot *slot, const struct job_files *files, json_t **list, const char ***keys,
-                                struct error *err) {
-    size_t count = 0;
-    *keys = xnew_array(const char *, files->source_count);
-    for (size_t i = 0; i < files->source_count; i++)
-        if (files->sources[i].job)
-            (*keys)[count++] = files->sources[i].job;
-    if (count == 0)
-        return true;
-    *list = queue_artifacts(slot->queue, *keys, count, err);
-    if (!*list)
+/* What the job works on, as far as it is not that of the job before. */
+static bool slot_load(struct slot *slot, struct error *err) {
+    bool needs_plan = slot->claim.job.kind != KIND_PLAN;
+    return (slot->campaign || slot_load_campaign(slot, err)) &&
+           (!needs_plan || slot->plan || slot_load_plan(slot, err));
+}
+
+static struct transfer slot_transfer(struct slot *slot) {
+    return (struct transfer){.store = slot->worker->store,
+                             .cache = slot->worker->cache,
+                             .files = &slot->files,
+                             .folder = slot->folder,
+                             .cancel = &slot->cancel,
+                             .progress = &slot->progress,
+                             .times = &slot->times};
+}
+
+static bool slot_fetch(struct slot *slot, struct error *err) {
+    struct transfer transfer = slot_transfer(slot);
+    size_t count = json_array_size(slot->artifacts);
+    _cleanup_free_ const char **keys = xcalloc(count + 1, sizeof *keys);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = json_string_value(json_array_get(slot->artifacts, i));
+    return transfer_fetch_sources(&transfer, keys, &slot->fetched, err);
+}
+
+/* The store then has all that the job wrote, and the receipt that says which attempt's it is. */
+static bool slot_deliver(struct slot *slot, struct error *err) {
+    struct worker *worker = slot->worker;
+    struct transfer transfer = slot_transfer(slot);
+    json_t *report = slot->receipt.report;
+    if (!transfer_deliver_targets(&transfer, report, err))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        const char *key = json_string_value(json_array_get(*list, i));
-        if (!key)
-            return error_set(err, ERR_INTERNAL, "%s has no published artifact", (*keys)[i]);
-        (*keys)[i] = key;
-    }
-    return true;
+    _cleanup_json_ json_t *times = step_times_to_json(&slot->times);
+    json_object_update(json_object_get(report, "steps_ms"), times);
+    json_object_set_new(report, "duration_ms", json_integer(worker_now() - slot->began_ms));
+    return (slot->claim.job.kind != KIND_PLAN || slot_load_plan_that_counts(slot, err)) &&
+           (receipt_settle(worker->store, &slot->claim, worker->id, &slot->receipt, err) ||
+            error_wrap(err, "the receipt"));
 }
 
-/* ---- running it ---- */
+/* ---- a job's way ---- */
 
-static bool slot_execute(struct slot *slot, const struct fetched *fetched, const char *scratch, const struct log *log,
-                         struct work_result *result, struct error *err) {
-    struct job_context context = {.campaign = slot->campaign,
-                                  .plan = slot->plan,
-                                  .job = slot->claim.job,
-                                  .models = slot->worker->models,
-                                  .inputs = fetched->inputs,
-                                  .input_count = fetched->count,
-                                  .scratch = scratch,
-                                  .progress = &slot->progress,
-                                  .gate = slot->worker->gate,
-                                  .cancel = &slot->cancel,
-                                  .log = log};
-    return executor_run_job(&context, result, err);
+static void slot_forget_campaign(struct slot *slot) {
+    campaign_free_cleanup(&slot->campaign);
+    plan_free_cleanup(&slot->plan);
+    slot->campaign = NULL;
+    slot->plan = NULL;
 }
 
-/* From the store into the job's folder and back. */
-static bool slot_do_job(struct slot *slot, const struct job_files *files, const char *const *artifacts,
-                        const char *scratch, const struct log *log, struct work_result *result, struct error *err) {
-    struct step_times times = {0};
-    struct transfer transfer = {.store = slot->worker->store,
-                                .cache = slot->worker->cache,
-                                .files = files,
-                                .folder = scratch,
-                                .cancel = &slot->cancel,
-                                .progress = &slot->progress,
-                                .times = &times};
-    _cleanup_fetched_ struct fetched fetched = {0};
-    if (!transfer_fetch_sources(&transfer, artifacts, &fetched, err) ||
-        !slot_execute(slot, &fetched, scratch, log, result, err) ||
-        !transfer_deliver_targets(&transfer, result->report, err))
-        return false;
-    json_t *steps = step_times_to_json(&times);
-    json_object_update_missing(steps, json_object_get(result->report, "steps_ms"));
-    json_object_set_new(result->report, "steps_ms", steps);
-    return true;
+static void slot_set_progress(struct slot *slot, int64_t frames, int64_t of, enum step step) {
+    atomic_store(&slot->progress.frames, frames);
+    atomic_store(&slot->progress.of, of);
+    atomic_store(&slot->progress.step, step);
 }
 
-/* Afterwards the slot has the plan, also that of a plan job: the one of the store, which an earlier attempt may have
- * put there, and whose jobs may be running. */
-static bool slot_compute(struct slot *slot, struct job_files *files, const struct log *log, struct work_result *result,
-                         struct error *err) {
-    const struct claim *claim = &slot->claim;
-    _cleanup_json_ json_t *list = NULL;
-    _cleanup_free_ const char **artifacts = NULL;
-    if (!slot_load_campaign(slot, claim->job.campaign, err) || !slot_prepare_plan(slot, err) ||
-        !executor_job_files(slot->campaign, slot->plan, &claim->job, claim->stamp, files, err) ||
-        !slot_find_artifacts(slot, files, &list, &artifacts, err))
-        return false;
-    _cleanup_free_ char *scratch = directory_make_temporary(slot->worker->scratch, "job", err);
-    if (!scratch)
-        return false;
-    bool done = slot_do_job(slot, files, artifacts, scratch, log, result, err);
-    tree_remove(scratch);
-    return done && slot_load_plan(slot, err);
+void slot_begin(struct slot *slot, const struct claim *claim) {
+    slot->claim = *claim;
+    const struct job_id *job = &slot->claim.job;
+    slot->log = (struct log){.worker = slot->worker->id,
+                             .campaign = job->campaign,
+                             .job_id = slot->claim.job_id,
+                             .language = job->language[0] ? job->language : NULL,
+                             .stage = job_kind_name(job->kind),
+                             .attempt = claim->attempt};
+    slot->began_ms = worker_now();
+    slot->reason = STOP_NONE;
+    slot->outcome = OUTCOME_NONE;
+    slot->times = (struct step_times){0};
+    slot_set_progress(slot, 0, 0, STEP_FETCH);
+    atomic_store(&slot->cancel, false);
+    log_write(&slot->log, LOG_INFO, "claimed");
+    if (slot->campaign && strcmp(slot->campaign->id, job->campaign) != 0)
+        slot_forget_campaign(slot);
+    slot_start_task(slot, SLOT_LOADING, slot_load);
 }
 
-/* ---- how it ended ---- */
-
-/* Sleeps a while, the longer the more calls in a row have failed. The upper half is random, so that the workers of a
- * farm do not come back all at once. */
-static void slot_wait_for_redis(struct slot *slot) {
-    int64_t most = MIN((int64_t)RETRY_MS << CLAMP(slot->refusals, 0, 10), (int64_t)RETRY_MAX_MS);
-    slot->refusals++;
-    clock_sleep_ms(clock_system(), most / 2 + (int64_t)(random_unit() * (double)(most / 2)));
+static void slot_fail(struct slot *slot, const struct error *failure) {
+    slot->outcome = OUTCOME_FAILED;
+    slot->failure = *failure;
+    slot->state = SLOT_ENDING;
 }
 
-/* After a call on the queue about the slot's job has failed: true, after a pause, when it is to be called again because
- * Redis did not answer and the lease may still be ours. Calling twice is safe: the second call is refused as stale when
- * the first one was carried out. A worker that drains is bounded by the time it gives its slots to end. */
-static bool slot_retries(struct slot *slot, const struct error *err) {
-    enum stop_reason reason = slot->reason;
-    if (err->code != ERR_QUEUE_UNAVAILABLE || (reason != STOP_NONE && reason != STOP_DRAIN))
-        return false;
-    slot_wait_for_redis(slot);
-    return true;
-}
-
-static bool slot_publish(struct slot *slot, const struct receipt *receipt, struct error *err) {
-    _cleanup_free_ struct job_spec *children = NULL;
-    struct job_result published = {.artifact = receipt->artifact, .report = receipt->report};
-    published.child_count = plan_children(slot->plan, &slot->claim.job, &children);
-    published.children = children;
-    bool finished;
-    do
-        finished = queue_finish(slot->queue, slot->worker->id, &slot->claim, &published, err);
-    while (!finished && slot_retries(slot, err));
-    slot->refusals = 0;
-    return finished;
-}
-
-/* False with the store's error when the receipt could not be settled: then nothing was published. */
-static bool slot_finish(struct slot *slot, const char *artifact, const struct work_result *result,
-                        const struct log *log, struct error *err) {
-    struct error refused = {0};
-    _cleanup_receipt_ struct receipt receipt = {xstrdup(artifact), json_incref(result->report)};
-    if (!receipt_settle(slot->worker->store, &slot->claim, slot->worker->id, &receipt, err))
-        return error_wrap(err, "the receipt");
-    if (slot_publish(slot, &receipt, &refused))
-        log_write_with(log, LOG_INFO, json_incref(receipt.report), "done");
+/* Loaded: what it reads and writes is known. */
+static void slot_prepare(struct slot *slot) {
+    struct error err;
+    slot->receipt.artifact = layout_artifact(&slot->claim.job, slot->claim.stamp);
+    slot->folder = directory_make_temporary(slot->worker->scratch, "job", &err);
+    if (!slot->folder ||
+        !executor_job_files(slot->campaign, slot->plan, &slot->claim.job, slot->claim.stamp, &slot->files, &err))
+        slot_fail(slot, &err);
     else
-        log_write(log, LOG_WARN, "the result was not published: %s", refused.message);
+        slot->state = SLOT_ASKING;
+}
+
+/* False when Redis did not answer. */
+static bool slot_ask(struct slot *slot) {
+    _cleanup_free_ const char **ids = xcalloc(slot->files.source_count + 1, sizeof *ids);
+    struct error err;
+    size_t count = 0;
+    for (size_t i = 0; i < slot->files.source_count; i++)
+        if (slot->files.sources[i].job)
+            ids[count++] = slot->files.sources[i].job;
+    if (count > 0 && !(slot->artifacts = queue_artifacts(slot->worker->queue, ids, count, &err))) {
+        if (worker_waits_for_redis(slot->worker, &err))
+            return false;
+        slot_fail(slot, &err);
+        return true;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!json_is_string(json_array_get(slot->artifacts, i))) {
+            error_set(&err, ERR_INTERNAL, "%s has no published artifact", ids[i]);
+            slot_fail(slot, &err);
+            return true;
+        }
+    slot_start_task(slot, SLOT_FETCHING, slot_fetch);
     return true;
 }
 
-static void slot_fail(struct slot *slot, const struct error *failure, const struct log *log) {
-    struct error err = {0};
-    log_write_with(log, LOG_ERROR, json_pack("{s:s}", "code", error_name(failure->code)), "%s", failure->message);
-    bool recorded;
-    do
-        recorded = queue_fail(slot->queue, slot->worker->id, &slot->claim, failure, &err);
-    while (!recorded && slot_retries(slot, &err));
-    slot->refusals = 0;
-    if (!recorded)
-        log_write(log, LOG_WARN, "the failure was not recorded: %s", err.message);
+static json_t *slot_job_message(const struct slot *slot, bool with_spec, bool with_plan) {
+    json_t *inputs = json_object();
+    for (size_t i = 0; i < slot->fetched.count; i++)
+        json_object_set_new(inputs, slot->fetched.inputs[i].name, json_string(slot->fetched.inputs[i].path));
+    json_t *message = json_pack("{s:s,s:s,s:i,s:s,s:o}", "type", "job", "job", slot->claim.job_id, "attempt",
+                                slot->claim.attempt, "scratch", slot->folder, "inputs", inputs);
+    if (with_spec)
+        json_object_set_new(message, "spec", campaign_to_json(slot->campaign));
+    if (with_plan)
+        json_object_set_new(message, "plan", plan_to_json(slot->plan));
+    return message;
 }
 
-static void slot_release(struct slot *slot, const struct log *log) {
-    struct error err = {0};
-    if (!queue_release(slot->queue, slot->worker->id, &slot->claim, &err))
-        log_write(log, LOG_WARN, "the job was not released and waits for its lease to end: %s", err.message);
+/* False while the executor is not there. */
+static bool slot_send_job(struct slot *slot) {
+    struct executor_process *executor = &slot->executor;
+    struct error err;
+    if (!executor->ready || executor->term_ms)
+        return false;
+    bool knows_campaign = strcmp(executor->campaign, slot->campaign->id) == 0;
+    bool with_plan = slot->plan && !(knows_campaign && executor->has_plan);
+    _cleanup_json_ json_t *message = slot_job_message(slot, !knows_campaign, with_plan);
+    snprintf(executor->campaign, sizeof executor->campaign, "%s", slot->campaign->id);
+    executor->has_plan = slot->plan != NULL;
+    slot->state = SLOT_COMPUTING;
+    if (!wire_send(&executor->wire, message, &err))
+        executor_process_end(executor, 0); /* it has gone, which will be seen */
+    return true;
 }
 
-void slot_end(struct slot *slot, bool done, const char *artifact, const struct work_result *result,
-              const struct error *failure, const struct log *log) {
+void slot_end_task(struct slot *slot) {
+    uint64_t ignored;
+    ssize_t got = read(slot->done, &ignored, sizeof ignored);
+    (void)got;
+    if (!slot->has_thread)
+        return;
+    pthread_join(slot->thread, NULL);
+    slot->has_thread = false;
+    if (!slot->task_good)
+        slot_fail(slot, &slot->task_err);
+    else if (slot->reason != STOP_NONE && slot->state != SLOT_DELIVERING)
+        slot->state = SLOT_ENDING;
+    else if (slot->state == SLOT_LOADING)
+        slot_prepare(slot);
+    else if (slot->state == SLOT_FETCHING)
+        slot->state = SLOT_WAITING;
+    else {
+        slot->outcome = OUTCOME_DONE;
+        slot->state = SLOT_ENDING;
+    }
+}
+
+/* ---- the executor ---- */
+
+static void read_failure(const json_t *message, struct error *out) {
+    error_set(out, error_from_name(json_get_string(message, "code", "")), "%s",
+              json_get_string(message, "message", "it did not say why"));
+}
+
+static void slot_hear_result(struct slot *slot, const json_t *message, bool done) {
+    struct error failure;
+    worker_leave_device(slot->worker, slot);
+    executor_process_spare(&slot->executor);
+    if (done) {
+        slot->receipt.report = json_incref(json_object_get(message, "report"));
+        if (json_is_object(slot->receipt.report)) {
+            atomic_store(&slot->progress.step, STEP_UPLOAD);
+            slot_start_task(slot, SLOT_DELIVERING, slot_deliver);
+            return;
+        }
+        error_set(&failure, ERR_INTERNAL, "the executor sent no report");
+    } else {
+        read_failure(message, &failure);
+    }
+    slot_fail(slot, &failure);
+}
+
+/* Before it is ready it says so only when it cannot start. */
+static void slot_hear_start(struct slot *slot, const json_t *message, bool ready) {
+    struct worker *worker = slot->worker;
+    slot->executor.ready = ready;
+    if (ready) {
+        slot->failed_starts = 0;
+        worker_note_start(worker, strcmp(json_get_string(message, "device", ""), "cuda") == 0);
+        return;
+    }
+    slot->executor.said_why = true;
+    struct error why;
+    read_failure(message, &why);
+    worker_note_bad_start(worker, &why);
+}
+
+static void slot_hear_progress(struct slot *slot, const json_t *message) {
+    slot_set_progress(slot, json_get_integer(message, "frames", 0), json_get_integer(message, "of", 0),
+                      step_parse(json_get_string(message, "step", "")));
+}
+
+/* False when the message is none that may come now. */
+static bool slot_obey(struct slot *slot, const json_t *message) {
+    const char *type = json_get_string(message, "type", "");
+    if (strcmp(type, "progress") == 0 && slot->state != SLOT_COMPUTING)
+        return true; /* it crossed the job's end */
+    bool done = strcmp(type, "done") == 0, failed = strcmp(type, "failed") == 0, ready = strcmp(type, "ready") == 0;
+    if (!slot->executor.ready && (ready || failed))
+        slot_hear_start(slot, message, ready);
+    else if (slot->state != SLOT_COMPUTING)
+        return false;
+    else if (done || failed)
+        slot_hear_result(slot, message, done);
+    else if (strcmp(type, "progress") == 0)
+        slot_hear_progress(slot, message);
+    else if (strcmp(type, "enter") == 0)
+        worker_enter_device(slot->worker, slot);
+    else if (strcmp(type, "leave") == 0)
+        worker_leave_device(slot->worker, slot);
+    else
+        return false;
+    return true;
+}
+
+void slot_hear(struct slot *slot) {
+    struct error err = {0};
+    bool open = wire_read(&slot->executor.wire);
+    for (bool more = true; more;) {
+        _cleanup_json_ json_t *message = NULL;
+        bool good = wire_next(&slot->executor.wire, &message, &err);
+        more = good && message;
+        if (good && (!message || slot_obey(slot, message)))
+            continue;
+        log_write(&slot->log, LOG_ERROR, "the executor broke its protocol and is ended: %s", err.message);
+        open = more = false;
+    }
+    slot->executor.hung_up = !open;
+    if (!open)
+        executor_process_end(&slot->executor, 0);
+}
+
+static void slot_note_crash(struct slot *slot, const struct executor_end *end) {
+    _cleanup_free_ char *how = executor_end_describe(end);
+    atomic_fetch_add(&slot->worker->vitals.crashes, slot->reason == STOP_NONE);
+    slot->outcome = OUTCOME_CRASHED;
+    error_set(&slot->failure, ERR_JOB_CRASHED, "its executor ended by %s, in step %s after %lld of %lld frames", how,
+              step_name((enum step)slot->progress.step), (long long)slot->progress.frames,
+              (long long)slot->progress.of);
+    slot->state = SLOT_ENDING;
+}
+
+void slot_lose_executor(struct slot *slot, const struct executor_end *end) {
+    struct worker *worker = slot->worker;
+    struct error why;
+    worker_leave_device(worker, slot);
+    if (slot->state == SLOT_COMPUTING)
+        slot_note_crash(slot, end);
+    slot->failed_starts = end->was_ready ? 0 : slot->failed_starts + 1;
+    slot->start_ms = worker_now();
+    if (end->was_ready || worker->draining)
+        return;
+    slot->start_ms += MIN((int64_t)START_AGAIN_MS << MIN(slot->failed_starts - 1, 10), (int64_t)START_AGAIN_MAX_MS);
+    if (!end->said_why) {
+        _cleanup_free_ char *how = executor_end_describe(end);
+        error_set(&why, ERR_CHILD_FAILED, "an executor ended before it was ready: %s", how);
+        worker_note_bad_start(worker, &why);
+    }
+}
+
+void slot_start_executor(struct slot *slot) {
+    struct worker *worker = slot->worker;
+    struct error err;
+    if (slot->executor.pid != 0 || worker_now() < slot->start_ms)
+        return;
+    _cleanup_(worker_command_free) char **command = worker_executor_command(worker, slot->device);
+    if (executor_process_start(&slot->executor, (const char *const *)command, &err))
+        return;
+    slot->start_ms = worker_now() + START_AGAIN_MS;
+    worker_note_bad_start(worker, &err);
+}
+
+/* ---- how it ends ---- */
+
+static const char *slot_stop_word(enum stop_reason reason) {
     static const char *const words[] = {[STOP_LOST] = "the lease was lost",
                                         [STOP_CANCELLED] = "the campaign was cancelled",
                                         [STOP_DRAIN] = "draining",
                                         [STOP_TIMEOUT] = "it took too long"};
-    enum stop_reason reason = slot->reason; /* read once: see its declaration */
-    struct error unsettled = {0};
-    if (done && (reason == STOP_NONE || reason == STOP_DRAIN)) {
-        if (!slot_finish(slot, artifact, result, log, &unsettled))
-            slot_fail(slot, &unsettled, log);
-    } else if (reason == STOP_NONE) {
-        slot_fail(slot, failure, log);
-    } else {
-        log_write(log, LOG_INFO, "stopped: %s", words[reason]);
-        if (reason == STOP_DRAIN)
-            slot_release(slot, log);
-    }
+    return words[reason];
 }
 
-static void slot_run_job(struct slot *slot) {
-    const struct claim *claim = &slot->claim;
-    struct log log = {.worker = slot->worker->id,
-                      .campaign = claim->job.campaign,
-                      .job_id = claim->job_id,
-                      .language = claim->job.language[0] ? claim->job.language : NULL,
-                      .stage = job_kind_name(claim->job.kind),
-                      .attempt = claim->attempt};
-    _cleanup_job_files_ struct job_files files = {0};
-    _cleanup_work_result_ struct work_result result = {0};
-    struct error err = {0};
-    log_write(&log, LOG_INFO, "claimed");
-    int64_t started = clock_monotonic_ms(clock_system());
-    /* A job that came after the drain began is stopped already, and goes back without a look at it. */
-    bool done = slot->reason == STOP_NONE && slot_compute(slot, &files, &log, &result, &err);
-    if (done)
-        json_object_set_new(result.report, "duration_ms", json_integer(clock_monotonic_ms(clock_system()) - started));
-    slot_end(slot, done, done ? job_files_artifact(&files)->key : NULL, &result, &err, &log);
+void slot_stop(struct slot *slot, enum stop_reason reason) {
+    struct error err;
+    if (slot->state == SLOT_FREE || slot->reason != STOP_NONE)
+        return;
+    slot->reason = reason;
+    atomic_store(&slot->cancel, true);
+    if (slot->state == SLOT_ASKING || slot->state == SLOT_WAITING)
+        slot->state = SLOT_ENDING;
+    if (slot->state != SLOT_COMPUTING)
+        return;
+    _cleanup_json_ json_t *message = json_pack("{s:s}", "type", "stop");
+    executor_process_end(&slot->executor, wire_send(&slot->executor.wire, message, &err) ? STOP_GRACE_MS : 0);
 }
 
-/* ---- claiming ---- */
-
-/* No claim slips through a drain. The drain sets `draining` and then locks each slot in turn to stop what it runs. If
- * that comes after the block below, it finds the slot busy; if it comes before, the flag is seen here. */
-void slot_begin(struct slot *slot, const struct claim *claim) {
-    pthread_mutex_lock(&slot->lock);
-    bool late = atomic_load(&slot->worker->vitals.draining);
-    slot->claim = *claim;
-    slot->reason = late ? STOP_DRAIN : STOP_NONE;
-    atomic_store(&slot->cancel, late);
-    atomic_store(&slot->progress.frames, 0);
-    atomic_store(&slot->progress.of, 0);
-    atomic_store(&slot->progress.step, STEP_FETCH);
-    slot->busy = true;
-    pthread_mutex_unlock(&slot->lock);
+static bool slot_finish(struct slot *slot, struct error *err) {
+    _cleanup_free_ struct job_spec *children = NULL;
+    struct job_result published = {.artifact = slot->receipt.artifact, .report = slot->receipt.report};
+    published.child_count = plan_children(slot->plan, &slot->claim.job, &children);
+    published.children = children;
+    return queue_finish(slot->worker->queue, slot->worker->id, &slot->claim, &published, err);
 }
 
-void slot_clear(struct slot *slot) {
-    pthread_mutex_lock(&slot->lock);
-    slot->busy = false;
-    pthread_mutex_unlock(&slot->lock);
-    atomic_store(&slot->worker->vitals.last_busy_ms, clock_monotonic_ms(clock_system()));
+/* What Redis is told at the end. True, and nothing is told, when the job is not ours any more. */
+static bool slot_tell(struct slot *slot, struct error *err) {
+    struct queue *queue = slot->worker->queue;
+    const char *worker = slot->worker->id;
+    bool ours = slot->reason == STOP_NONE || slot->reason == STOP_DRAIN;
+    if (ours && slot->outcome == OUTCOME_DONE)
+        return slot_finish(slot, err);
+    if (slot->reason == STOP_DRAIN)
+        return queue_release(queue, worker, &slot->claim, err);
+    if (!ours)
+        return true;
+    if (slot->outcome == OUTCOME_CRASHED)
+        return queue_crash(queue, worker, &slot->claim, slot->failure.message, err);
+    return queue_fail(queue, worker, &slot->claim, &slot->failure, err);
 }
 
-/* A second job that is claimed early is fetched while the first one computes. Claimed too early it is kept from idle
- * workers. So: once the other slot's job is past its half. */
-static bool slot_may_claim(const struct slot *slot) {
-    const struct worker *worker = slot->worker;
-    for (int i = 0; i < worker->slot_count; i++) {
-        struct slot *other = &worker->slots[i];
-        pthread_mutex_lock(&other->lock);
-        bool early = other != slot && other->busy &&
-                     2 * atomic_load(&other->progress.frames) <= atomic_load(&other->progress.of);
-        pthread_mutex_unlock(&other->lock);
-        if (early)
-            return false;
-    }
+static void slot_log_end(const struct slot *slot) {
+    bool ours = slot->reason == STOP_NONE || slot->reason == STOP_DRAIN;
+    if (ours && slot->outcome == OUTCOME_DONE)
+        log_write_with(&slot->log, LOG_INFO, json_incref(slot->receipt.report), "done");
+    else if (slot->reason != STOP_NONE)
+        log_write(&slot->log, LOG_INFO, "stopped: %s", slot_stop_word(slot->reason));
+    else
+        log_write_with(&slot->log, LOG_ERROR, json_pack("{s:s}", "code", error_name(slot->failure.code)), "%s",
+                       slot->failure.message);
+}
+
+static void slot_note_health(const struct slot *slot) {
+    struct illness *illness = &slot->worker->illness;
+    bool own = slot->outcome == OUTCOME_FAILED && error_fault(slot->failure.code) == FAULT_WORKER;
+    if (slot->reason == STOP_NONE && own)
+        illness_note(illness, slot->worker->id, slot->claim.job.campaign, &slot->failure, worker_now());
+    else if (slot->outcome == OUTCOME_DONE || (slot->reason == STOP_NONE && slot->outcome == OUTCOME_FAILED))
+        illness_end(illness, slot->worker->id);
+}
+
+static void slot_clear(struct slot *slot) {
+    if (slot->folder)
+        tree_remove(slot->folder);
+    free(slot->folder);
+    slot->folder = NULL;
+    fetched_release(&slot->fetched);
+    job_files_clear(&slot->files);
+    json_decref(slot->artifacts);
+    slot->artifacts = NULL;
+    receipt_clear(&slot->receipt);
+    slot->state = SLOT_FREE;
+}
+
+/* False when Redis did not answer, and the lease may still be ours: then it is told later. Telling twice is safe: the
+ * second call is refused as stale when the first one was carried out. */
+static bool slot_end(struct slot *slot) {
+    struct error err;
+    bool told = slot_tell(slot, &err);
+    if (!told && worker_waits_for_redis(slot->worker, &err))
+        return false;
+    if (!told)
+        log_write(&slot->log, LOG_WARN, "Redis was not told how the job ended: %s", err.message);
+    slot_log_end(slot);
+    slot_note_health(slot);
+    atomic_store(&slot->worker->vitals.last_busy_ms, worker_now());
+    slot_clear(slot);
     return true;
 }
 
-/* Claims a job or waits for one; true when the slot has one. */
-static bool slot_claim(struct slot *slot) {
-    const struct worker_options *options = slot->worker->options;
-    struct claim_options what = {.worker = slot->worker->id,
-                                 .pools = options->pools,
-                                 .pool_count = options->pool_count,
-                                 .lease_ms = options->lease_ms,
-                                 .only = options->only};
-    struct error err;
-    struct claim claim;
-    size_t count = 0;
-    bool ready;
-    bool answered = queue_claim(slot->queue, &what, &claim, 1, &count, &err);
-    if (answered && count == 0)
-        answered = queue_wait(slot->queue, &what, WAIT_MS, &ready, &err);
-    if (!answered) {
-        log_write(&(struct log){.worker = slot->worker->id}, LOG_WARN, "waiting for Redis: %s", err.message);
-        slot_wait_for_redis(slot);
-        return false;
-    }
-    slot->refusals = 0;
-    if (count == 1)
-        slot_begin(slot, &claim);
-    return count == 1;
+bool slot_step(struct slot *slot, bool redis) {
+    bool answered = true;
+    if (slot->state == SLOT_ASKING && redis)
+        answered = slot_ask(slot);
+    if (slot->state == SLOT_WAITING)
+        slot_send_job(slot);
+    if (slot->state == SLOT_ENDING && redis && answered)
+        answered = slot_end(slot);
+    return answered;
 }
 
-void *slot_thread(void *context) {
-    struct slot *slot = context;
-    struct worker *worker = slot->worker;
-    while (!atomic_load(&worker->vitals.draining)) {
-        pthread_mutex_lock(&worker->claiming);
-        bool allowed = slot_may_claim(slot);
-        bool claimed = allowed && !atomic_load(&worker->vitals.draining) && slot_claim(slot);
-        pthread_mutex_unlock(&worker->claiming);
-        if (claimed) {
-            slot_run_job(slot);
-            slot_clear(slot);
-        } else if (!allowed) {
-            clock_sleep_ms(clock_system(), AGAIN_MS);
-        }
-    }
-    return NULL;
+bool slot_is_willing(const struct slot *slot) {
+    return slot->state == SLOT_FREE && slot->executor.ready && !slot->executor.term_ms;
+}
+
+void slot_close(struct slot *slot) {
+    executor_process_close(&slot->executor);
+    if (slot->state != SLOT_FREE)
+        slot_clear(slot);
+    slot_forget_campaign(slot);
+    close(slot->done);
 }

@@ -1,74 +1,95 @@
-/* One of a worker's job slots: a thread, a connection to Redis, and the job that it has claimed, as the heart and the
- * drain see it. Private to this room. */
+/* One of a worker's slots: an executor, and the job that it has. A job goes through the states below; what waits for a
+ * network (the store) is done by a thread of the moment, a task, that is joined before the next step; all else, and
+ * every word with Redis, by the supervisor's one thread. So there is no lock: between a task's start and its join the
+ * supervisor reads and writes nothing of the slot but `cancel`. Private to this room. */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
-#include "worker/vitals.h"
-#include "worker/worker.h"
+#include "queue/queue.h"
+#include "recover/receipt.h"
+#include "worker/executor_process.h"
+#include "worker/transfer.h"
 
-/* Why a running job was stopped. Under STOP_DRAIN the lease is still ours: the heart goes on to renew it. */
+enum slot_state {
+    SLOT_FREE,
+    SLOT_LOADING,    /* task: the campaign's spec and plan */
+    SLOT_ASKING,     /* Redis, for the keys of what other jobs have made */
+    SLOT_FETCHING,   /* task: the files that it reads */
+    SLOT_WAITING,    /* for the executor, which starts */
+    SLOT_COMPUTING,  /* the executor has it */
+    SLOT_DELIVERING, /* task: the files that it wrote, and the receipt */
+    SLOT_ENDING,     /* Redis, to finish, fail or release it */
+};
+
+/* Why a job was stopped; the first reason stands. Under STOP_DRAIN the lease is still ours and is renewed. */
 enum stop_reason { STOP_NONE, STOP_LOST, STOP_CANCELLED, STOP_DRAIN, STOP_TIMEOUT };
 
+/* How a job has ended, which Redis is to be told. */
+enum outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_FAILED, OUTCOME_CRASHED };
+
 struct worker;
+struct slot;
+
+typedef bool slot_task(struct slot *slot, struct error *err);
 
 struct slot {
     struct worker *worker;
-    struct queue *queue; /* the slot's own connection, for its thread alone */
-    int refusals;        /* calls in a row that Redis did not answer; of the slot's thread */
-    pthread_t thread;
-    /* Guards busy and claim against the other threads, and every write of reason, so that a stop never hits the job
-     * after the one it was meant for. Held for a few instructions: nothing that waits, and no other lock, under it. */
-    pthread_mutex_t lock;
-    bool busy;
-    struct claim claim; /* written by the slot's thread alone, which therefore reads it without the lock */
-    /* Set once a job. Reading it outside the lock may miss a stop that comes this moment; that is safe, since Redis
-     * refuses whatever is done with a lease that is lost. */
-    _Atomic enum stop_reason reason;
-    atomic_bool cancel; /* raised after reason was set; the job's threads poll it, and find out no more from it */
-    struct progress progress;
-    /* The campaign of the job before, kept because the next job is mostly of the same one. Of the slot's thread. */
-    struct campaign *campaign;
+    int device; /* index in the worker's devices */
+    struct executor_process executor;
+    int64_t start_ms;  /* monotonic: not before then is its executor started */
+    int failed_starts; /* in a row */
+
+    enum slot_state state;
+    struct claim claim;
+    struct log log;   /* of the job; points into the claim */
+    int64_t began_ms; /* monotonic */
+    enum stop_reason reason;
+    atomic_bool cancel; /* a lone flag that the task looks at: any order would do */
+    enum outcome outcome;
+    struct error failure;     /* FAILED and CRASHED: why */
+    struct progress progress; /* the executor's, or the task's */
+    struct step_times times;  /* of the tasks */
+    int asks;                 /* its turn for the device; 0: does not wait for it */
+
+    struct campaign *campaign; /* of the last job, kept because the next one is mostly of the same */
     struct plan *plan;
+    struct job_files files;
+    json_t *artifacts; /* keys of what other jobs made, in the order of the files' sources */
+    struct fetched fetched;
+    char *folder; /* of the job's files */
+    struct receipt receipt;
+
+    /* The task. `done` is an eventfd that it writes to when it is over. */
+    pthread_t thread;
+    bool has_thread;
+    int done;
+    slot_task *task;
+    bool task_good;
+    struct error task_err;
 };
 
-/* What all slots share. Written before the threads start, where nothing else is said. */
-struct worker {
-    const struct worker_options *options;
-    const char *id;
-    struct store *store;
-    struct cache *cache;
-    struct models *models;
-    struct gate *gate;
-    char *scratch;
-    /* Held by the slot that claims or waits for a job, while it calls Redis (seconds): a second one that waits would
-     * take a wake-up away from another worker. A slot's lock may be locked under it, never the other way round. */
-    pthread_mutex_t claiming;
-    atomic_bool is_leaving; /* the machine is to be taken away; set before `leave` is written to */
-    int leave;              /* eventfd */
-    struct vitals vitals;
-    struct exporter *exporter; /* NULL: none */
-    struct slot *slots;
-    int slot_count;
-};
+/* An empty slot of the worker. internal. */
+bool slot_open(struct slot *slot, struct worker *worker, int device, struct error *err) must_check;
+/* Its executor is ended; no task may run. */
+void slot_close(struct slot *slot);
 
-/* The slot's thread: claims and runs jobs until the worker drains. `slot` is a struct slot. */
-void *slot_thread(void *slot);
-/* Whether a slot has a job; for any thread. */
-bool worker_is_busy(struct worker *worker);
-/* Copies the slot's claim; true when it is busy, that is when the claim holds. For any thread. */
-bool slot_is_busy(struct slot *slot, struct claim *claim);
-/* Stops the running job, if there is one; the first reason stands. For any thread. */
-void slot_stop(struct slot *slot, enum stop_reason reason);
-
-/* What slot_thread does with a claim, in this order. Here for the tests. */
-
-/* The slot becomes busy with the job; if the worker drains already, with a job that is stopped. */
+/* The free slot has this job from now on. */
 void slot_begin(struct slot *slot, const struct claim *claim);
-/* After the job ran: `done` with `result` under the key `artifact`, or failed with `failure`, whatever the artifact. A
- * result is published even if the drain stopped the job at the last moment. Else a drained job is released, a failed
- * one fails, and one that is not ours any more is left alone. */
-void slot_end(struct slot *slot, bool done, const char *artifact, const struct work_result *result,
-              const struct error *failure, const struct log *log);
-/* The slot is idle. */
-void slot_clear(struct slot *slot);
+/* Stops the job, if there is one; the first reason stands. */
+void slot_stop(struct slot *slot, enum stop_reason reason);
+/* Goes on as far as it can without waiting; to be called after anything has happened. `redis` says whether Redis may be
+ * asked now; false when it did not answer. */
+bool slot_step(struct slot *slot, bool redis);
+/* The task is over: joins it. */
+void slot_end_task(struct slot *slot);
+/* A message of its executor has come, or its executor has gone. */
+void slot_hear(struct slot *slot);
+void slot_lose_executor(struct slot *slot, const struct executor_end *end);
+/* Starts the executor if there is none and it is time to. */
+void slot_start_executor(struct slot *slot);
+
+static inline bool slot_is_busy(const struct slot *slot) { return slot->state != SLOT_FREE; }
+/* Whether a job that is claimed now would soon begin. */
+bool slot_is_willing(const struct slot *slot);

@@ -1,243 +1,314 @@
+/* The supervisor: one thread, one loop over its executors, Redis, signals and timers. */
 #include "worker/worker.h"
 
-#include <dirent.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/random.h"
-#include "base/thread.h"
-#include "store/cache.h"
 #include "worker/exporter.h"
 #include "worker/node.h"
-#include "worker/slot.h"
+#include "worker/scratch.h"
+#include "worker/supervisor.h"
 
 enum {
-    SLOTS = 2,      /* one computes, the other fetches the next job or uploads the last */
+    SLOTS = 2, /* of a device: one computes, the other fetches the next job, decodes its begin, or encodes its end */
     BEAT_MS = 1000, /* progress is shown once a second; a lease lasts many beats */
-    BEAT_TTL_MS = 15000,
+    WAIT_MS = 1000, /* longest wait for a job, after which Redis is asked what is due */
+    PUSH_MS = 100,  /* how often an executor that has to end is looked at */
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
-    SLOTS_END_MS = 3000,   /* after the grace time, for the slots to see that they have to stop */
+    LEAVE_MS = 3000, /* after the grace time, for what is done already to reach the store and Redis */
+    EXECUTORS_SHARE =
+        90, /* percent of the memory, for all executors together: one that grows ends before the machine does */
     SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for releasing */
-    IDLE_POLL_MS = 200,
-    DRAIN_POLL_MS = 50,
 };
 
-/* ---- heartbeats ---- */
+/* ---- claiming and reaping ---- */
 
-/* A thread with a connection of its own that renews the slots' leases and the worker's beat. It waits for Redis alone,
- * never for a job. */
-struct heart {
-    struct worker *worker;
-    struct queue *queue; /* the thread's, until heart_end */
-    pthread_t thread;
-    atomic_bool stop; /* a lone flag, read once a turn; the join orders all else */
-};
-
-static json_t *heart_progress(const struct slot *slot) {
-    return json_pack("{s:I,s:I,s:s}", "frames", (json_int_t)atomic_load(&slot->progress.frames), "of",
-                     (json_int_t)atomic_load(&slot->progress.of), "step",
-                     step_name((enum step)atomic_load(&slot->progress.step)));
+static void worker_reap(struct worker *worker) {
+    struct executor_end end;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (executor_process_reap(&worker->slots[i].executor, &end))
+            slot_lose_executor(&worker->slots[i], &end);
 }
 
-/* Records the failure from here, at once: the slot may notice its stop only after the lease, which is not renewed any
- * more, has run out. */
-static void heart_fail_job(const struct heart *heart, const struct claim *claim) {
-    struct error failure, err;
-    error_set(&failure, ERR_JOB_TIMEOUT, "the job ran past the longest time that a %s may take",
-              job_kind_name(claim->job.kind));
-    if (!queue_fail(heart->queue, heart->worker->id, claim, &failure, &err))
-        log_write(&(struct log){.worker = heart->worker->id}, LOG_WARN, "the failure of %s was not recorded: %s",
-                  claim->job_id, err.message);
+static int worker_busy(const struct worker *worker) {
+    int busy = 0;
+    for (int i = 0; i < worker->slot_count; i++)
+        busy += slot_is_busy(&worker->slots[i]);
+    return busy;
 }
 
-static enum stop_reason stop_reason_of(enum error_code code) {
-    switch (code) {
-    case ERR_CANCELLED:
-        return STOP_CANCELLED;
-    case ERR_JOB_TIMEOUT:
-        return STOP_TIMEOUT;
-    case ERR_QUEUE_STALE:
-        return STOP_LOST;
-    default:
-        return STOP_NONE; /* Redis did not answer: the lease may hold */
+/* A second job of a device that is claimed early is fetched while the first one computes. Claimed too early it is kept
+ * from idle workers. So: once what the device's other slots do is past its half. */
+static bool slot_is_early(const struct worker *worker, const struct slot *slot) {
+    for (int i = 0; i < worker->slot_count; i++) {
+        const struct slot *other = &worker->slots[i];
+        if (other != slot && other->device == slot->device && slot_is_busy(other) &&
+            2 * other->progress.frames <= other->progress.of)
+            return true;
     }
+    return false;
 }
 
-/* Renews the slot's lease, and stops the job when the queue refuses. No lock is held while Redis is asked, so by then
- * the slot may be at its next job, which must not be stopped for the one before. */
-static void heart_beat_slot(struct heart *heart, struct slot *slot, json_t *jobs) {
-    struct claim claim, now;
-    if (!slot_is_busy(slot, &claim))
-        return;
-    json_array_append_new(jobs, json_string(claim.job_id));
-    enum stop_reason stopped = slot->reason;
-    if (stopped != STOP_NONE && stopped != STOP_DRAIN)
-        return; /* not ours any more, and about to stop */
-    struct error err;
-    _cleanup_json_ json_t *progress = heart_progress(slot);
-    if (queue_heartbeat(heart->queue, heart->worker->id, &claim, heart->worker->options->lease_ms, progress, &err))
-        return;
-    enum stop_reason reason = stop_reason_of(err.code);
-    bool same =
-        slot_is_busy(slot, &now) && strcmp(now.job_id, claim.job_id) == 0 && strcmp(now.stamp, claim.stamp) == 0;
-    if (same && reason != STOP_NONE)
-        slot_stop(slot, reason);
-    if (reason == STOP_TIMEOUT)
-        heart_fail_job(heart, &claim);
-}
-
-static json_t *heart_describe(const struct worker *worker, json_t *jobs) {
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    json_t *pools = json_array(), *classes = json_array();
-    for (size_t i = 0; i < worker->options->pool_count; i++)
-        json_array_append_new(pools, json_string(pool_name(worker->options->pools[i])));
-    for (int class = 0; class < CLASS_COUNT; class ++)
-        if (!worker->options->only || *worker->options->only == (enum campaign_class) class)
-            json_array_append_new(classes, json_string(campaign_class_name((enum campaign_class) class)));
-    const char *state = atomic_load(&worker->vitals.draining) ? "draining"
-                        : json_array_size(jobs) > 0           ? "busy"
-                                                              : "idle";
-    const struct device *device = &worker->options->models.device;
-    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o,s:o,s:O}", "host", host, "pid", (int)getpid(), "version", MELA_VERSION,
-                     "state", state, "device", device->kind == DEVICE_CUDA ? "cuda" : "cpu", "pools", pools, "classes",
-                     classes, "jobs", jobs);
-}
-
-static void *heart_thread(void *context) {
-    struct heart *heart = context;
-    struct worker *worker = heart->worker;
-    while (!atomic_load(&heart->stop)) {
-        atomic_store(&worker->vitals.turned_ms, clock_monotonic_ms(clock_system()));
-        _cleanup_json_ json_t *jobs = json_array();
-        for (int i = 0; i < worker->slot_count; i++)
-            heart_beat_slot(heart, &worker->slots[i], jobs);
-        _cleanup_json_ json_t *info = heart_describe(worker, jobs);
-        struct error err;
-        bool beaten = queue_worker_beat(heart->queue, worker->id, info, BEAT_TTL_MS, &err);
-        if (beaten || err.code != ERR_QUEUE_UNAVAILABLE)
-            atomic_store(&worker->vitals.answered_ms, clock_monotonic_ms(clock_system()));
-        if (!beaten)
-            log_write(&(struct log){.worker = worker->id}, LOG_WARN, "heartbeat: %s", err.message);
-        clock_sleep_ms(clock_system(), BEAT_MS);
-    }
-    struct error err;
-    if (!queue_worker_gone(heart->queue, worker->id, &err))
-        log_write(&(struct log){.worker = worker->id}, LOG_WARN, "signing off: %s", err.message);
+/* The slot that the next job is for; NULL when none may be claimed. */
+static struct slot *worker_willing_slot(struct worker *worker) {
+    if (worker->draining || !worker_may_ask(worker) ||
+        !illness_allows(&worker->illness, worker_busy(worker), worker_now()))
+        return NULL;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (slot_is_willing(&worker->slots[i]) && !slot_is_early(worker, &worker->slots[i]))
+            return &worker->slots[i];
     return NULL;
 }
 
-/* The thread has ended when this returns; its connection is the caller's then. */
-static void heart_end(struct heart *heart) {
-    atomic_store(&heart->stop, true);
-    pthread_join(heart->thread, NULL);
+/* Claims until nothing more is there or wanted, and then begins to wait for more. */
+static void worker_claim(struct worker *worker) {
+    const struct worker_options *options = worker->options;
+    struct claim_options what = {.worker = worker->id,
+                                 .pools = options->pools,
+                                 .pool_count = options->pool_count,
+                                 .lease_ms = options->lease_ms,
+                                 .only = options->only};
+    struct error err;
+    for (struct slot *slot; !worker->waits && (slot = worker_willing_slot(worker));) {
+        struct claim claim;
+        size_t count = 0;
+        bool ready = false;
+        bool answered = queue_claim(worker->queue, &what, &claim, 1, &count, &err);
+        if (answered && count == 0) {
+            answered = queue_wait_begin(worker->waiter, &what, WAIT_MS, &ready, &err);
+            worker->waits = answered && !ready;
+        }
+        if (count == 1)
+            slot_begin(slot, &claim);
+        if (answered)
+            worker_reached_redis(worker);
+        else if (!worker_waits_for_redis(worker, &err))
+            log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "cannot claim: %s", err.message);
+        if (!answered)
+            break;
+    }
 }
 
-/* ---- scratch space ---- */
-
-/* A descriptor that holds the folder's lock until it is closed, -1 on failure. `how` as for flock. */
-static int lock_folder(const char *path, int how) {
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || flock(folder, how) == 0)
-        return folder;
-    close(folder);
-    return -1;
+static void worker_end_wait(struct worker *worker) {
+    struct error err;
+    bool ready;
+    worker->waits = false;
+    if (!queue_wait_end(worker->waiter, &ready, &err))
+        (void)worker_waits_for_redis(worker, &err);
 }
 
-/* Removes what killed workers left: a live one holds a lock on its folder. */
-static void scratch_sweep(const char *parent) {
-    DIR *directory = opendir(parent);
-    if (!directory)
+/* ---- the loop ---- */
+
+/* What is polled; of each slot the executor's wire and the end of its task. */
+enum { WATCH_SIGNALS, WATCH_LEAVE, WATCH_REDIS, WATCH_SLOTS };
+
+static void worker_watch(const struct worker *worker, int signals, struct pollfd *watch) {
+    watch[WATCH_SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
+    watch[WATCH_LEAVE] = (struct pollfd){.fd = worker->leave, .events = POLLIN};
+    watch[WATCH_REDIS] =
+        (struct pollfd){.fd = worker->waits ? queue_wait_descriptor(worker->waiter) : -1, .events = POLLIN};
+    for (int i = 0; i < worker->slot_count; i++) {
+        const struct slot *slot = &worker->slots[i];
+        bool talks = slot->executor.pid && !slot->executor.hung_up;
+        watch[WATCH_SLOTS + 2 * i] =
+            (struct pollfd){.fd = talks ? slot->executor.wire.socket : -1,
+                            .events = slot->executor.wire.out.length > 0 ? POLLIN | POLLOUT : POLLIN};
+        watch[WATCH_SLOTS + 2 * i + 1] = (struct pollfd){.fd = slot->done, .events = POLLIN};
+    }
+}
+
+/* How long nothing has to be done by itself. */
+static int worker_patience(const struct worker *worker) {
+    int64_t now = worker_now(), next = MAX(worker->beat_ms, worker->redis_ms);
+    for (int i = 0; i < worker->slot_count; i++)
+        if (worker->slots[i].executor.term_ms)
+            next = MIN(next, now + PUSH_MS);
+    if (worker->draining)
+        next = MIN(next, now < worker->deadline_ms ? worker->deadline_ms : now + PUSH_MS);
+    return (int)CLAMP(next - now, 0, BEAT_MS);
+}
+
+static void worker_hear_slots(struct worker *worker, const struct pollfd *watch) {
+    struct error err;
+    for (int i = 0; i < worker->slot_count; i++) {
+        struct slot *slot = &worker->slots[i];
+        const struct pollfd *wire = &watch[WATCH_SLOTS + 2 * i], *task = wire + 1;
+        if (wire->revents & (POLLIN | POLLHUP | POLLERR))
+            slot_hear(slot);
+        if (wire->revents & POLLOUT && !wire_flush(&slot->executor.wire, &err))
+            executor_process_end(&slot->executor, 0);
+        if (task->revents)
+            slot_end_task(slot);
+    }
+}
+
+/* What is due without anything having happened. */
+static void worker_step(struct worker *worker) {
+    for (int i = 0; i < worker->slot_count; i++) {
+        struct slot *slot = &worker->slots[i];
+        executor_process_push(&slot->executor);
+        if (!worker->draining)
+            slot_start_executor(slot);
+        slot_step(slot, worker_may_ask(worker));
+    }
+    if (worker_now() >= worker->beat_ms && worker_may_ask(worker)) {
+        worker->beat_ms = worker_now() + BEAT_MS;
+        worker_beat(worker);
+    }
+    worker_claim(worker);
+    bool busy = worker_busy(worker) > 0;
+    if (busy)
+        atomic_store(&worker->vitals.last_busy_ms, worker_now());
+    atomic_store(&worker->vitals.busy, busy);
+    atomic_store(&worker->vitals.ill, worker->illness.ill ? worker->illness.why.code : ERR_NONE);
+}
+
+/* ---- the end ---- */
+
+/* Claims nothing more. A job that does not compute yet goes back at once; others have until the deadline, and what is
+ * done by then is finished. */
+static void worker_drain(struct worker *worker, int64_t grace_ms, const char *why) {
+    if (worker->draining) {
+        worker->deadline_ms = MIN(worker->deadline_ms, worker_now() + grace_ms);
         return;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.')
+    }
+    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ending: %s", why);
+    worker->draining = true;
+    atomic_store(&worker->vitals.draining, true);
+    worker->deadline_ms = worker_now() + grace_ms;
+    worker->beat_ms = 0; /* so that everybody sees it */
+    if (worker->waits)
+        queue_wait_abandon(worker->waiter);
+    worker->waits = false;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (worker->slots[i].state < SLOT_COMPUTING)
+            slot_stop(&worker->slots[i], STOP_DRAIN);
+}
+
+/* A first signal begins the drain, a second one ends its grace. */
+static void worker_read_signals(struct worker *worker, int signals) {
+    struct signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            worker_reap(worker);
+        else
+            worker_drain(worker, worker->draining ? 0 : worker->options->grace_ms, "told to stop");
+    }
+}
+
+static bool worker_is_idle(const struct worker *worker) {
+    int64_t limit = worker->options->idle_exit_ms;
+    return limit && !worker_busy(worker) && worker_now() - atomic_load(&worker->vitals.last_busy_ms) >= limit;
+}
+
+/* After the deadline: jobs that still compute are stopped. */
+static void worker_press(struct worker *worker) {
+    if (!worker->draining || worker_now() < worker->deadline_ms)
+        return;
+    for (int i = 0; i < worker->slot_count; i++)
+        if (worker->slots[i].state <= SLOT_COMPUTING)
+            slot_stop(&worker->slots[i], STOP_DRAIN);
+}
+
+/* A store that hangs can outlast the time that is left before the process is killed, which would count as a crash. What
+ * the tasks still do is fenced: Redis refuses it. */
+static void worker_release_all(struct worker *worker) {
+    struct error err;
+    for (int i = 0; i < worker->slot_count; i++) {
+        const struct slot *slot = &worker->slots[i];
+        if (!slot_is_busy(slot) || (slot->reason != STOP_NONE && slot->reason != STOP_DRAIN))
             continue;
-        _cleanup_free_ char *path = xasprintf("%s/%s", parent, entry->d_name);
-        _cleanup_close_ int lock = lock_folder(path, LOCK_EX | LOCK_NB);
-        if (lock >= 0)
-            tree_remove(path);
+        if (queue_release(worker->queue, worker->id, &slot->claim, &err))
+            log_write(&slot->log, LOG_INFO, "released while its files are on their way");
+        else
+            log_write(&slot->log, LOG_WARN, "not released, it waits for its lease to end: %s", err.message);
     }
-    closedir(directory);
 }
 
-/* Makes a folder of this worker's own and locks it until the process ends: the descriptor is left open. One worker does
- * this at a time, since another's sweep would remove a folder that is made and not yet locked. */
-static char *scratch_make(const char *work_directory, struct error *err) {
-    _cleanup_free_ char *parent = xasprintf("%s/scratch", work_directory);
-    if (!directory_make(parent, err))
-        return NULL;
-    _cleanup_close_ int parent_lock = lock_folder(parent, LOCK_EX);
-    if (parent_lock < 0) {
-        error_set(err, ERR_IO, "cannot lock %s", parent);
-        return NULL;
+/* False: it ends at once, since a job does not stop. */
+static bool worker_loop(struct worker *worker, int signals) {
+    size_t count = WATCH_SLOTS + 2 * (size_t)worker->slot_count;
+    _cleanup_free_ struct pollfd *watch = xnew_array(struct pollfd, count);
+    for (uint64_t ignored;;) {
+        worker_step(worker);
+        if (worker->failed_to_start || (worker->draining && worker_busy(worker) == 0))
+            return true;
+        if (worker->draining && worker_now() >= worker->deadline_ms + LEAVE_MS)
+            return false;
+        worker_watch(worker, signals, watch);
+        poll(watch, count, worker_patience(worker));
+        atomic_store(&worker->vitals.turned_ms, worker_now());
+        worker_hear_slots(worker, watch); /* before an executor's end: it may have said why */
+        worker_read_signals(worker, signals);
+        if (watch[WATCH_LEAVE].revents && read(worker->leave, &ignored, sizeof ignored) > 0)
+            worker_drain(worker, MIN(worker->options->grace_ms, SPOT_GRACE_MS), "the machine is taken away");
+        if (watch[WATCH_REDIS].revents)
+            worker_end_wait(worker);
+        if (worker_is_idle(worker))
+            worker_drain(worker, 0, "nothing to do");
+        worker_press(worker);
     }
-    scratch_sweep(parent);
-    _cleanup_free_ char *path = directory_make_temporary(parent, "worker", err);
-    if (!path)
-        return NULL;
-    if (lock_folder(path, LOCK_EX | LOCK_NB) < 0) {
-        error_set(err, ERR_IO, "cannot lock %s", path);
-        return NULL;
-    }
-    return steal(path);
 }
 
-/* ---- start, drain, end ---- */
+/* ---- start ---- */
+
+static bool worker_runs_job(void *context) { return atomic_load(&((struct worker *)context)->vitals.busy); }
+
+/* Called by the node's thread. */
+static void worker_leave(void *context) {
+    struct worker *worker = context;
+    uint64_t one = 1;
+    if (write(worker->leave, &one, sizeof one) < 0)
+        log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "cannot start to drain");
+}
 
 static bool open_slots(struct worker *worker, struct error *err) {
-    worker->slots = xnew_array(struct slot, SLOTS);
-    for (int i = 0; i < SLOTS; i++) {
-        struct slot *slot = &worker->slots[i];
-        slot->worker = worker;
-        pthread_mutex_init(&slot->lock, NULL);
-        worker->slot_count = i + 1;
-        slot->queue = queue_open(&worker->options->queue, err);
-        if (!slot->queue)
+    const struct worker_options *options = worker->options;
+    int count = (int)options->device_count * options->slots;
+    worker->slots = xcalloc((size_t)count, sizeof *worker->slots);
+    worker->inside = xcalloc(options->device_count, sizeof(struct slot *));
+    for (; worker->slot_count < count; worker->slot_count++)
+        if (!slot_open(&worker->slots[worker->slot_count], worker, worker->slot_count % (int)options->device_count,
+                       err))
             return false;
-    }
     return true;
 }
 
 static void worker_free(struct worker *worker) {
     exporter_stop_cleanup(&worker->exporter);
-    for (int i = 0; i < worker->slot_count; i++) {
-        struct slot *slot = &worker->slots[i];
-        queue_close_cleanup(&slot->queue);
-        campaign_free_cleanup(&slot->campaign);
-        plan_free_cleanup(&slot->plan);
-        pthread_mutex_destroy(&slot->lock);
-    }
+    for (int i = 0; i < worker->slot_count; i++)
+        slot_close(&worker->slots[i]);
     free(worker->slots);
+    free(worker->inside);
+    queue_close_cleanup(&worker->queue);
+    queue_close_cleanup(&worker->waiter);
     if (worker->scratch)
         tree_remove(worker->scratch);
     free(worker->scratch);
-    gate_free_cleanup(&worker->gate);
-    models_free_cleanup(&worker->models);
+    free(worker->program);
+    free(worker->cache_folder);
     cache_close_cleanup(&worker->cache);
     store_close_cleanup(&worker->store);
 }
 
-static bool worker_runs_job(void *worker) { return worker_is_busy(worker); }
-
-/* Before the models, which may take minutes to load: until then the worker is alive and not ready. */
+/* Before the executors load their networks, which may take minutes: until then the worker is alive and not ready. */
 static bool open_exporter(struct worker *worker, struct error *err) {
     const struct exporter_options options = {.address = worker->options->metrics_address,
                                              .worker = worker->id,
                                              .vitals = &worker->vitals,
-                                             .device = &worker->options->models.device,
-                                             .store = worker->store,
-                                             .is_busy = worker_runs_job,
-                                             .context = worker};
-    atomic_store(&worker->vitals.answered_ms, clock_monotonic_ms(clock_system())); /* the slots have connected */
+                                             .devices = worker->options->devices,
+                                             .device_count = worker->options->device_count,
+                                             .store = worker->store};
     if (!options.address)
         return true;
     worker->exporter = exporter_start(&options, err);
@@ -246,150 +317,52 @@ static bool open_exporter(struct worker *worker, struct error *err) {
 
 static bool worker_open(struct worker *worker, struct error *err) {
     const struct worker_options *options = worker->options;
-    _cleanup_free_ char *cache = xasprintf("%s/cache", options->work_directory);
-    worker->gate = gate_new();
-    pthread_mutex_init(&worker->claiming, NULL);
-    atomic_store(&worker->vitals.last_busy_ms, clock_monotonic_ms(clock_system()));
+    worker->cache_folder = xasprintf("%s/cache", options->work_directory);
+    int64_t executors = (int64_t)options->device_count * options->slots;
+    worker->memory_mb = process_memory_mb() * EXECUTORS_SHARE / 100 / executors;
+    char program[4096] = "";
+    if (!options->executor && readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+        return error_set_errno(err, ERR_INTERNAL, errno, "cannot find this program's file");
+    worker->program = xstrdup(options->executor ? options->executor : program);
+    atomic_store(&worker->vitals.last_busy_ms, worker_now());
     worker->scratch = scratch_make(options->work_directory, err);
     if (!worker->scratch)
         return false;
     worker->store = store_open(options->store_url, options->store, err);
     if (!worker->store)
         return false;
-    worker->cache = cache_open(cache, options->cache_bytes, err);
-    if (!worker->cache || !open_slots(worker, err) || !open_exporter(worker, err))
+    worker->cache = cache_open(worker->cache_folder, options->cache_bytes, err);
+    if (!worker->cache || !(worker->queue = queue_open(&options->queue, err)) ||
+        !(worker->waiter = queue_open(&options->queue, err)))
         return false;
-    worker->models = models_load(&options->models, options->pools, options->pool_count, err);
-    return worker->models;
+    worker_reached_redis(worker);
+    return open_slots(worker, err) && open_exporter(worker, err);
 }
 
-/* Waits for a signal, for the end of the machine, or for long enough without work; returns why the worker ends. */
-static const char *wait_for_end(struct worker *worker, int signals) {
-    int64_t idle_exit_ms = worker->options->idle_exit_ms;
-    for (;;) {
-        struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = worker->leave, .events = POLLIN}};
-        if (poll(waits, ARRAY_LENGTH(waits), idle_exit_ms ? IDLE_POLL_MS : -1) > 0)
-            return atomic_load(&worker->is_leaving) ? "the machine is taken away" : "told to stop";
-        if (idle_exit_ms && !worker_is_busy(worker) &&
-            clock_monotonic_ms(clock_system()) - atomic_load(&worker->vitals.last_busy_ms) >= idle_exit_ms)
-            return "nothing to do";
-    }
-}
-
-/* Stops claiming (slot_begin says why no claim slips through). A job that has not begun to compute stops at once,
- * others when the grace time is over or a second signal comes. */
-static void worker_drain(struct worker *worker, int signals) {
-    atomic_store(&worker->vitals.draining, true);
-    bool leaving = atomic_load(&worker->is_leaving);
-    int64_t grace_ms = leaving ? MIN(worker->options->grace_ms, SPOT_GRACE_MS) : worker->options->grace_ms;
-    int64_t deadline = clock_monotonic_ms(clock_system()) + grace_ms;
-    for (int i = 0; i < worker->slot_count; i++)
-        if (atomic_load(&worker->slots[i].progress.step) == STEP_FETCH)
-            slot_stop(&worker->slots[i], STOP_DRAIN);
-    while (worker_is_busy(worker) && clock_monotonic_ms(clock_system()) < deadline) {
-        struct pollfd again = {.fd = signals, .events = POLLIN};
-        struct signalfd_siginfo info;
-        if (poll(&again, 1, DRAIN_POLL_MS) > 0 && read(signals, &info, sizeof info) > 0)
-            break;
-    }
-    for (int i = 0; i < worker->slot_count; i++)
-        slot_stop(&worker->slots[i], STOP_DRAIN);
-}
-
-/* After worker_drain(): true when every slot has released or finished its job. */
-static bool slots_end(struct worker *worker) {
-    int64_t deadline = clock_monotonic_ms(clock_system()) + SLOTS_END_MS;
-    while (worker_is_busy(worker) && clock_monotonic_ms(clock_system()) < deadline)
-        clock_sleep_ms(clock_system(), 20);
-    return !worker_is_busy(worker);
-}
-
-/* One run of a large network, or a store that hangs, can outlast the time that is left before the process is killed,
- * which would count as a crash. So the jobs are released over the heart's connection, since the slots use theirs, and
- * the process ends at once. Whatever the slots still do is fenced: Redis refuses it. */
-static _Noreturn void leave_at_once(struct worker *worker, struct heart *heart) {
+static void worker_sign_off(struct worker *worker) {
     struct error err;
-    heart_end(heart);
-    for (int i = 0; i < worker->slot_count; i++) {
-        struct claim claim;
-        struct log log = {.worker = worker->id, .job_id = claim.job_id};
-        if (!slot_is_busy(&worker->slots[i], &claim))
-            continue;
-        if (queue_release(heart->queue, worker->id, &claim, &err))
-            log_write(&log, LOG_INFO, "released while it still computes");
-        else
-            log_write(&log, LOG_WARN, "not released, it waits for its lease to end: %s", err.message);
-    }
+    if (!queue_worker_gone(worker->queue, worker->id, &err))
+        log_write(&(struct log){.worker = worker->id}, LOG_WARN, "signing off: %s", err.message);
     log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
-    _exit(0);
 }
 
-/* Called by the node's thread. */
-static void worker_leave(void *context) {
-    struct worker *worker = context;
-    uint64_t one = 1;
-    atomic_store(&worker->is_leaving, true);
-    if (write(worker->leave, &one, sizeof one) < 0)
-        log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "cannot start to drain");
-}
-
-/* Reads the signal that ended the wait, so that a second one shows; there is none when something else ended it. */
-static void read_signal(int signals) {
-    struct signalfd_siginfo info;
-    ssize_t ignored = read(signals, &info, sizeof info);
-    (void)ignored;
-}
-
-/* Joins the slots that have a thread. */
-static void join_slots(struct worker *worker, int started) {
-    for (int i = 0; i < started; i++)
-        pthread_join(worker->slots[i].thread, NULL);
-}
-
-static bool start_slots(struct worker *worker, struct error *err) {
-    for (int i = 0; i < worker->slot_count; i++)
-        if (!thread_start(&worker->slots[i].thread, "slot", slot_thread, &worker->slots[i], err)) {
-            atomic_store(&worker->vitals.draining, true);
-            join_slots(worker, i);
-            return false;
-        }
-    return true;
-}
-
-/* With all threads running, until the worker is to end; then ends them. */
-static void worker_serve(struct worker *worker, struct heart *heart, int signals) {
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready on %s",
-              worker->options->models.device.kind == DEVICE_CUDA ? "CUDA" : "the CPU");
-    struct error err;
-    struct node *node = node_start(&(struct node_options){worker_runs_job, worker_leave, worker}, &err);
+static bool worker_serve(struct worker *worker, int signals, struct error *err) {
+    struct error no_node;
+    struct node *node = node_start(&(struct node_options){worker_runs_job, worker_leave, worker}, &no_node);
     if (!node)
-        log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "no spot notice will be seen: %s", err.message);
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ending: %s", wait_for_end(worker, signals));
-    read_signal(signals);
-    worker_drain(worker, signals);
-    if (!slots_end(worker))
-        leave_at_once(worker, heart);
-    join_slots(worker, worker->slot_count);
+        log_write(&(struct log){.worker = worker->id}, LOG_ERROR, "no spot notice will be seen: %s", no_node.message);
+    bool ended = worker_loop(worker, signals);
+    if (!ended)
+        worker_release_all(worker);
+    worker_sign_off(worker);
+    if (!ended) {
+        tree_remove(worker->scratch);
+        _exit(EXIT_SUCCESS); /* the executors die with it */
+    }
     if (node)
         node_stop(node);
-}
-
-static bool worker_start(struct worker *worker, int signals, struct error *err) {
-    struct heart heart = {.worker = worker};
-    _cleanup_queue_ struct queue *queue = queue_open(&worker->options->queue, err);
-    if (!queue)
-        return false;
-    heart.queue = queue;
-    atomic_store(&worker->vitals.turned_ms, clock_monotonic_ms(clock_system()));
-    atomic_store(&worker->vitals.loaded, true);
-    if (!thread_start(&heart.thread, "heart", heart_thread, &heart, err))
-        return false;
-    bool started = start_slots(worker, err);
-    if (started)
-        worker_serve(worker, &heart, signals);
-    heart_end(&heart);
-    log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ended");
-    return started;
+    *err = worker->illness.why;
+    return !worker->failed_to_start;
 }
 
 static char *worker_make_id(void) {
@@ -399,24 +372,29 @@ static char *worker_make_id(void) {
     return xasprintf("%s-%d-%s", host, (int)getpid(), random);
 }
 
+/* A descriptor that SIGTERM, SIGINT and SIGCHLD are read from. */
+static int open_signals(void) {
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &watched, NULL);
+    return signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 bool worker_run(const struct worker_options *given, struct error *err) {
     struct worker_options options = *given;
     options.lease_ms = options.lease_ms ? options.lease_ms : DEFAULT_LEASE_MS;
     options.grace_ms = options.grace_ms ? options.grace_ms : DEFAULT_GRACE_MS;
-    sigset_t ending;
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ending, NULL);
-    _cleanup_close_ int signals = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals < 0)
+    options.slots = options.slots ? options.slots : SLOTS;
+    _cleanup_close_ int signals = open_signals();
+    _cleanup_close_ int leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (signals < 0 || leave < 0)
         return error_set(err, ERR_INTERNAL, "cannot wait for signals");
     _cleanup_free_ char *id = options.id ? xstrdup(options.id) : worker_make_id();
-    _cleanup_close_ int leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (leave < 0)
-        return error_set(err, ERR_INTERNAL, "cannot wait for the machine's end");
     struct worker worker = {.options = &options, .id = id, .leave = leave};
-    bool good = worker_open(&worker, err) && worker_start(&worker, signals, err);
+    bool good = worker_open(&worker, err) && worker_serve(&worker, signals, err);
     worker_free(&worker);
     return good;
 }

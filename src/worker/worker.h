@@ -1,15 +1,17 @@
-/* worker: the data plane's loop: claim a job, run it, renew its lease, finish it; fetch the next one meanwhile; drain.
+/* worker: the supervisor. Claims jobs, renews their leases, moves their files, has executors do them, and drains.
  *
- * Two slots (slot.h) do the jobs. The heart, a thread in worker.c, renews leases; the node's (node.h) watches the
- * machine; the exporter's (exporter.h) answers probes. check.h judges a machine before a worker starts on it.
+ * One thread decides (worker.c): one loop over Redis, signals, timers and the executors. slot.h is a job's way;
+ * executor_process.h an executor as a child; transfer.h moves files, in threads of the moment. The node's thread
+ * (node.h) watches the machine, the exporter's (exporter.h) answers probes. check.h judges a machine before a worker
+ * starts on it.
  *
- * It promises: a job whose lease is lost publishes nothing, and is told to stop at its next batch; SIGTERM releases
- * what cannot be finished in time, unharmed, and the process ends even if a job does not stop; what is claimed during a
- * drain is released at once; heartbeats never wait for a network or a codec. */
+ * It promises: it opens no media and loads no network, so that what is hostile meets an executor only, which has no
+ * credentials and no way out; a job that is to stop is stopped, by force if need be; a job whose lease is lost
+ * publishes nothing; SIGTERM releases what cannot be finished in time, unharmed; an executor that crashes costs its own
+ * job only; a worker whose own fault jobs fail by claims nothing more until it is well (illness.h). */
 #pragma once
 
 #include "dub/models.h"
-#include "executor/executor.h"
 #include "queue/queue.h"
 
 struct worker_options {
@@ -20,7 +22,11 @@ struct worker_options {
     const enum pool *pools;            /* whose jobs are claimed */
     size_t pool_count;
     const enum campaign_class *only; /* jobs of this class alone; NULL: of both */
-    struct models_options models;
+    struct models_options models;    /* `device` aside, but for its threads */
+    const char *executor;            /* file of the executors' program; NULL: this one */
+    const char *const *devices;      /* "auto", "cpu", "cuda:1": what executors run on */
+    size_t device_count;
+    int slots; /* executors of a device; 0: 2, of which one computes while the other begins or ends a job */
     /* Where /metrics, /healthz and /readyz answer; port 0 takes a free one; NULL: nowhere. */
     const char *metrics_address;
     const char *work_directory; /* cache and scratch space; made when missing */

@@ -139,6 +139,27 @@ def test_trace_of_the_farm(farm):
     farm.error(2, "usage", "trace", "--last", "0")
 
 
+def test_workers_says_why_one_is_ill(farm):
+    assert farm.json("workers") == [] and "no workers" in farm("workers").stdout
+    ill = {"code": "disk.full", "message": "writing /data/x: No space left on device", "since_ms": 1700000000000}
+    common = {"device": "cpu", "pools": ["cpu", "lipsync"], "classes": ["batch"]}
+    told = {"a-well": {**common, "state": "idle", "jobs": [], "ill": None},
+            "b-ill": {**common, "state": "ill", "jobs": [], "ill": ill},
+            "c-tries": {**common, "state": "busy", "jobs": ["x-1/plan"], "ill": {**ill, "code": "model.device"}},
+            "d-older": {"state": "draining"}}
+    beats = [json.dumps({"do": "beat", "worker": worker, "info": info}) for worker, info in told.items()]
+    subprocess.run([BUILD / "tests/server/server_tool", "worker", f"unix://{farm.data}/redis/redis.sock"], check=True, text=True,
+                   input="\n".join(beats) + "\n", capture_output=True)
+    workers = {worker["id"]: worker for worker in farm.json("workers")}
+    assert {id: {**worker, **told[id]} for id, worker in workers.items()} == workers and set(workers) == set(told)
+    lines = farm("workers").stdout.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == [worker["state"] for worker in workers.values()]
+    below = {line.split()[-1]: after.strip() for line, after in zip(lines, lines[1:] + [""])}
+    assert below["b-ill"] == "ill since 2023-11-14T22:13Z: writing /data/x: No space left on device [disk.full]"
+    assert below["c-tries"].endswith("[model.device]")
+    assert sum(line.startswith(" ") for line in lines) == 2
+
+
 def test_doctor_finds_the_farm(farm):
     found = {f["check"]: f for f in json.loads(farm("doctor", "--json").stdout)}
     assert {name for name, f in found.items() if f["result"] == "ok"} >= {"farm", "redis-server", "store", "data", "mela-worker"}

@@ -9,7 +9,7 @@ import pytest
 from ..support.paths import BUILD, ROOT
 
 COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
-            "health", "keys add", "keys revoke", "config", "scale desired", "scale hold", "scale resume", "simulate", "version",
+            "workers", "health", "keys add", "keys revoke", "config", "scale desired", "scale hold", "scale resume", "simulate", "version",
             "completion"]
 
 
@@ -58,7 +58,7 @@ def test_arguments_that_are_no_text_are_refused():
 
 
 def test_a_farm_that_does_not_answer_exits_3(mela):
-    for command in (["list"], ["dead"], ["show", "x"], ["watch", "x"], ["cancel", "x"], ["get", "x"], ["trace", "x"]):
+    for command in (["list"], ["dead"], ["show", "x"], ["watch", "x"], ["cancel", "x"], ["get", "x"], ["trace", "x"], ["workers"]):
         error = mela.error(3, "api.unreachable", *command, "--address", "http://127.0.0.1:1")
         assert "mela up" in error["message"]
 

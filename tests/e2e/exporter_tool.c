@@ -11,8 +11,6 @@
 #include "store/http.h"
 #include "worker/exporter.h"
 
-static bool is_busy(void *context) { return false; }
-
 int main(int count, char **arguments) {
     process_begin();
     http_process_begin();
@@ -23,9 +21,8 @@ int main(int count, char **arguments) {
     }
     const char *state = arguments[3];
     int64_t now = clock_monotonic_ns(clock_system()) / 1000000;
-    bool card = strncmp(arguments[1], "cuda:", 5) == 0;
     struct error err;
-    struct device device = {.kind = card ? DEVICE_CUDA : DEVICE_CPU, .index = card ? atoi(arguments[1] + 5) : 0};
+    const char *const devices[] = {arguments[1]};
     struct vitals vitals = {.loaded = strcmp(state, "loading") != 0,
                             .turned_ms = strcmp(state, "hung") == 0 ? now - AGES_MS : now,
                             .answered_ms = strcmp(state, "deaf") == 0 ? now - AGES_MS : now};
@@ -37,9 +34,9 @@ int main(int count, char **arguments) {
     struct exporter_options options = {.address = "127.0.0.1:0",
                                        .worker = "tool",
                                        .vitals = &vitals,
-                                       .device = &device,
-                                       .store = store,
-                                       .is_busy = is_busy};
+                                       .devices = devices,
+                                       .device_count = 1,
+                                       .store = store};
     struct exporter *exporter = store ? exporter_start(&options, &err) : NULL;
     if (!exporter) {
         fprintf(stderr, "%s\n", err.message);

@@ -1,4 +1,7 @@
 """Holds the dubs of a worker open for as long as a test wants: what is in work stays in work until the test has seen it."""
+import shutil
+import struct
+
 from ..support.paths import BUILD
 from ..support.waiting import wait_for
 
@@ -11,16 +14,26 @@ class HeldDubs:
     hold(milliseconds) at each for that long, where they hear of a cancel or a drain between two frames."""
 
     def __init__(self, folder):
-        self.path = folder / "held-dub"
-        self.environment = {"LD_PRELOAD": str(BUILD / "tests/e2e/held_dub.so"), "HELD_DUB": str(self.path)}
+        library = folder / "held_dub.so"
+        shutil.copy(BUILD / "tests/e2e/held_dub.so", library)
+        self.path = folder / "held_dub.so.control"
+        self.path.write_bytes(bytes(12))
+        self.environment = {"LD_PRELOAD": str(library)}
+
+    def set(self, held, milliseconds):
+        with self.path.open("r+b") as control:
+            control.write(struct.pack("=ii", held, milliseconds))
 
     def hold(self, milliseconds=0):
-        self.path.write_text(str(milliseconds))
+        self.set(1, milliseconds)
         return self
 
     def release(self):
-        self.path.unlink()
+        self.set(0, 0)
+
+    def is_reached(self):
+        return self.path.read_bytes()[8:] != bytes(4)
 
     def wait(self):
         """Until a dub is held."""
-        wait_for(self.path.with_name(self.path.name + ".reached").exists, "a dub in work")
+        wait_for(self.is_reached, "a dub in work")

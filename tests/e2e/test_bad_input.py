@@ -191,7 +191,7 @@ def spec(**changes):
 @pytest.mark.parametrize("changes, path", [
     ({"colour": 1}, "$.colour"),
     ({"dubs": [{"language": "hi", "audio": "s3://b/k"}] * 2}, "$.dubs[1].language"),
-    ({"dubs": [{"language": "hi", "audio": "s3://b/k"}] * 10000}, "$.dubs"),
+    ({"dubs": [{"language": "hi", "audio": "s3://b/k"}] * 1000}, "$.dubs"),
     ({"video": "ftp://host/file"}, "$.video"),
     ({"video": "s3://b/../../etc/passwd"}, "$.video"),
     ({"dubs": [{"language": "../hi", "audio": "s3://b/k"}]}, "$.dubs[0].language"),

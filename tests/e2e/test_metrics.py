@@ -171,7 +171,7 @@ def test_totals_outlive_the_workers_and_every_server_tells_them(metered, clips, 
     totals = [row for row in first if re.match(r"mela_(job|frames|step|gpu|campaign|dead)", row)]
     assert {row: first[row] for row in totals} == {row: second[row] for row in totals}
     assert all(first[f'mela_workers{{pool="{pool}",state="{state}"}}'] == 0 for pool in ("cpu", "lipsync")
-               for state in ("idle", "busy", "draining"))
+               for state in ("idle", "busy", "draining", "ill"))
     reports = [report for kind in ("plan", "track", "dub", "join") for report in farm.reports(campaign, kind)]
     assert all(report["gpu_ms"] == 0 for report in reports)  # there is no card
     assert first["mela_frames_total"] == sum(report.get("frames", 0) for report in reports) > 0

@@ -66,7 +66,7 @@ def test_the_limits_of_farm_json_reach_the_queue(tmp_path):
     production.configure(failure={"dub": {"errors": 9, "longest_run_s": 60}})
     production.start("cpu")
     try:
-        told = lambda: production.redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10"
+        told = lambda: production.redis.cli("hget", "{mela}:failure", "dub") == "9 2000 300000 60000 3 10 5"
         wait_for(told, "the server to tell")
         production.redis.cli("del", "{mela}:failure")
         wait_for(told, "the server to tell again")

@@ -54,10 +54,11 @@ def test_workers_count_in_each_of_their_pools(farm):
     farm.worker.do("beat", worker="a", info={"state": "busy", "pools": ["cpu", "lipsync"]})
     farm.worker.do("beat", worker="b", info={"state": "idle", "pools": ["cpu"]})
     farm.worker.do("beat", worker="c", info={"state": "busy", "pools": ["cpu", "image", 3]})
+    farm.worker.do("beat", worker="e", info={"state": "ill", "pools": ["cpu"]})
     farm.worker.do("beat", worker="d", info={"state": "a state of the future"})
     seen = {row: value for row, value in metrics(farm).items() if row.startswith("mela_workers{")}
     assert seen == {f'mela_workers{{pool="{pool}",state="{state}"}}': count for pool, states in
-                    {"cpu": {"idle": 1, "busy": 2, "draining": 0}, "lipsync": {"idle": 0, "busy": 1, "draining": 0}}.items()
+                    {"cpu": {"idle": 1, "busy": 2, "draining": 0, "ill": 1}, "lipsync": {"idle": 0, "busy": 1, "draining": 0, "ill": 0}}.items()
                     for state, count in states.items()}
 
 

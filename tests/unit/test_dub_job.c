@@ -1,5 +1,6 @@
 /* Jobs that cannot be done end with their own error: one that does not fit its plan, a damaged track, a missing part, a
  * thread that the system refuses. */
+#include "gate_fixture.h"
 #include "job_fixture.h"
 
 #include <sched.h>
@@ -118,30 +119,31 @@ static void missing_part_ends_a_join(void **state) {
     assert_error(run_job(fixture, join_job_run, &err), ERR_INTERNAL, "\"part-0000\"", err);
 }
 
-/* The gate is free afterwards: a job that ends early leaves it. */
-static void assert_gate_is_left(struct job_fixture *fixture, job_runner *runner, const char *thread) {
+/* A job that ends early leaves the gate. */
+static void assert_gate_is_left(struct job_fixture *fixture, const struct counted_gate *gate, job_runner *runner,
+                                const char *thread) {
     struct error err;
     assert_error(run_without_threads(fixture, runner, &err), ERR_INTERNAL, thread, err);
-    assert_true(gate_enter(fixture->context.gate, &fixture->cancel));
-    gate_leave(fixture->context.gate);
+    assert_int_equal(gate->inside, 0);
 }
 
 static void refused_thread_ends_a_job(void **state) {
     static const int16_t silence[SPEECH_SAMPLES];
     struct job_fixture *fixture = *state;
     _cleanup_models_ struct models *models = load_models();
-    _cleanup_gate_ struct gate *gate = gate_new();
+    struct counted_gate gate;
+    counted_gate_init(&gate);
     _cleanup_free_ char *track = write_track(fixture, 25, 0);
     _cleanup_free_ char *speech = write_input(fixture, "speech", silence, sizeof silence);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
     fixture->context.plan = plan;
     fixture->context.models = models;
-    fixture->context.gate = gate;
+    fixture->context.gate = &gate.gate;
     job_choose(fixture, "c/track/0000");
     job_give(fixture, "video", MASTER);
-    assert_gate_is_left(fixture, track_job_run, "track-decode");
+    assert_gate_is_left(fixture, &gate, track_job_run, "track-decode");
     choose_dub(fixture, track, speech);
-    assert_gate_is_left(fixture, dub_job_run, "dub-decode");
+    assert_gate_is_left(fixture, &gate, dub_job_run, "dub-decode");
 }
 
 int main(void) {

@@ -1,4 +1,5 @@
 /* Jobs of every kind through the one function that runs them, with the real film and networks. */
+#include "gate_fixture.h"
 #include "job_fixture.h"
 
 #include <sys/stat.h>
@@ -103,9 +104,10 @@ static void a_campaign_is_done_job_by_job(void **state) {
     struct job_fixture *fixture = *state;
     _cleanup_free_ char *graphs = left_path(fixture, "graphs");
     _cleanup_models_ struct models *models = load_models(graphs);
-    _cleanup_gate_ struct gate *gate = gate_new();
+    struct counted_gate gate;
+    counted_gate_init(&gate);
     fixture->context.models = models;
-    fixture->context.gate = gate;
+    fixture->context.gate = &gate.gate;
     _cleanup_plan_ struct plan *plan = make_plan(fixture);
     assert_int_equal(plan->frame_count, 765);
     assert_int_equal(plan->languages[0].output_count, 1);
@@ -127,17 +129,19 @@ static void a_campaign_is_done_job_by_job(void **state) {
     job_give(fixture, "part-0000", segment);
     _cleanup_work_result_ struct work_result joined = run_job(fixture);
     assert_int_equal(atomic_load(&fixture->progress.frames), 1);
+    assert_int_equal(gate.inside, 0);
     assert_dubbed(final);
 }
 
 static void cancelled_job_is_told_to_stop(void **state) {
     struct job_fixture *fixture = *state;
-    _cleanup_gate_ struct gate *gate = gate_new();
+    struct counted_gate gate;
+    counted_gate_init(&gate);
     _cleanup_plan_ struct plan *plan = job_plan(fixture->campaign, 25);
     const char *speech = job_speech(fixture);
     fixture->context.plan = plan;
     atomic_store(&fixture->cancel, true);
-    struct gate *const gates[] = {gate, NULL}; /* stopped at the gate, and by the first frame */
+    const struct gate *const gates[] = {&gate.gate, NULL}; /* stopped at the gate, and by the first frame */
     for (size_t i = 0; i < ARRAY_LENGTH(gates); i++) {
         fixture->context.gate = gates[i];
         choose_plan(fixture, MASTER, speech);
@@ -145,7 +149,7 @@ static void cancelled_job_is_told_to_stop(void **state) {
         choose_track(fixture);
         assert_fails(fixture, ERR_CANCELLED, "told to stop");
     }
-    fixture->context.gate = gate;
+    fixture->context.gate = &gate.gate;
     job_choose(fixture, "c/hi/join");
     job_give(fixture, "speech", speech);
     job_give(fixture, "part-0000", MASTER);

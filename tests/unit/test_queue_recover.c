@@ -110,6 +110,55 @@ static void test_an_older_redis_catches_up(void **state) {
     assert_string_equal(campaign_state(farm.queue, "film"), "done");
 }
 
+static void write_text(struct farm *farm, const char *key, const char *text) {
+    struct error err;
+    assert_ok(small_put(farm->store, key, text, 0, &err), err);
+}
+
+/* Claims the only track; returns its claim. */
+static struct claim claim_track(struct farm *farm) {
+    film(farm, "film", "hi", 1);
+    work(farm, 1);
+    return claim_job(farm->queue, "w1", "film/track/0000");
+}
+
+/* Another attempt, of before Redis lost the job, has settled what its artifact is, and others may have used it. */
+static void test_what_a_receipt_names_is_published(void **state) {
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    struct error err;
+    struct claim claim = claim_track(&farm);
+    write_text(&farm, "campaigns/film/track/0000.other.trk", "x");
+    write_text(&farm, "campaigns/film/receipts/track/0000.json",
+               "{\"artifact\":\"campaigns/film/track/0000.other.trk\"}");
+    assert_ok(small_run(farm.queue, farm.store, "w1", &claim, &err), err);
+    assert_string_equal(job_text(farm.queue, "film/track/0000", "artifact"), "campaigns/film/track/0000.other.trk");
+}
+
+static void test_a_receipt_whose_artifact_is_gone_is_written_anew(void **state) {
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    struct error err;
+    struct claim claim = claim_track(&farm);
+    write_text(&farm, "campaigns/film/receipts/track/0000.json",
+               "{\"artifact\":\"campaigns/film/track/0000.gone.trk\"}");
+    assert_ok(small_run(farm.queue, farm.store, "w1", &claim, &err), err);
+    _cleanup_free_ char *own = layout_artifact(&claim.job, claim.stamp);
+    assert_string_equal(job_text(farm.queue, "film/track/0000", "artifact"), own);
+    _cleanup_receipt_ struct receipt receipt = {0};
+    bool found;
+    assert_ok(receipt_read(farm.store, &claim.job, &receipt, &found, &err) && found, err);
+    assert_string_equal(receipt.artifact, own);
+}
+
+/* What the store does not remember is not published. */
+static void test_without_a_receipt_nothing_is_published(void **state) {
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    struct error err;
+    struct claim claim = claim_track(&farm);
+    write_text(&farm, "campaigns/film/receipts/track", "a file where the folder would be");
+    assert_false(small_run(farm.queue, farm.store, "w1", &claim, &err));
+    assert_string_equal(job_text(farm.queue, "film/track/0000", "state"), "leased");
+}
+
 /* A dub's receipt without its track's: the track, which another dub needs, is done again; the dub is not, and the join
  * still counts it. */
 static void test_a_lost_receipt_costs_that_job_only(void **state) {
@@ -232,6 +281,9 @@ int main(void) {
         cmocka_unit_test(test_a_wipe_at_any_moment_costs_no_published_job),
         cmocka_unit_test(test_what_redis_knows_is_left_alone),
         cmocka_unit_test(test_an_older_redis_catches_up),
+        cmocka_unit_test(test_what_a_receipt_names_is_published),
+        cmocka_unit_test(test_a_receipt_whose_artifact_is_gone_is_written_anew),
+        cmocka_unit_test(test_without_a_receipt_nothing_is_published),
         cmocka_unit_test(test_a_lost_receipt_costs_that_job_only),
         cmocka_unit_test(test_a_plan_without_a_receipt_keeps_its_artifact),
         cmocka_unit_test(test_an_artifact_that_is_gone_is_made_again),

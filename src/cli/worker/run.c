@@ -6,31 +6,23 @@
 #include "store/store.h"
 #include "worker/worker.h"
 
-/* "cpu,lipsync" into pools; the caller's array holds POOL_COUNT. */
-static bool parse_pools(const char *text, enum pool *pools, size_t *count, struct error *err) {
-    _cleanup_free_ char *copy = xstrdup(text);
-    char *rest = copy;
-    *count = 0;
-    for (char *name; (name = strsep(&rest, ","));) {
-        if (*count == POOL_COUNT || !pool_parse(name, &pools[*count]))
-            return error_set(err, ERR_USAGE, "--pools is \"%s\"; it is a list of cpu and lipsync", text);
-        (*count)++;
-    }
-    return true;
-}
+enum { DEVICES_MAX = 16 };
 
 static bool read_numbers(struct cli *cli, struct worker_options *options, struct error *err) {
-    int64_t lease, grace, idle, batch, cache_gb;
+    int64_t lease, grace, idle, batch, cache_gb, slots, threads;
     if (!cli_integer(cli, "lease-ms", 0, 1000, 600000, &lease, err) ||
         !cli_integer(cli, "grace-ms", 0, 0, 7200000, &grace, err) ||
         !cli_integer(cli, "idle-exit-ms", 0, 0, 86400000, &idle, err) ||
         !cli_integer(cli, "batch", 0, 1, 1024, &batch, err) ||
+        !cli_integer(cli, "threads", 0, 1, 1024, &threads, err) || !cli_integer(cli, "slots", 0, 1, 64, &slots, err) ||
         !cli_integer(cli, "cache-gb", 0, 1, 100000, &cache_gb, err))
         return false;
     options->lease_ms = (int)lease;
     options->grace_ms = (int)grace;
     options->idle_exit_ms = (int)idle;
     options->models.batch = (int)batch;
+    options->models.device.threads = (int)threads;
+    options->slots = (int)slots;
     options->cache_bytes = cache_gb << 30;
     return true;
 }
@@ -43,14 +35,24 @@ static char *work_directory(struct cli *cli, struct error *err) {
     return data ? xasprintf("%s/work", data) : NULL;
 }
 
+/* "cuda:0,cuda:1" into pieces of the caller's copy. */
+static size_t split_devices(char *copy, const char **devices, size_t most) {
+    size_t count = 0;
+    for (char *word; count < most && (word = strsep(&copy, ","));)
+        devices[count++] = word;
+    return count;
+}
+
 static bool run_run(struct cli *cli, struct error *err) {
     const struct config *config = cli_config(cli, err);
     if (!config)
         return false;
-    _cleanup_model_flags_ struct model_flags models = {0};
-    _cleanup_free_ char *work = work_directory(cli, err);
-    if (!work)
+    _cleanup_free_ char *work = work_directory(cli, err), *models = work ? cli_models_directory(cli, err) : NULL,
+                        *manifests = models ? cli_manifests_directory(cli, err) : NULL;
+    if (!manifests)
         return false;
+    const char *devices[DEVICES_MAX];
+    _cleanup_free_ char *device_list = xstrdup(config_get(config, "device"));
     enum pool pools[POOL_COUNT];
     struct store_options store = {.endpoint = config_get(config, "s3_endpoint")};
     struct worker_options options = {.id = cli_value(cli, "id"),
@@ -58,19 +60,24 @@ static bool run_run(struct cli *cli, struct error *err) {
                                      .store_url = config_get(config, "store"),
                                      .store = &store,
                                      .pools = pools,
+                                     .models = {.directory = models,
+                                                .manifests = manifests,
+                                                .detector = cli_value(cli, "detector"),
+                                                .enhancer = cli_value(cli, "enhancer")},
+                                     .executor = cli_value(cli, "executor"),
+                                     .devices = devices,
+                                     .device_count = split_devices(device_list, devices, DEVICES_MAX),
                                      .metrics_address = cli_value(cli, "metrics-listen"),
                                      .work_directory = work};
     const char *wanted = cli_value(cli, "pools"), *class = cli_value(cli, "class");
     enum campaign_class only;
     if (!options.store_url)
         return error_set(err, ERR_USAGE, "--store URL is missing: the farm's object store");
-    if (!parse_pools(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) ||
-        !model_flags_read(cli, &models, err))
+    if (!pools_parse(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err))
         return false;
     if (class && !campaign_class_parse(class, &only))
         return error_set(err, ERR_USAGE, "--class is \"%s\"; it is urgent or batch", class);
     options.only = class ? &only : NULL;
-    options.models = models.options;
     return read_numbers(cli, &options, err) && worker_run(&options, err);
 }
 
@@ -81,6 +88,8 @@ static const struct cli_option options[] = {
     {"work", "DIR", "folder for the cache and scratch space"},
     {"cache-gb", "N", "largest size of the cache (default: half of what its disk has free, at most 100)"},
     {"batch", "N", "frames of one generator run (default: 8 on the CPU, 128 on CUDA)"},
+    {"executor", "FILE", "program of the executors, default: this one"},
+    {"slots", "N", "executors of a device, default 2: one computes while the other begins or ends a job"},
     {"threads", "N", "threads of one network on the CPU (default: one a core)"},
     {"detector", "NAME", "face detector of the zoo (default " ZOO_DETECTOR ")"},
     {"enhancer", "NAME", "network that sharpens faces (default " ZOO_ENHANCER ")"},
