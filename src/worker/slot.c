@@ -23,7 +23,10 @@ enum {
 bool slot_open(struct slot *slot, struct worker *worker, int device, struct error *err) {
     *slot = (struct slot){.worker = worker, .device = device, .executor.wire.socket = -1};
     slot->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return slot->done >= 0 || error_set(err, ERR_INTERNAL, "cannot wait for a slot's files");
+    if (slot->done < 0)
+        return error_set(err, ERR_INTERNAL, "cannot wait for a slot's files");
+    slot->scratch = directory_make_temporary(worker->scratch, "slot", err);
+    return slot->scratch != NULL;
 }
 
 /* ---- tasks ---- */
@@ -165,7 +168,7 @@ static void slot_fail(struct slot *slot, const struct error *failure) {
 static void slot_prepare(struct slot *slot) {
     struct error err;
     slot->receipt.artifact = layout_artifact(&slot->claim.job, slot->claim.stamp);
-    slot->folder = directory_make_temporary(slot->worker->scratch, "job", &err);
+    slot->folder = directory_make_temporary(slot->scratch, "job", &err);
     if (!slot->folder ||
         !executor_job_files(slot->campaign, slot->plan, &slot->claim.job, slot->claim.stamp, &slot->files, &err))
         slot_fail(slot, &err);
@@ -289,8 +292,13 @@ static void slot_hear_start(struct slot *slot, const json_t *message, bool ready
     worker_note_bad_start(worker, &why);
 }
 
+/* A number of frames that an executor says: it may say anything. */
+static int64_t read_frames(const json_t *message, const char *member) {
+    return CLAMP(json_get_integer(message, member, 0), (json_int_t)0, (json_int_t)INT32_MAX);
+}
+
 static void slot_hear_progress(struct slot *slot, const json_t *message) {
-    slot_set_progress(slot, json_get_integer(message, "frames", 0), json_get_integer(message, "of", 0),
+    slot_set_progress(slot, read_frames(message, "frames"), read_frames(message, "of"),
                       step_parse(json_get_string(message, "step", "")));
 }
 
@@ -367,7 +375,7 @@ void slot_start_executor(struct slot *slot) {
     struct error err;
     if (slot->executor.pid != 0 || worker_now() < slot->start_ms)
         return;
-    _cleanup_(worker_command_free) char **command = worker_executor_command(worker, slot->device);
+    _cleanup_(worker_command_free) char **command = worker_executor_command(worker, slot);
     if (executor_process_start(&slot->executor, (const char *const *)command, &err))
         return;
     slot->start_ms = worker_now() + START_AGAIN_MS;
@@ -491,5 +499,7 @@ void slot_close(struct slot *slot) {
     if (slot->state != SLOT_FREE)
         slot_clear(slot);
     slot_forget_campaign(slot);
-    close(slot->done);
+    free(slot->scratch);
+    if (slot->done >= 0)
+        close(slot->done);
 }

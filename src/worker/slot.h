@@ -36,7 +36,8 @@ typedef bool slot_task(struct slot *slot, struct error *err);
 
 struct slot {
     struct worker *worker;
-    int device; /* index in the worker's devices */
+    int device;    /* index in the worker's devices */
+    char *scratch; /* folder of its jobs' folders, which its executor alone may write to */
     struct executor_process executor;
     int64_t start_ms;  /* monotonic: not before then is its executor started */
     int failed_starts; /* in a row */
@@ -70,7 +71,7 @@ struct slot {
     struct error task_err;
 };
 
-/* An empty slot of the worker. internal. */
+/* An empty slot of the worker. io, disk.full, internal: to be closed nevertheless. */
 bool slot_open(struct slot *slot, struct worker *worker, int device, struct error *err) must_check;
 /* Its executor is ended; no task may run. */
 void slot_close(struct slot *slot);

@@ -100,7 +100,7 @@ static const char *store_folder(const char *url) {
     return strncmp(url, "file://", 7) == 0 ? url + strlen("file://") : NULL;
 }
 
-char **worker_executor_command(const struct worker *worker, int device) {
+char **worker_executor_command(const struct worker *worker, const struct slot *slot) {
     enum { WORDS_MAX = 32 };
     const struct models_options *models = &worker->options->models;
     _cleanup_free_ char *pools = pool_names(worker->options), *batch = xasprintf("%d", models->batch),
@@ -112,14 +112,14 @@ char **worker_executor_command(const struct worker *worker, int device) {
     command[count++] = xstrdup("executor");
     command_add_option(command, &count, "id", worker->id);
     command_add_option(command, &count, "pools", pools);
-    command_add_option(command, &count, "device", worker->options->devices[device]);
+    command_add_option(command, &count, "device", worker->options->devices[slot->device]);
     command_add_option(command, &count, "models", models->directory);
     command_add_option(command, &count, "manifests", models->manifests);
     command_add_option(command, &count, "batch", models->batch ? batch : NULL);
     command_add_option(command, &count, "threads", models->device.threads ? threads : NULL);
     command_add_option(command, &count, "detector", models->detector);
     command_add_option(command, &count, "enhancer", models->enhancer);
-    command_add_option(command, &count, "scratch", worker->scratch);
+    command_add_option(command, &count, "scratch", slot->scratch);
     command_add_option(command, &count, "cache", worker->cache_folder);
     command_add_option(command, &count, "store-folder", store_folder(worker->options->store_url));
     command_add_option(command, &count, "memory-mb", memory);

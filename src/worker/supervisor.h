@@ -54,7 +54,7 @@ void worker_note_start(struct worker *worker, bool on_card);
 /* An executor did not start: this worker's fault. */
 void worker_note_bad_start(struct worker *worker, const struct error *why);
 /* The command line of a slot's executor. New array, NULL-terminated; its strings too are the caller's. */
-char **worker_executor_command(const struct worker *worker, int device);
+char **worker_executor_command(const struct worker *worker, const struct slot *slot);
 void worker_command_free(char ***command);
 
 /* Renews the slots' leases and says that the worker lives; stops what is not ours any more. */

@@ -25,9 +25,8 @@ enum {
     PUSH_MS = 100,  /* how often an executor that has to end is looked at */
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
-    LEAVE_MS = 3000, /* after the grace time, for what is done already to reach the store and Redis */
-    EXECUTORS_SHARE =
-        90, /* percent of the memory, for all executors together: one that grows ends before the machine does */
+    LEAVE_MS = 3000,       /* after the grace time, for what is done already to reach the store and Redis */
+    EXECUTORS_SHARE = 90,  /* percent of the memory, for all executors: one that grows ends before the machine does */
     SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for releasing */
 };
 
@@ -277,11 +276,11 @@ static bool open_slots(struct worker *worker, struct error *err) {
     int count = (int)options->device_count * options->slots;
     worker->slots = xcalloc((size_t)count, sizeof *worker->slots);
     worker->inside = xcalloc(options->device_count, sizeof(struct slot *));
-    for (; worker->slot_count < count; worker->slot_count++)
-        if (!slot_open(&worker->slots[worker->slot_count], worker, worker->slot_count % (int)options->device_count,
-                       err))
-            return false;
-    return true;
+    bool opened = true;
+    for (; opened && worker->slot_count < count; worker->slot_count++)
+        opened =
+            slot_open(&worker->slots[worker->slot_count], worker, worker->slot_count % (int)options->device_count, err);
+    return opened;
 }
 
 static void worker_free(struct worker *worker) {

@@ -117,6 +117,7 @@ def test_a_worker_with_two_devices_has_executors_for_each(node):
     commands = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in executors_of(worker)]
     environments = [pathlib.Path(f"/proc/{pid}/environ").read_bytes() for pid in executors_of(worker)]
     assert all(command[1] == b"executor" for command in commands)
+    assert len({command[command.index(b"--scratch") + 1] for command in commands}) == 2  # neither reaches the other's files
     assert not any(b"redis" in b" ".join(command) or b"AWS" in environment
                    for command, environment in zip(commands, environments))
 

@@ -46,6 +46,28 @@ static void paths_add_option(struct cli *cli, struct paths *paths, const char *o
         paths_add(paths, xstrdup(cli_value(cli, option)));
 }
 
+/* From the command line alone: the farm's settings, which name Redis and the store, are none of its business. */
+static bool read_models(struct cli *cli, struct model_flags *models, struct error *err) {
+    int64_t threads, batch;
+    if (!cli_value(cli, "models") || !cli_value(cli, "manifests") || !cli_value(cli, "device"))
+        return error_set(err, ERR_USAGE, "this command is started by mela-worker run");
+    models->directory = xstrdup(cli_value(cli, "models"));
+    models->manifests = xstrdup(cli_value(cli, "manifests"));
+    models->graphs = xasprintf("%s/.optimized", models->directory);
+    models->options = (struct models_options){.directory = models->directory,
+                                              .manifests = models->manifests,
+                                              .cache_directory = models->graphs,
+                                              .detector = cli_value(cli, "detector"),
+                                              .enhancer = cli_value(cli, "enhancer")};
+    if (!cli_integer(cli, "threads", 0, 1, 1024, &threads, err) ||
+        !cli_integer(cli, "batch", 0, 1, 1024, &batch, err) ||
+        !device_parse(cli_value(cli, "device"), &models->options.device, err))
+        return false;
+    models->options.device.threads = (int)threads;
+    models->options.batch = (int)batch;
+    return true;
+}
+
 static bool read_fence(struct cli *cli, const struct model_flags *models, struct paths *read, struct paths *write,
                        struct fence *fence, struct error *err) {
     int64_t memory_mb;
@@ -73,15 +95,12 @@ static bool executor_run(struct cli *cli, struct error *err) {
     _cleanup_model_flags_ struct model_flags models = {0};
     _cleanup_(paths_free) struct paths read = {0}, write = {0};
     const char *wanted = cli_value(cli, "pools");
-    int64_t batch;
     if (!wanted || !cli_value(cli, "id"))
         return error_set(err, ERR_USAGE, "this command is started by mela-worker run");
-    if (!pools_parse(wanted, pools, &serve.pool_count, err) || !model_flags_read(cli, &models, err) ||
-        !cli_integer(cli, "batch", 0, 1, 1024, &batch, err) ||
+    if (!pools_parse(wanted, pools, &serve.pool_count, err) || !read_models(cli, &models, err) ||
         !read_fence(cli, &models, &read, &write, &serve.fence, err))
         return false;
     serve.models = models.options;
-    serve.models.batch = (int)batch;
     return executor_serve(&serve, err);
 }
 
