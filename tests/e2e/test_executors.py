@@ -146,3 +146,11 @@ def test_a_worker_without_the_model_costs_a_campaign_time_alone(node, clips):
     jobs = [job for campaign in campaigns for job in jobs_of(farm, campaign).values()]
     assert all(job["errors"] == job["crashes"] == 0 for job in jobs) and sum(job["refusals"] for job in jobs) >= 3, jobs
     ill.terminate()
+
+
+def test_optimised_graphs_that_cannot_be_kept_are_no_failure(node):
+    """As in an image, whose models are read-only."""
+    models = models_without(node.folder / "models", "none")
+    (models / ".optimized").write_text("no folder")
+    node.worker({}, "--models", models)
+    wait_for(lambda: "ready on" in node.log(), "the worker")

@@ -46,6 +46,13 @@ static void paths_add_option(struct cli *cli, struct paths *paths, const char *o
         paths_add(paths, xstrdup(cli_value(cli, option)));
 }
 
+/* Where models cannot be written to, as in an image, their graphs are optimised anew at each start. */
+static void drop_graphs_of_others(struct model_flags *models) {
+    struct error why;
+    if (!directory_make(models->graphs, &why) || access(models->graphs, W_OK) != 0)
+        models->options.cache_directory = NULL;
+}
+
 /* From the command line alone: the farm's settings, which name Redis and the store, are none of its business. */
 static bool read_models(struct cli *cli, struct model_flags *models, struct error *err) {
     int64_t threads, batch;
@@ -65,20 +72,22 @@ static bool read_models(struct cli *cli, struct model_flags *models, struct erro
         return false;
     models->options.device.threads = (int)threads;
     models->options.batch = (int)batch;
+    drop_graphs_of_others(models);
     return true;
 }
 
 static bool read_fence(struct cli *cli, const struct model_flags *models, struct paths *read, struct paths *write,
                        struct fence *fence, struct error *err) {
     int64_t memory_mb;
-    if (!cli_integer(cli, "memory-mb", 0, 0, INT32_MAX, &memory_mb, err) || !directory_make(models->graphs, err))
+    if (!cli_integer(cli, "memory-mb", 0, 0, INT32_MAX, &memory_mb, err))
         return false;
     paths_add(read, xstrdup(models->directory));
     paths_add(read, xstrdup(models->manifests));
     paths_add_targets(read, models->directory);
     paths_add_option(cli, read, "cache");
     paths_add_option(cli, read, "store-folder");
-    paths_add(write, xstrdup(models->graphs));
+    if (models->options.cache_directory)
+        paths_add(write, xstrdup(models->graphs));
     paths_add_option(cli, write, "scratch");
     *fence = (struct fence){.read = (const char *const *)read->all,
                             .read_count = read->count,
