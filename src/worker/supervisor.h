@@ -13,6 +13,7 @@ struct worker {
     struct queue *queue;  /* for all that is answered at once */
     struct queue *waiter; /* for waiting: blocks in Redis while `waits` */
     bool waits;
+    int64_t answer_ms;   /* monotonic: by then a wait has its answer, or none will come */
     struct store *store; /* tasks use it too */
     struct cache *cache; /* likewise */
     char *scratch;

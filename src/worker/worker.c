@@ -20,9 +20,10 @@
 
 enum {
     SLOTS = 2, /* of a device: one computes, the other fetches the next job, decodes its begin, or encodes its end */
-    BEAT_MS = 1000, /* progress is shown once a second; a lease lasts many beats */
-    WAIT_MS = 1000, /* longest wait for a job, after which Redis is asked what is due */
-    PUSH_MS = 100,  /* how often an executor that has to end is looked at */
+    BEAT_MS = 1000,   /* progress is shown once a second; a lease lasts many beats */
+    WAIT_MS = 1000,   /* longest wait for a job, after which Redis is asked what is due */
+    ANSWER_MS = 7000, /* after it began: a wait without an answer by then has lost its connection, silently */
+    PUSH_MS = 100,    /* how often an executor that has to end is looked at */
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
     LEAVE_MS = 3000,       /* after the grace time, for what is done already to reach the store and Redis */
@@ -86,6 +87,7 @@ static void worker_claim(struct worker *worker) {
         if (answered && count == 0) {
             answered = queue_wait_begin(worker->waiter, &what, WAIT_MS, &ready, &err);
             worker->waits = answered && !ready;
+            worker->answer_ms = worker_now() + ANSWER_MS;
         }
         if (count == 1)
             slot_begin(slot, &claim);
@@ -251,7 +253,7 @@ static bool worker_loop(struct worker *worker, int signals) {
         worker_read_signals(worker, signals);
         if (watch[WATCH_LEAVE].revents && read(worker->leave, &ignored, sizeof ignored) > 0)
             worker_drain(worker, MIN(worker->options->grace_ms, SPOT_GRACE_MS), "the machine is taken away");
-        if (watch[WATCH_REDIS].revents)
+        if (watch[WATCH_REDIS].revents || (worker->waits && worker_now() >= worker->answer_ms))
             worker_end_wait(worker);
         if (worker_is_idle(worker))
             worker_drain(worker, 0, "nothing to do");
