@@ -169,8 +169,10 @@ bool guard_json(const char *text, size_t length, struct error *err) {
     int depth = 0;
     for (size_t i = 0; i < length; i++) {
         bool opens = text[i] == '[' || text[i] == '{';
-        if (text[i] == '"')
+        if (text[i] == '"') { /* which may have no end: then i is behind the text, and is not looked at */
             i = json_string_end(text, length, i + 1);
+            continue;
+        }
         depth += opens;
         depth -= text[i] == ']' || text[i] == '}';
         values += opens || text[i] == ',';

@@ -74,8 +74,9 @@ static void exporter_write_cards(struct buffer *out, const struct exporter *expo
     for (size_t series = 0; series < ARRAY_LENGTH(card_series); series++) {
         bool headed = false;
         for (size_t i = 0; i < exporter->card_count; i++) {
-            int64_t value = *(const int64_t *)(const void *)((const char *)&readings[i] + card_series[series].value);
+            int64_t value;
             char index[16];
+            memcpy(&value, (const char *)&readings[i] + card_series[series].value, sizeof value);
             snprintf(index, sizeof index, "%d", exporter->cards[i].index);
             if (value != NVML_UNKNOWN && !headed)
                 metric_head(out, card_series[series].name, "gauge", card_series[series].help);

@@ -302,17 +302,10 @@ static void slot_hear_progress(struct slot *slot, const json_t *message) {
                       step_parse(json_get_string(message, "step", "")));
 }
 
-/* False when the message is none that may come now. */
-static bool slot_obey(struct slot *slot, const json_t *message) {
-    const char *type = json_get_string(message, "type", "");
-    if (strcmp(type, "progress") == 0 && slot->state != SLOT_COMPUTING)
-        return true; /* it crossed the job's end */
-    bool done = strcmp(type, "done") == 0, failed = strcmp(type, "failed") == 0, ready = strcmp(type, "ready") == 0;
-    if (!slot->executor.ready && (ready || failed))
-        slot_hear_start(slot, message, ready);
-    else if (slot->state != SLOT_COMPUTING)
-        return false;
-    else if (done || failed)
+/* While it has the job; false as slot_obey. */
+static bool slot_obey_job(struct slot *slot, const char *type, const json_t *message) {
+    bool done = strcmp(type, "done") == 0;
+    if (done || strcmp(type, "failed") == 0)
         slot_hear_result(slot, message, done);
     else if (strcmp(type, "progress") == 0)
         slot_hear_progress(slot, message);
@@ -323,6 +316,19 @@ static bool slot_obey(struct slot *slot, const json_t *message) {
     else
         return false;
     return true;
+}
+
+/* False when the message is none that may come now. */
+static bool slot_obey(struct slot *slot, const json_t *message) {
+    const char *type = json_get_string(message, "type", "");
+    if (strcmp(type, "progress") == 0 && slot->state != SLOT_COMPUTING)
+        return true; /* it crossed the job's end */
+    bool failed = strcmp(type, "failed") == 0, ready = strcmp(type, "ready") == 0;
+    if (!slot->executor.ready && (ready || failed)) {
+        slot_hear_start(slot, message, ready);
+        return true;
+    }
+    return slot->state == SLOT_COMPUTING && slot_obey_job(slot, type, message);
 }
 
 void slot_hear(struct slot *slot) {
