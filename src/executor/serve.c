@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "base/memory.h"
 #include "base/thread.h"

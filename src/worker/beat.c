@@ -1,5 +1,4 @@
 /* The supervisor's heartbeats. */
-#include <string.h>
 #include <unistd.h>
 
 #include "worker/supervisor.h"

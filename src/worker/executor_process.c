@@ -12,8 +12,7 @@
 #include "base/memory.h"
 
 enum {
-    KILL_AFTER_MS =
-        500, /* from SIGTERM to SIGKILL: an executor does not handle SIGTERM, so this is for one that is stuck */
+    KILL_AFTER_MS = 500, /* from SIGTERM, which an executor does not handle, to SIGKILL, for one that is stuck */
     CLOSE_MS = 1000,
 };
 

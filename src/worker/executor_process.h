@@ -6,16 +6,17 @@
 #include <sys/types.h>
 
 #include "executor/wire.h"
+#include "farm/campaign.h"
 
 struct executor_process {
     pid_t pid; /* 0: none */
     struct wire wire;
-    bool ready;               /* its networks are loaded */
-    bool said_why;            /* it said why it cannot start */
-    bool hung_up;             /* it is gone, or is to go, and is not listened to */
-    int64_t term_ms, kill_ms; /* when it gets SIGTERM and SIGKILL; 0: not */
-    char campaign[65];        /* whose spec it has; "" for none */
-    bool has_plan;            /* and its plan */
+    bool ready;                         /* its networks are loaded */
+    bool said_why;                      /* it said why it cannot start */
+    bool hung_up;                       /* it is gone, or is to go, and is not listened to */
+    int64_t term_ms, kill_ms;           /* when it gets SIGTERM and SIGKILL; 0: not */
+    char campaign[CAMPAIGN_ID_MAX + 1]; /* whose spec it has; "" for none */
+    bool has_plan;                      /* and its plan */
 };
 
 /* How it ended. */

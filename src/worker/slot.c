@@ -1,15 +1,11 @@
 #include "worker/slot.h"
 
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/wait.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "dub/dub.h"
 #include "executor/executor.h"
 #include "worker/supervisor.h"
 
@@ -40,16 +36,19 @@ static void *slot_task_thread(void *context) {
     return NULL;
 }
 
+static void slot_fail(struct slot *slot, const struct error *failure) {
+    slot->outcome = OUTCOME_FAILED;
+    slot->failure = *failure;
+    slot->state = SLOT_ENDING;
+}
+
 /* Without a thread the job fails at once. */
 static void slot_start_task(struct slot *slot, enum slot_state state, slot_task *task) {
     slot->state = state;
     slot->task = task;
     slot->has_thread = thread_start(&slot->thread, "slot-files", slot_task_thread, slot, &slot->task_err);
-    if (!slot->has_thread) {
-        slot->outcome = OUTCOME_FAILED;
-        slot->failure = slot->task_err;
-        slot->state = SLOT_ENDING;
-    }
+    if (!slot->has_thread)
+        slot_fail(slot, &slot->task_err);
 }
 
 static json_t *slot_load_json(struct slot *slot, const char *key, struct error *err) {
@@ -158,22 +157,17 @@ void slot_begin(struct slot *slot, const struct claim *claim) {
     slot_start_task(slot, SLOT_LOADING, slot_load);
 }
 
-static void slot_fail(struct slot *slot, const struct error *failure) {
-    slot->outcome = OUTCOME_FAILED;
-    slot->failure = *failure;
-    slot->state = SLOT_ENDING;
-}
-
 /* Loaded: what it reads and writes is known. */
 static void slot_prepare(struct slot *slot) {
     struct error err;
-    slot->receipt.artifact = layout_artifact(&slot->claim.job, slot->claim.stamp);
     slot->folder = directory_make_temporary(slot->scratch, "job", &err);
     if (!slot->folder ||
-        !executor_job_files(slot->campaign, slot->plan, &slot->claim.job, slot->claim.stamp, &slot->files, &err))
+        !executor_job_files(slot->campaign, slot->plan, &slot->claim.job, slot->claim.stamp, &slot->files, &err)) {
         slot_fail(slot, &err);
-    else
-        slot->state = SLOT_ASKING;
+        return;
+    }
+    slot->receipt.artifact = xstrdup(job_files_artifact(&slot->files)->key);
+    slot->state = SLOT_ASKING;
 }
 
 /* False when Redis did not answer. */
@@ -213,12 +207,12 @@ static json_t *slot_job_message(const struct slot *slot, bool with_spec, bool wi
     return message;
 }
 
-/* False while the executor is not there. */
-static bool slot_send_job(struct slot *slot) {
+/* Does nothing while the executor is not there. */
+static void slot_send_job(struct slot *slot) {
     struct executor_process *executor = &slot->executor;
     struct error err;
     if (!executor->ready || executor->term_ms)
-        return false;
+        return;
     bool knows_campaign = strcmp(executor->campaign, slot->campaign->id) == 0;
     bool with_plan = slot->plan && !(knows_campaign && executor->has_plan);
     _cleanup_json_ json_t *message = slot_job_message(slot, !knows_campaign, with_plan);
@@ -227,7 +221,6 @@ static bool slot_send_job(struct slot *slot) {
     slot->state = SLOT_COMPUTING;
     if (!wire_send(&executor->wire, message, &err))
         executor_process_end(executor, 0); /* it has gone, which will be seen */
-    return true;
 }
 
 void slot_end_task(struct slot *slot) {
@@ -469,31 +462,29 @@ static void slot_clear(struct slot *slot) {
     slot->state = SLOT_FREE;
 }
 
-/* False when Redis did not answer, and the lease may still be ours: then it is told later. Telling twice is safe: the
- * second call is refused as stale when the first one was carried out. */
-static bool slot_end(struct slot *slot) {
+/* When Redis does not answer, it is told later: the lease may still be ours. Telling twice is safe: the second call is
+ * refused as stale when the first one was carried out. */
+static void slot_end(struct slot *slot) {
     struct error err;
     bool told = slot_tell(slot, &err);
     if (!told && worker_waits_for_redis(slot->worker, &err))
-        return false;
+        return;
     if (!told)
         log_write(&slot->log, LOG_WARN, "Redis was not told how the job ended: %s", err.message);
     slot_log_end(slot);
     slot_note_health(slot);
     atomic_store(&slot->worker->vitals.last_busy_ms, worker_now());
     slot_clear(slot);
-    return true;
 }
 
-bool slot_step(struct slot *slot, bool redis) {
-    bool answered = true;
-    if (slot->state == SLOT_ASKING && redis)
+void slot_step(struct slot *slot, bool redis) {
+    bool answered = redis;
+    if (slot->state == SLOT_ASKING && answered)
         answered = slot_ask(slot);
     if (slot->state == SLOT_WAITING)
         slot_send_job(slot);
-    if (slot->state == SLOT_ENDING && redis && answered)
-        answered = slot_end(slot);
-    return answered;
+    if (slot->state == SLOT_ENDING && answered)
+        slot_end(slot);
 }
 
 bool slot_is_willing(const struct slot *slot) {

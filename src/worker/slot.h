@@ -81,8 +81,8 @@ void slot_begin(struct slot *slot, const struct claim *claim);
 /* Stops the job, if there is one; the first reason stands. */
 void slot_stop(struct slot *slot, enum stop_reason reason);
 /* Goes on as far as it can without waiting; to be called after anything has happened. `redis` says whether Redis may be
- * asked now; false when it did not answer. */
-bool slot_step(struct slot *slot, bool redis);
+ * asked now. */
+void slot_step(struct slot *slot, bool redis);
 /* The task is over: joins it. */
 void slot_end_task(struct slot *slot);
 /* A message of its executor has come, or its executor has gone. */

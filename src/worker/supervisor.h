@@ -13,9 +13,10 @@ struct worker {
     struct queue *queue;  /* for all that is answered at once */
     struct queue *waiter; /* for waiting: blocks in Redis while `waits` */
     bool waits;
-    int64_t answer_ms;   /* monotonic: by then a wait has its answer, or none will come */
-    struct store *store; /* tasks use it too */
-    struct cache *cache; /* likewise */
+    int64_t answer_ms;        /* monotonic: by then a wait has its answer, or none will come */
+    struct store *store;      /* tasks use it too */
+    atomic_bool leaves_store; /* ends what waits for the store: a lone flag, any order would do */
+    struct cache *cache;      /* likewise */
     char *scratch;
     char *cache_folder;
     int64_t memory_mb; /* that an executor on the CPU may take */

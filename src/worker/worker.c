@@ -28,6 +28,7 @@ enum {
     DEFAULT_GRACE_MS = 25000,
     LEAVE_MS = 3000,       /* after the grace time, for what is done already to reach the store and Redis */
     EXECUTORS_SHARE = 90,  /* percent of the memory, for all executors: one that grows ends before the machine does */
+    STORE_LEFT_MS = 1000,  /* after that, for what waits for the store to give up */
     SPOT_GRACE_MS = 90000, /* of the 120 s between the notice and the end: the rest is for releasing */
 };
 
@@ -212,16 +213,18 @@ static bool worker_is_idle(const struct worker *worker) {
     return limit && !worker_busy(worker) && worker_now() - atomic_load(&worker->vitals.last_busy_ms) >= limit;
 }
 
-/* After the deadline: jobs that still compute are stopped. */
+/* After the deadline: jobs that still compute are stopped; somewhat later all are, and what waits for the store. */
 static void worker_press(struct worker *worker) {
     if (!worker->draining || worker_now() < worker->deadline_ms)
         return;
+    bool all = worker_now() >= worker->deadline_ms + LEAVE_MS;
+    atomic_store(&worker->leaves_store, all);
     for (int i = 0; i < worker->slot_count; i++)
-        if (worker->slots[i].state <= SLOT_COMPUTING)
+        if (all || worker->slots[i].state <= SLOT_COMPUTING)
             slot_stop(&worker->slots[i], STOP_DRAIN);
 }
 
-/* A store that hangs can outlast the time that is left before the process is killed, which would count as a crash. What
+/* A disk that hangs can outlast the time that is left before the process is killed, which would count as a crash. What
  * the tasks still do is fenced: Redis refuses it. */
 static void worker_release_all(struct worker *worker) {
     struct error err;
@@ -244,7 +247,7 @@ static bool worker_loop(struct worker *worker, int signals) {
         worker_step(worker);
         if (worker->failed_to_start || (worker->draining && worker_busy(worker) == 0))
             return true;
-        if (worker->draining && worker_now() >= worker->deadline_ms + LEAVE_MS)
+        if (worker->draining && worker_now() >= worker->deadline_ms + LEAVE_MS + STORE_LEFT_MS)
             return false;
         worker_watch(worker, signals, watch);
         poll(watch, count, worker_patience(worker));
@@ -329,7 +332,9 @@ static bool worker_open(struct worker *worker, struct error *err) {
     worker->scratch = scratch_make(options->work_directory, err);
     if (!worker->scratch)
         return false;
-    worker->store = store_open(options->store_url, options->store, err);
+    struct store_options store = options->store ? *options->store : (struct store_options){0};
+    store.cancel = &worker->leaves_store;
+    worker->store = store_open(options->store_url, &store, err);
     if (!worker->store)
         return false;
     worker->cache = cache_open(worker->cache_folder, options->cache_bytes, err);

@@ -1,6 +1,7 @@
 """A worker that has to go in the middle of a dub, under a grace time that is too short for it."""
 import json
 import signal
+import socket
 
 from ..support.waiting import wait_for
 from .farm_process import Farm, frame_count
@@ -40,6 +41,21 @@ def test_a_drained_dub_keeps_its_place_and_is_done_by_another(node, clips, held)
     assert all((job["state"], job["errors"], job["crashes"]) == ("done", 0, 0) for job in done.values()), done
     farm.run("get", campaign, "--output", node.folder)
     assert frame_count(node.folder / f"{campaign}-en.mp4") == frame_count(clips / "talk.mp4")
+
+
+def test_a_store_that_hangs_is_left(node, clips):
+    """The worker's S3 server takes connections and says nothing: what waits for it ends, and the job goes back."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        farm = Farm(node.folder)
+        worker = node.worker({"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}, "--store",
+                             "s3://bucket/mela", "--s3-endpoint", f"http://127.0.0.1:{deaf.getsockname()[1]}", "--grace-ms", "200")
+        farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"})
+        wait_for(lambda: node.claimed("plan"), "a claim")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
+        released = node.job(node.claimed("plan")[0])
+    assert is_unharmed(released), released
+    assert "stopped: draining" in node.log() and "released while" not in node.log()
 
 
 def test_a_worker_that_cannot_stop_gives_its_job_back_and_leaves(node, clips, held):

@@ -47,7 +47,7 @@ static void paths_add_option(struct cli *cli, struct paths *paths, const char *o
 }
 
 /* Where models cannot be written to, as in an image, their graphs are optimised anew at each start. */
-static void drop_graphs_of_others(struct model_flags *models) {
+static void keep_no_graphs_where_read_only(struct model_flags *models) {
     struct error why;
     if (!directory_make(models->graphs, &why) || access(models->graphs, W_OK) != 0)
         models->options.cache_directory = NULL;
@@ -72,7 +72,7 @@ static bool read_models(struct cli *cli, struct model_flags *models, struct erro
         return false;
     models->options.device.threads = (int)threads;
     models->options.batch = (int)batch;
-    drop_graphs_of_others(models);
+    keep_no_graphs_where_read_only(models);
     return true;
 }
 
@@ -131,8 +131,7 @@ const struct command command_executor = {
     .name = "executor",
     .summary = "do the jobs of a supervisor; started by run, not for people",
     .help = "A process that mela-worker run starts for each card or slot. It gets jobs and local files over a socket "
-            "that it\n"
-            "inherits, and has no Redis, no credentials and no network.",
+            "that it inherits, and has no Redis, no credentials and no network.",
     .options = options,
     .run = executor_run,
 };

@@ -35,12 +35,15 @@ static char *work_directory(struct cli *cli, struct error *err) {
     return data ? xasprintf("%s/work", data) : NULL;
 }
 
-/* "cuda:0,cuda:1" into pieces of the caller's copy. */
-static size_t split_devices(char *copy, const char **devices, size_t most) {
-    size_t count = 0;
-    for (char *word; count < most && (word = strsep(&copy, ","));)
-        devices[count++] = word;
-    return count;
+/* "cuda:0,cuda:1" into pieces of the caller's copy, DEVICES_MAX at most. */
+static bool split_devices(char *copy, const char **devices, size_t *count, struct error *err) {
+    *count = 0;
+    for (char *word; (word = strsep(&copy, ","));) {
+        if (*count == DEVICES_MAX)
+            return error_set(err, ERR_USAGE, "--device names more than %d devices", DEVICES_MAX);
+        devices[(*count)++] = word;
+    }
+    return true;
 }
 
 static bool run_run(struct cli *cli, struct error *err) {
@@ -66,14 +69,14 @@ static bool run_run(struct cli *cli, struct error *err) {
                                                 .enhancer = cli_value(cli, "enhancer")},
                                      .executor = cli_value(cli, "executor"),
                                      .devices = devices,
-                                     .device_count = split_devices(device_list, devices, DEVICES_MAX),
                                      .metrics_address = cli_value(cli, "metrics-listen"),
                                      .work_directory = work};
     const char *wanted = cli_value(cli, "pools"), *class = cli_value(cli, "class");
     enum campaign_class only;
     if (!options.store_url)
         return error_set(err, ERR_USAGE, "--store URL is missing: the farm's object store");
-    if (!pools_parse(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err))
+    if (!pools_parse(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) ||
+        !split_devices(device_list, devices, &options.device_count, err))
         return false;
     if (class && !campaign_class_parse(class, &only))
         return error_set(err, ERR_USAGE, "--class is \"%s\"; it is urgent or batch", class);
