@@ -152,15 +152,15 @@ class Chaos:
         return self.mela("queue", "check")
 
     def stand_still(self):
-        """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now, and until it
-        has been asked often enough. The last campaign is submitted when none moves, so that there is work to count."""
+        """In the middle of a wave no worker moves for so long that the scaler must know all of what is counted now, and has said it
+        often enough. The last campaign is submitted when none moves, so that there is work to count."""
         self.submit(min(self.random.randint(1, 7), self.campaigns - self.submitted - 1))
         time.sleep(self.random.uniform(0.1, 0.6))
         still = self.awake()
         for name in still:
             self.processes[name].send_signal(signal.SIGSTOP)
         self.submit(1)
-        self.witness.ask_at_rest(60)
+        self.witness.ask_at_rest(100)
         for name in still:
             self.processes[name].send_signal(signal.SIGCONT)
         self.done["stills"] = self.done.get("stills", 0) + 1

@@ -117,6 +117,10 @@ def allowed(counts):
     return {"urgent": urgent, "batch": batch, None: {min(rule(n), CAP) for n in range(min(both), max(both) + 1)}}
 
 
+def is_settled(counts):
+    return all(c == counts[0] for c in counts)
+
+
 class Witness:
     def __init__(self, folder, redis, store):
         (folder / "serve").mkdir()
@@ -131,7 +135,7 @@ class Witness:
         port = wait_for_program(self.process, lambda: re.search(r"scaler answers on port (\d+)", self.log.read_text()), "the scaler's port",
                                 self.log)
         self.counts, self.client = Counts(redis.socket), Client(int(port[1]))
-        self.answers, self.stopping, self.at_rest = [], False, 0
+        self.answers, self.stopping = [], False
         self.thread = threading.Thread(target=self.ask)
         self.thread.start()
 
@@ -149,27 +153,37 @@ class Witness:
             time.sleep(0.005)
 
     def ask_at_rest(self, times):
-        """Nothing is counted anew meanwhile: returns once each question was answered so often at a time when the answer must be
-        exact."""
-        time.sleep(LATE + 1)
-        before, questions = len(self.answers), len(POOLS) * (1 + len(CLASSES))
-        wait_for(lambda: len(self.answers) >= before + (times + 1) * questions, "the scaler's answers")
-        self.at_rest += len(self.answers) - before
+        """Nothing is counted anew meanwhile, and there is work: returns once so many answers were held to be exact. On a machine
+        that stalls the time before which nothing may have changed is longer, so this waits for answers, not for a while."""
+        first = len(self.answers)
+        time.sleep(LATE)
+        wait_for(lambda: time.sleep(0.5) or self.exact_answers(first) >= times, "the scaler's exact answers")
+
+    def exact_answers(self, first):
+        """How many of the answers from this one on are to be exact, and more than nothing."""
+        return sum(isinstance(answer[4], int) and answer[4] > 0 and is_settled(self.seen_about(answer)) for answer in self.answers[first:])
+
+    def seen_about(self, answer):
+        """The counts that this answer may have come from."""
+        start, end, pool, *_ = answer
+        return [seen[pool] for seen in self.counts.between(start, end)]
 
     def has_seen_enough(self):
-        return len(self.counts.seen) > 100 and len(self.answers) - self.at_rest > 1000
+        judged = self.judge()
+        return judged["counts_seen"] > 100 and judged["within"] > 100
 
     def judge(self):
         """"exact_at": how often an answer was exact, by its number of workers; "wrong": what the rule would not say."""
         exact, within, wrong = {}, 0, []
         first = self.counts.times[0] + LATE
-        for start, end, pool, cls, workers, active in self.answers:
+        for answer in list(self.answers):
+            start, _, pool, cls, workers, active = answer
             if start < first:
                 continue  # nothing was known yet
-            counts = [seen[pool] for seen in self.counts.between(start, end)]
+            counts = self.seen_about(answer)
             right = allowed(counts)[cls]
             held = all(sum(leased for _, leased in c) > 0 for c in counts) if cls is None else False
-            settled = all(c == counts[0] for c in counts)
+            settled = is_settled(counts)
             if workers not in right or workers > CAP or (held and (workers == 0 or not active)) or \
                     (settled and active != (workers > 0)):
                 wrong.append({"pool": pool, "class": cls, "workers": workers, "active": active, "right": sorted(right),
