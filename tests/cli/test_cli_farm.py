@@ -7,6 +7,7 @@ import stat
 import subprocess
 
 from ..support.paths import BUILD
+from ..support.waiting import wait_for
 from .cli_farm import sha256
 
 
@@ -51,8 +52,8 @@ def test_submit_show_list_cancel(farm):
 def test_files_are_uploaded_once_by_content(farm):
     first, second = farm.submit(), farm.submit()
     assert first != second
-    uploads = [line for line in farm.log.read_text().splitlines() if '"PUT"' in line]
-    assert len(uploads) == 2
+    uploads = lambda: [line for line in farm.log.read_text().splitlines() if '"PUT"' in line]
+    assert len(wait_for(lambda: uploads()[1:] and uploads(), "the two uploads in the log")) == 2
     kept = farm.data / "store" / "files" / sha256(b"video")
     assert kept.read_bytes() == b"video"
 

@@ -48,7 +48,7 @@ def test_work_starts_workers_and_no_more_than_the_rule_asks_for(make_farm):
     farm.submit()
     wait_for(lambda: len(farm.json("list")) == 2, "the second campaign")
     assert len(workers_of(farm)) == 2
-    words = wait_for(lambda: (farm.folder / "started").read_text(), "a worker's words").splitlines()[0].split()
+    words = wait_for(lambda: (farm.folder / "started").exists() and (farm.folder / "started").read_text(), "a worker's words").splitlines()[0].split()
     assert words[0] == "run" and words[words.index("--pools") + 1] == "cpu,lipsync"
     assert words[words.index("--idle-exit-ms") + 1] == "7000"
     assert words[words.index("--store") + 1] == f"file://{farm.data}/store"
@@ -67,7 +67,7 @@ def test_workers_are_given_the_s3_endpoint_by_their_arguments(make_farm):
 
 def test_without_a_card_there_is_a_worker_for_every_two_cores(make_farm):
     farm = make_farm("--json")
-    up = json.loads(next(line for line in farm.log.read_text().splitlines() if '"address"' in line))
+    up = json.loads(wait_for(lambda: events(farm, '"address"'), "what it says of itself")[0])
     assert up["workers"] == max(1, len(os.sched_getaffinity(0)) // 2)
 
 
