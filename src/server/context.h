@@ -9,6 +9,7 @@
 #include "server/connections.h"
 #include "server/last_counts.h"
 #include "server/lifetime.h"
+#include "server/monitor.h"
 #include "server/traffic.h"
 #include "store/store.h"
 
@@ -20,6 +21,7 @@ struct api {
     const struct scale_policies *policies; /* may be NULL: the default rule, no calendar */
     struct last_counts *last_counts;
     struct traffic *traffic;
+    struct monitor *monitor;
     /* Event streams open now. It is a limit and a number to show: no other memory hangs on it, so its order does not
      * matter. */
     atomic_int streams;

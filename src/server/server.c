@@ -79,6 +79,7 @@ static struct server *server_new(const struct server_options *options) {
     api->policies = options->policies;
     api->last_counts = last_counts_new();
     api->traffic = traffic_of_routes();
+    api->monitor = monitor_new();
     api->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
     return server;
 }
@@ -130,6 +131,7 @@ static void server_release(struct server *server) {
     if (server->keys)
         keys_free(server->keys);
     traffic_free(api->traffic);
+    monitor_free(api->monitor);
     last_counts_free(api->last_counts);
     lifetime_free(api->lifetime);
     free(server->cloudwatch_namespace);

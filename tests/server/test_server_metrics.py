@@ -1,5 +1,7 @@
 """What the server says of the farm: GET /metrics, and CloudWatch's lines on stdout."""
+import concurrent.futures
 import subprocess
+import time
 
 from ..support import embedded_metrics
 from .conftest import TIMEOUT, TOOL
@@ -12,6 +14,27 @@ def rows(text):
 
 def metrics(farm):
     return rows(farm.get("/metrics", role=None).text)
+
+
+def later_metrics(farm):
+    """When what was read for an earlier request is not kept any more."""
+    time.sleep(1)
+    return metrics(farm)
+
+
+def calls_of_info(farm):
+    """How often Redis was asked for INFO: by each reading of the farm, and by each new connection."""
+    return int(farm.redis.cli("info", "commandstats").split("cmdstat_info:calls=")[1].split(",")[0])
+
+
+def test_many_requests_at_once_make_one_reading(farm):
+    farm.redis.cli("info")  # so that it is counted at all
+    start, before = time.monotonic(), calls_of_info(farm)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        texts = list(pool.map(lambda _: farm.get("/metrics", role=None).text, range(60)))
+    asked = calls_of_info(farm) - before - 1  # its own question
+    assert all("\nmela_queue_up 1\n" in text and "\nmela_redis_clients " in text for text in texts)
+    assert asked <= 2 * (1 + int(time.monotonic() - start))  # a reading may need a connection
 
 
 def test_every_row_fits_its_head(farm):
@@ -68,7 +91,7 @@ def test_open_campaigns_show_their_jobs_under_any_name(farm):
     seen = metrics(farm)
     assert (seen[row % "ready"], seen[row % "leased"], seen["mela_campaigns_open"]) == (1, 0, 1)
     farm.run_campaign(campaign)
-    seen = metrics(farm)
+    seen = later_metrics(farm)
     assert seen["mela_campaigns_open"] == 0 and not [row for row in seen if row.startswith("mela_campaign_jobs")]
     assert seen['mela_campaigns_ended_total{state="done"}'] == 1
 
