@@ -108,6 +108,7 @@ static enum MHD_Result dispatch_first_call(const struct dispatch *dispatch, stru
                                            const char *version) {
     struct error err;
     request->begun = true;
+    heads_came(dispatch->heads, request->connection);
     lifetime_enter(request->api->lifetime);
     bool guarded = dispatch_guard(request, method, version, &err);
     if (!guarded || !dispatch_begin(dispatch, request, &err))
@@ -191,6 +192,7 @@ static void dispatch_free(struct request *request) {
 
 void dispatch_completed(void *context, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode code) {
+    const struct dispatch *dispatch = context;
     struct request *request = *state;
     *state = NULL;
     if (!request)
@@ -207,6 +209,7 @@ void dispatch_completed(void *context, struct MHD_Connection *connection, void *
     if (request->early)
         dispatch_linger(request);
     dispatch_free(request);
+    heads_await(dispatch->heads, connection);
     if (begun)
         lifetime_leave(api->lifetime);
 }

@@ -6,11 +6,13 @@
 
 #include "server/auth.h"
 #include "server/context.h"
+#include "server/heads.h"
 
 /* The context of the callbacks. All borrowed; read only while the server runs. */
 struct dispatch {
     struct api *api;
     struct keys *keys;
+    struct heads *heads;
     int64_t upload_limit; /* bytes */
 };
 

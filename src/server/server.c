@@ -28,6 +28,7 @@ static const int64_t upload_limit_default = 64LL << 30;
 struct server {
     struct MHD_Daemon *daemon;
     struct keys *keys;
+    struct heads *heads;
     struct api api;
     struct dispatch dispatch;
     char *cloudwatch_namespace;
@@ -51,10 +52,11 @@ static bool server_listen(struct server *server, const char *address, struct err
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, dispatch_call, dispatch, MHD_OPTION_SOCK_ADDR, where->ai_addr,
         MHD_OPTION_URI_LOG_CALLBACK, dispatch_target, dispatch, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
-        dispatch, MHD_OPTION_UNESCAPE_CALLBACK, server_leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_ADDRESS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->api.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
+        dispatch, MHD_OPTION_NOTIFY_CONNECTION, heads_notify, server->heads, MHD_OPTION_UNESCAPE_CALLBACK,
+        server_leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)server->api.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_END);
     if (!server->daemon)
         return error_set_errno(err, ERR_CONFIG_INVALID, errno, "cannot listen on %s", address);
     return true;
@@ -81,6 +83,7 @@ static struct server *server_new(const struct server_options *options) {
     api->traffic = traffic_of_routes();
     api->monitor = monitor_new();
     api->idle_timeout_s = options->idle_timeout_s ? options->idle_timeout_s : IDLE_TIMEOUT_S;
+    server->heads = heads_new(api->clock, api->idle_timeout_s * 1000LL);
     return server;
 }
 
@@ -94,8 +97,8 @@ static bool server_begin(struct server *server, const struct server_options *opt
     if (!api->store)
         return false;
     int64_t upload_limit = options->upload_limit ? options->upload_limit : upload_limit_default;
-    server->dispatch = (struct dispatch){api, server->keys, upload_limit};
-    if (!server_listen(server, options->address, err))
+    server->dispatch = (struct dispatch){api, server->keys, server->heads, upload_limit};
+    if (!server_listen(server, options->address, err) || !heads_watch(server->heads, api->lifetime, err))
         return false;
     server->housekeeping = housekeeping_start(api, options->failure, err);
     if (!server->housekeeping)
@@ -133,6 +136,7 @@ static void server_release(struct server *server) {
     traffic_free(api->traffic);
     monitor_free(api->monitor);
     last_counts_free(api->last_counts);
+    heads_free(server->heads);
     lifetime_free(api->lifetime);
     free(server->cloudwatch_namespace);
     free(server);

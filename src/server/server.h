@@ -28,7 +28,8 @@ struct server_options {
     int64_t upload_limit; /* bytes of one uploaded file; 0: 64 GiB */
     const char *emf;      /* CloudWatch namespace: write the farm's figures to stdout (docs/metrics.md); NULL: no */
     int emf_period_ms;    /* 0: a minute */
-    int idle_timeout_s;   /* a connection that moves no byte for so long is closed; 0: 30 */
+    /* A connection that moves no byte for so long is closed, and one whose next head takes longer; 0: 30. */
+    int idle_timeout_s;
 };
 
 /* Opens the store and listens; Redis may come later (until then requests that need it answer 503). What is not marked

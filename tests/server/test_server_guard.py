@@ -1,8 +1,10 @@
 """Malformed and hostile requests, sent as raw bytes."""
 
 import errno
+import hashlib
 import json
 import re
+import select
 import socket
 
 import pytest
@@ -123,3 +125,38 @@ def test_a_client_that_stalls_is_dropped(cold_farm):
     assert farm.raw(b"GET /healthz HTTP/1.1\r\nHo") == b""
     assert b"HTTP/1.1 2" not in farm.raw(head.encode() + b"ab")
     assert farm.get("/healthz", role=None).status_code == 200
+
+
+def trickle(connection, data):
+    """Sends a byte every tenth of a second; the number of those that went before the server closed."""
+    for sent, byte in enumerate(data):
+        try:
+            connection.send(bytes([byte]))
+            if select.select([connection], [], [], 0.1)[0] and not connection.recv(1000):
+                return sent
+        except ConnectionError:
+            return sent
+    return len(data)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["the first", "a later one"])
+def test_a_head_that_trickles_has_an_end(cold_farm, before):
+    """Each byte begins the idle timer anew, so that it never runs out."""
+    cold_farm.start(idle_s=1)
+    with socket.create_connection(("127.0.0.1", cold_farm.port), 20) as connection:
+        connection.sendall(before)
+        if before:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        assert trickle(connection, b"GET /healthz HTTP/1.1\r\nX-A: " + b"a" * 200) < 200
+    assert cold_farm.get("/healthz", role=None).status_code == 200
+
+
+def test_a_body_may_take_longer_than_a_head(cold_farm):
+    cold_farm.start(idle_s=1)
+    data = b"slowly but surely, with a byte now and then"
+    with socket.create_connection(("127.0.0.1", cold_farm.port), 20) as connection:
+        connection.sendall(f"PUT /v1/files/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "
+                           f"{cold_farm.keys['producer']}\r\nContent-Length: {len(data)}\r\n\r\n".encode())
+        assert trickle(connection, data[:-1]) == len(data) - 1
+        connection.sendall(data[-1:])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 201")
