@@ -15,6 +15,7 @@ struct kept {
     int64_t made_ms; /* by the monotonic clock */
 };
 
+/* Nothing is kept yet. */
 void kept_init(struct kept *kept);
 /* Takes the lock. True when nothing is kept, or for a second already: the caller makes it anew before it lets go. */
 bool kept_lock(struct kept *kept, const struct clock *clock);

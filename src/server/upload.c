@@ -6,8 +6,7 @@
 #include "server/handlers.h"
 #include "server/reply.h"
 
-/* One that becomes a multipart upload to S3 holds up to 80 MiB, in the parts that are being sent and the ones that are
- * filled: so many fit into the GiB that the chart gives the server, with what else it needs. */
+/* Each may hold four parts of an upload to S3: so many hold 160 MiB, and 210 if each is of 64 GiB. */
 enum { UPLOADS_MAX = 8 };
 
 struct upload {
@@ -54,7 +53,7 @@ static bool upload_open(struct request *request, char *key, struct error *err) {
     *request->upload = (struct upload){.api = api, .key = key};
     if (atomic_fetch_add(&api->uploads, 1) >= UPLOADS_MAX) /* upload_free takes it back */
         return error_set(err, ERR_API_BUSY, "the server receives %d uploads already; try again later", UPLOADS_MAX);
-    request->upload->writer = store_writer_open(api->store, key, err);
+    request->upload->writer = store_writer_open(api->store, key, request->content_length, err);
     if (!request->upload->writer)
         return false;
     request->upload->hash = sha256_new();

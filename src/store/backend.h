@@ -26,12 +26,10 @@ struct store_operations {
     bool (*list)(struct store *store, const char *prefix,
                  bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                  struct error *err);
-    /* As store_presign. */
-    char *(*presign)(struct store *store, const char *method, const char *key, int seconds, struct error *err);
     /* A path to the object itself, or NULL where it has none; caller frees. */
     char *(*local_path)(struct store *store, const char *key);
     /* store.c sets the writer's `store` and `key` before it calls anything else. */
-    struct store_writer *(*writer_open)(struct store *store, const char *key, struct error *err);
+    struct store_writer *(*writer_open)(struct store *store, const char *key, int64_t size, struct error *err);
     bool (*write)(struct store_writer *writer, const void *data, size_t length, struct error *err);
     /* Makes the object visible; on success and on failure alike `writer_free` comes next. */
     bool (*commit)(struct store_writer *writer, enum store_flags flags, struct error *err);

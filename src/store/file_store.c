@@ -267,11 +267,7 @@ static char *file_local_path(struct store *store, const char *key) {
     return xasprintf("%s/%s", file_store_of(store)->path, key);
 }
 
-static char *file_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
-    return xasprintf("file://%s/%s", file_store_of(store)->path, key);
-}
-
-static struct store_writer *file_writer_open(struct store *store, const char *key, struct error *err) {
+static struct store_writer *file_writer_open(struct store *store, const char *key, int64_t size, struct error *err) {
     struct file_writer *writer = xnew(struct file_writer);
     random_text(writer->name, sizeof writer->name - 1);
     writer->descriptor =
@@ -360,7 +356,6 @@ static const struct store_operations file_operations = {
     .head = file_head,
     .delete = file_delete,
     .list = file_list,
-    .presign = file_presign,
     .local_path = file_local_path,
     .writer_open = file_writer_open,
     .write = file_write,

@@ -102,31 +102,6 @@ static bool s3_list(struct store *store, const char *prefix,
     return true;
 }
 
-static char *s3_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
-    enum { WEEK_SECONDS = 7 * 24 * 3600 }; /* the longest S3 takes */
-    struct s3_bucket *s3 = s3_bucket_of(store);
-    if (seconds < 1 || seconds > WEEK_SECONDS) {
-        error_set(err, ERR_USAGE, "a presigned URL is valid for 1 to %d seconds, not %d", WEEK_SECONDS, seconds);
-        return NULL;
-    }
-    _cleanup_credentials_ struct credentials credentials = {0};
-    if (!credentials_get(s3->credentials, &credentials, err))
-        return NULL;
-    _cleanup_s3_address_ struct s3_address address;
-    s3_address_init(&address, s3, key);
-    const struct pair host = {"host", address.host};
-    const struct sigv4_request request = {.method = method,
-                                          .path = address.path,
-                                          .headers = &host,
-                                          .header_count = 1,
-                                          .payload_hash = "UNSIGNED-PAYLOAD",
-                                          .region = address.region,
-                                          .service = "s3",
-                                          .time_ms = clock_wall_ms(http_policy(s3->http)->clock)};
-    _cleanup_free_ char *query = sigv4_presign(&request, &credentials, seconds);
-    return s3_address_url(&address, s3, query);
-}
-
 static char *s3_local_path(struct store *store, const char *key) { return NULL; }
 
 static const struct store_operations s3_operations = {
@@ -135,7 +110,6 @@ static const struct store_operations s3_operations = {
     .head = s3_head,
     .delete = s3_delete,
     .list = s3_list,
-    .presign = s3_presign,
     .local_path = s3_local_path,
     .writer_open = s3_writer_open,
     .write = s3_writer_write,

@@ -113,24 +113,3 @@ char *sigv4_authorization(const struct sigv4_request *request, const struct cred
     return xasprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", credentials->access_key,
                      scope, names.data, signature);
 }
-
-char *sigv4_presign(const struct sigv4_request *request, const struct credentials *credentials, int seconds) {
-    _cleanup_buffer_ struct buffer query = {0}, names = {0};
-    signed_names(&names, request);
-    char date[SIGV4_DATE_SIZE], signature[SHA256_HEX + 1];
-    sigv4_date(request->time_ms, date);
-    _cleanup_free_ char *scope = scope_of(request);
-    _cleanup_free_ char *credential = xasprintf("%s/%s", credentials->access_key, scope);
-    _cleanup_free_ char *expires = xasprintf("%d", seconds);
-    const struct pair pairs[] = {
-        {"X-Amz-Algorithm", "AWS4-HMAC-SHA256"},
-        {"X-Amz-Credential", credential},
-        {"X-Amz-Date", date},
-        {"X-Amz-Expires", expires},
-        {"X-Amz-SignedHeaders", names.data},
-        {"X-Amz-Security-Token", credentials->session_token},
-    };
-    canonical_query(&query, pairs, ARRAY_LENGTH(pairs) - (credentials->session_token ? 0 : 1));
-    sign(request, query.data, credentials->secret_key, signature);
-    return xasprintf("%s&X-Amz-Signature=%s", query.data, signature);
-}

@@ -41,5 +41,3 @@ void canonical_query(struct buffer *out, const struct pair *query, size_t count)
 /* The Authorization header's value; caller frees. The headers must hold x-amz-date and, where the credentials
  * have one, x-amz-security-token. */
 char *sigv4_authorization(const struct sigv4_request *request, const struct credentials *credentials);
-/* The whole query of a URL that is valid for `seconds`, signature last; caller frees. */
-char *sigv4_presign(const struct sigv4_request *request, const struct credentials *credentials, int seconds);

@@ -219,7 +219,7 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
 
 bool store_put(struct store *store, const char *key, const void *data, size_t length, enum store_flags flags,
                struct error *err) {
-    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(store, key, err);
+    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(store, key, (int64_t)length, err);
     return writer && store_writer_write(writer, data, length, err) && store_writer_commit(steal(writer), flags, err);
 }
 
@@ -227,7 +227,10 @@ bool store_put_file(struct store *store, const char *key, const char *path, enum
     _cleanup_fclose_ FILE *file = fopen(path, "rbe");
     if (!file)
         return error_set_errno(err, ERR_IO, errno, "cannot read %s", path);
-    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(store, key, err);
+    struct stat info;
+    if (fstat(fileno(file), &info) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot read %s", path);
+    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(store, key, info.st_size, err);
     if (!writer)
         return false;
     enum { BLOCK = 256 * 1024 };
@@ -254,13 +257,9 @@ bool store_list(struct store *store, const char *prefix,
     return cancel_check(store->cancel, err) && store->operations->list(store, prefix, visit, context, err);
 }
 
-char *store_presign(struct store *store, const char *method, const char *key, int seconds, struct error *err) {
-    return operation_begin(store, key, err) ? store->operations->presign(store, method, key, seconds, err) : NULL;
-}
-
-struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) {
+struct store_writer *store_writer_open(struct store *store, const char *key, int64_t size, struct error *err) {
     struct store_writer *writer =
-        operation_begin(store, key, err) ? store->operations->writer_open(store, key, err) : NULL;
+        operation_begin(store, key, err) ? store->operations->writer_open(store, key, size, err) : NULL;
     if (writer) {
         writer->store = store;
         writer->key = xstrdup(key);

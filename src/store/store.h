@@ -37,7 +37,7 @@ bool store_get_file(struct store *store, const char *key, const char *path, stru
 /* Writes an object whole; store.exists with STORE_IF_ABSENT when there is one of this key. */
 bool store_put(struct store *store, const char *key, const void *data, size_t length, enum store_flags flags,
                struct error *err) must_check;
-/* Streams a local file; S3 uses parallel multipart above 16 MiB. */
+/* Streams a local file. */
 bool store_put_file(struct store *store, const char *key, const char *path, enum store_flags flags,
                     struct error *err) must_check;
 /* Size, time and ETag; store.not_found. */
@@ -48,15 +48,14 @@ bool store_delete(struct store *store, const char *key, struct error *err) must_
 bool store_list(struct store *store, const char *prefix,
                 bool (*visit)(const char *key, const struct store_stat *stat, void *context), void *context,
                 struct error *err) must_check;
-/* A URL that gives `method` ("GET" or "PUT") on this key for `seconds` without credentials; caller frees. For
- * file:// the file's own URL. */
-char *store_presign(struct store *store, const char *method, const char *key, int seconds,
-                    struct error *err) must_check;
 
 /* An object written piece by piece, by one thread at a time. Commit, whether it succeeds or not, and abort end and free
- * the writer; nothing is visible before commit. After a failed write only abort is left to call. */
+ * the writer; nothing is visible before commit. After a failed write only abort is left to call. `size`: how many bytes
+ * will come; to S3 up to 16 MiB are one PUT, and more are sent in parts of 5 MiB or a 10,000th, four of which are held
+ * in memory. If more come than were announced, store.too_large beyond 10,000 parts. */
 struct store_writer;
-struct store_writer *store_writer_open(struct store *store, const char *key, struct error *err) must_check;
+struct store_writer *store_writer_open(struct store *store, const char *key, int64_t size,
+                                       struct error *err) must_check;
 bool store_writer_write(struct store_writer *writer, const void *data, size_t length, struct error *err) must_check;
 bool store_writer_commit(struct store_writer *writer, enum store_flags flags, struct error *err) must_check;
 void store_writer_abort(struct store_writer *writer);

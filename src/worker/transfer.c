@@ -127,10 +127,12 @@ bool transfer_fetch_sources(const struct transfer *transfer, const char *const *
 
 /* ---- after the job ---- */
 
-/* Opens what the job left; -1 with *err for anything but a regular file of its own. A job that was taken over by what
- * it read might leave a link to a file that it may not read itself, or a pipe on which the worker would wait for ever.
+/* Opens what the job left, and says how long it is; -1 with *err for anything but a regular file of its own. A job that
+ * was taken over by what it read might leave a link to a file that it may not read itself, or a pipe on which the
+ * worker would wait for ever.
  */
-static int target_open(const struct transfer *transfer, const struct job_target *target, struct error *err) {
+static int target_open(const struct transfer *transfer, const struct job_target *target, int64_t *size,
+                       struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/%s", transfer->folder, target->name);
     _cleanup_close_ int descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat info;
@@ -143,6 +145,7 @@ static int target_open(const struct transfer *transfer, const struct job_target 
         error_set(err, ERR_INTERNAL, "the job left a %s that is no regular file", target->name);
         return -1;
     }
+    *size = info.st_size;
     int opened = descriptor;
     descriptor = -1;
     return opened;
@@ -170,11 +173,11 @@ static bool send_file(int descriptor, struct store_writer *writer, int64_t *byte
 static bool deliver_one(const struct transfer *transfer, const struct job_target *target, json_t *report,
                         struct error *err) {
     char hex[SHA256_HEX + 1];
-    int64_t bytes;
-    _cleanup_close_ int descriptor = target_open(transfer, target, err);
+    int64_t size, bytes;
+    _cleanup_close_ int descriptor = target_open(transfer, target, &size, err);
     if (descriptor < 0)
         return false;
-    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(transfer->store, target->key, err);
+    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(transfer->store, target->key, size, err);
     if (!writer || !send_file(descriptor, writer, &bytes, hex, err))
         return false;
     if (!store_writer_commit(steal(writer), target->once ? STORE_IF_ABSENT : 0, err))

@@ -1,10 +1,16 @@
 """The API over a store in S3, as in production: what it asks of S3, and how often."""
 import concurrent.futures
+import hashlib
+import os
+import pathlib
+import socket
+import threading
 import time
 
 import pytest
 
 from ..support.s3_servers import Proxy, start_any
+from ..support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +45,40 @@ def test_many_probes_at_once_ask_the_store_once(farm, proxy):
     assert statuses == [200] * 60
     asked = [path for method, path, _ in proxy.seen if method == "HEAD" and path.endswith("/readyz")]
     assert 1 <= len(asked) <= 1 + int(time.monotonic() - start)
+
+
+def put_slowly(farm, number, size):
+    """Uploads so many bytes that no other number has; the status."""
+    data = number.to_bytes(1, "big") * size
+    return farm.ask("PUT", f"/v1/files/{hashlib.sha256(data).hexdigest()}", data=data).status_code
+
+
+def test_the_memory_of_eight_large_uploads_is_bounded(farm, proxy):
+    """While S3 takes nothing, each upload holds all it ever does: the parts that are under way, and one that is filled."""
+    released, parts = threading.Event(), []
+
+    def hold(_, path):
+        if "partNumber=" in path:
+            parts.append(path)
+            released.wait(60)
+
+    proxy.rules.append(hold)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        uploads = [pool.submit(put_slowly, farm, number, 40 << 20) for number in range(8)]
+        wait_for(lambda: len(parts) >= 8 * 3, "parts that nobody takes")
+        released.set()
+        assert [upload.result() for upload in uploads] == [201] * 8
+    status = pathlib.Path(f"/proc/{farm.server.pid}/status").read_text(encoding="ascii")
+    peak_kb = int(status.split("VmHWM:")[1].split()[0])
+    if "MELA_BUILD" not in os.environ:  # sanitizers need memory of their own
+        assert peak_kb < 200 << 10
+
+
+def test_a_very_large_upload_fits_into_ten_thousand_parts(farm, proxy):
+    size = 60 << 30
+    with socket.create_connection(("127.0.0.1", farm.port), 20) as connection:
+        connection.sendall(f"PUT /v1/files/{'0' * 64} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {farm.keys['producer']}\r\n"
+                           f"Content-Length: {size}\r\n\r\n".encode())
+        connection.sendall(bytes(7 << 20))
+        first = wait_for(lambda: next((headers for _, path, headers in proxy.seen if "partNumber=1&" in path), None), "a part")
+    assert int(first["Content-Length"]) == -(-size // 10000)

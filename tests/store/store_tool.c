@@ -69,16 +69,14 @@ static bool list(const struct arguments *a, struct error *err) {
 
 static bool delete(const struct arguments *a, struct error *err) { return store_delete(a->store, a->values[0], err); }
 
-static bool presign(const struct arguments *a, struct error *err) {
-    _cleanup_free_ char *url = store_presign(a->store, a->values[0], a->values[1], atoi(a->values[2]), err);
-    return url && puts(url) >= 0;
-}
-
 /* Writes a file piece by piece, then commits, or aborts with a third argument. */
 static bool write_pieces(const struct arguments *a, struct error *err) {
     _cleanup_buffer_ struct buffer bytes = {0};
-    _cleanup_store_writer_ struct store_writer *writer = store_writer_open(a->store, a->values[0], err);
-    if (!writer || !file_read(a->values[1], SIZE_MAX, &bytes, err))
+    if (!file_read(a->values[1], SIZE_MAX, &bytes, err))
+        return false;
+    _cleanup_store_writer_ struct store_writer *writer =
+        store_writer_open(a->store, a->values[0], (int64_t)bytes.length, err);
+    if (!writer)
         return false;
     enum { PIECE = 1000003 };
     for (size_t done = 0; done < bytes.length; done += PIECE)
@@ -100,12 +98,9 @@ static const struct {
     const char *name;
     int arguments;
     bool (*run)(const struct arguments *a, struct error *err);
-} commands[] = {{"put", 2, put},           {"get", 1, get},
-                {"get-file", 2, get_file}, {"range", 3, range},
-                {"head", 1, head},         {"check", 1, check},
-                {"list", 0, list},         {"delete", 1, delete},
-                {"presign", 3, presign},   {"write", 2, write_pieces},
-                {"fetch", 3, fetch}};
+} commands[] = {
+    {"put", 2, put},     {"get", 1, get},   {"get-file", 2, get_file}, {"range", 3, range},        {"head", 1, head},
+    {"check", 1, check}, {"list", 0, list}, {"delete", 1, delete},     {"write", 2, write_pieces}, {"fetch", 3, fetch}};
 
 static bool run(int count, char **values, struct error *err) {
     _cleanup_store_ struct store *store = store_open(values[0], NULL, err);

@@ -4,7 +4,6 @@ import http.client
 import re
 import shutil
 import urllib.parse
-import urllib.request
 
 import pytest
 
@@ -127,7 +126,7 @@ def test_multipart(server, proxy, harmed, tool, url, make_file, tmp_path):
         result = harmed.ok(url, command, command, path)
         assert result.totals["written"] == 41_000_000
         numbers = [re.search(r"partNumber=(\d+)", seen[1]) for seen in proxy.seen]
-        assert sorted(int(number[1]) for number in numbers if number) == [1, 2, 3, 4, 5]
+        assert sorted(int(number[1]) for number in numbers if number) == list(range(1, 9))  # of 5 MiB
         tool.ok(url, "get-file", command, tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == path.read_bytes()
     assert tool.ok(url, "head", "put").out.decode().split()[1] == "41000000"
@@ -255,20 +254,6 @@ def test_expired_token_is_renewed_once(proxy, server, url, make_file, tmp_path):
     tool.ok(url, "put", "k", make_file(10))
     proxy.harm(expired, 100)
     assert "ExpiredToken" in tool.fails("store.denied", url, "get", "k").error
-
-
-def fetch(url, method="GET", body=None):
-    with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "video/mp4"}, method=method), timeout=30) as answer:
-        return answer.read()
-
-
-def test_presigned(tool, url, make_file):
-    tool.ok(url, "put", "a b/c+d", make_file(1000))
-    got = fetch(tool.ok(url, "presign", "GET", "a b/c+d", 60).out.decode().strip())
-    assert got == make_file(1000).read_bytes()
-    fetch(tool.ok(url, "presign", "PUT", "new", 60).out.decode().strip(), "PUT", b"by hand")
-    assert tool.ok(url, "get", "new").out == b"by hand"
-    tool.fails("usage", url, "presign", "GET", "k", 604801)
 
 
 def test_inputs(tool, url, make_file, tmp_path):

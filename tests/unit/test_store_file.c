@@ -162,7 +162,6 @@ static void refuses_keys(void **state) {
         assert_code(store_get(store, bad[i], 10, &out, &err), ERR_STORE_INVALID_KEY, err);
         assert_code(store_head(store, bad[i], &stat, &err), ERR_STORE_INVALID_KEY, err);
         assert_code(store_delete(store, bad[i], &err), ERR_STORE_INVALID_KEY, err);
-        assert_code(store_presign(store, "GET", bad[i], 60, &err) != NULL, ERR_STORE_INVALID_KEY, err);
     }
     longest[1024] = '\0';
     const char *const good[] = {"...",          "a..b", "..a", ".hidden", ".tmpx", "x/.tmp", "a b+c%2f'\"<&>\\",
@@ -262,14 +261,14 @@ static void writer(void **state) {
     struct fixture *fixture = *state;
     struct error err;
     {
-        _cleanup_store_writer_ struct store_writer *left = store_writer_open(fixture->store, "k", &err);
+        _cleanup_store_writer_ struct store_writer *left = store_writer_open(fixture->store, "k", 0, &err);
         assert_ok(left, err);
         assert_ok(store_writer_write(left, "abc", 3, &err), err);
         assert_int_equal(count_entries(fixture, "root/.tmp"), 1);
     }
     struct store_stat stat;
     assert_code(store_head(fixture->store, "k", &stat, &err), ERR_STORE_NOT_FOUND, err);
-    struct store_writer *kept = store_writer_open(fixture->store, "k", &err);
+    struct store_writer *kept = store_writer_open(fixture->store, "k", 0, &err);
     assert_ok(kept, err);
     assert_ok(store_writer_write(kept, "abc", 3, &err), err);
     assert_code(store_head(fixture->store, "k", &stat, &err), ERR_STORE_NOT_FOUND, err);
@@ -413,14 +412,6 @@ static void refuses_urls(void **state) {
     assert_code(store_open("file:///dev/null/x", NULL, &err) != NULL, ERR_IO, err);
 }
 
-static void presigns(void **state) {
-    struct fixture *fixture = *state;
-    struct error err;
-    _cleanup_free_ char *url = store_presign(fixture->store, "GET", "a/b", 60, &err);
-    _cleanup_free_ char *wanted = xasprintf("file://%s/root/a/b", fixture->directory);
-    assert_string_equal(url, wanted);
-}
-
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 /* As VFAT and some FUSE file systems say it. */
@@ -449,7 +440,7 @@ static void a_raised_flag_ends_everything(void **state) {
     _cleanup_store_ struct store *store = store_open(url, &(struct store_options){.cancel = &cancel}, &err);
     assert_ok(store, err);
     assert_ok(store_put(store, "k", "abc", 3, 0, &err), err);
-    struct store_writer *writer = store_writer_open(store, "w", &err);
+    struct store_writer *writer = store_writer_open(store, "w", 0, &err);
     assert_ok(writer, err);
     atomic_store(&cancel, true);
     assert_code(store_get(store, "k", 10, &out, &err), ERR_CANCELLED, err);
@@ -482,7 +473,6 @@ int main(void) {
         with_store(puts_survive_pruning),
         with_store(sweeps_old_leftovers),
         with_store(disk_full),
-        with_store(presigns),
         cmocka_unit_test(refuses_urls),
         SCRATCH_TEST(a_raised_flag_ends_everything),
     };
