@@ -4,35 +4,12 @@
 
 #include "base/memory.h"
 #include "recover/receipt.h"
+#include "server/download.h"
 #include "server/handlers.h"
 #include "server/range.h"
 #include "server/reply.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
-
-struct artifact {
-    struct store *store;
-    char *key;
-    int64_t first;
-};
-
-static ssize_t artifact_read(void *context, uint64_t position, char *out, size_t capacity) {
-    struct artifact *artifact = context;
-    _cleanup_buffer_ struct buffer bytes = {0};
-    struct error err;
-    bool got =
-        store_get_range(artifact->store, artifact->key, artifact->first + (int64_t)position, capacity, &bytes, &err);
-    if (!got || bytes.length == 0 || bytes.length > capacity)
-        return MHD_CONTENT_READER_END_WITH_ERROR; /* the client knows the length, and so that bytes are missing */
-    memcpy(out, bytes.data, bytes.length);
-    return (ssize_t)bytes.length;
-}
-
-static void artifact_free(void *context) {
-    struct artifact *artifact = context;
-    free(artifact->key);
-    free(artifact);
-}
 
 /* The artifact that the job's receipt names. For campaigns that Redis has forgotten, some time after their end; the
  * store keeps them. NULL with queue.not_found as it stands in *err, or with what the store says. */
@@ -114,11 +91,10 @@ static bool range_refuse(struct request *request, int64_t size) {
 }
 
 static void artifact_reply(struct request *request, char *key, int64_t first, int64_t length, int64_t size, bool part) {
-    struct artifact *artifact = xnew(struct artifact);
-    *artifact = (struct artifact){request->api->store, key, first};
+    struct download *download = download_new(request->api->store, key, first, length);
     reply_response(
         request, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
-        MHD_create_response_from_callback((uint64_t)length, BLOCK_BYTES, artifact_read, artifact, artifact_free));
+        MHD_create_response_from_callback((uint64_t)length, BLOCK_BYTES, download_read, download, download_free));
     if (!part)
         return;
     _cleanup_free_ char *range = xasprintf("bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, first + length - 1, size);

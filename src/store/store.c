@@ -192,13 +192,16 @@ bool store_get(struct store *store, const char *key, size_t limit, struct buffer
 
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
                      struct error *err) {
+    struct sink_limit limited = {out, length};
+    return store_stream(store, key, offset, (int64_t)length, sink_write_limited, &limited, err);
+}
+
+bool store_stream(struct store *store, const char *key, int64_t offset, int64_t length,
+                  bool (*take)(void *context, const void *data, size_t length, struct error *err), void *context,
+                  struct error *err) {
     if (!operation_begin(store, key, err))
         return false;
-    if (length == 0)
-        return true;
-    struct sink_limit limited = {out, length};
-    return store->operations->get(store, key, offset, (int64_t)length, NULL,
-                                  &(struct sink){sink_write_limited, &limited}, err);
+    return length == 0 || store->operations->get(store, key, offset, length, NULL, &(struct sink){take, context}, err);
 }
 
 bool store_get_file(struct store *store, const char *key, const char *path, struct error *err) {

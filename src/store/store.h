@@ -32,6 +32,11 @@ bool store_get(struct store *store, const char *key, size_t limit, struct buffer
 /* Bytes [offset, offset + length), fewer at the object's end. */
 bool store_get_range(struct store *store, const char *key, int64_t offset, size_t length, struct buffer *out,
                      struct error *err) must_check;
+/* Bytes [offset, offset + length), fewer at the object's end, as they arrive: in order, each once. `take` returns false
+ * with *err to end it. It may take its time; the store's connection waits. */
+bool store_stream(struct store *store, const char *key, int64_t offset, int64_t length,
+                  bool (*take)(void *context, const void *data, size_t length, struct error *err), void *context,
+                  struct error *err) must_check;
 /* Into a local file that appears whole or not at all, synced to the disk. */
 bool store_get_file(struct store *store, const char *key, const char *path, struct error *err) must_check;
 /* Writes an object whole; store.exists with STORE_IF_ABSENT when there is one of this key. */

@@ -1,6 +1,7 @@
 """The API over a store in S3, as in production: what it asks of S3, and how often."""
 import concurrent.futures
 import hashlib
+import json
 import os
 import pathlib
 import socket
@@ -82,3 +83,48 @@ def test_a_very_large_upload_fits_into_ten_thousand_parts(farm, proxy):
         connection.sendall(bytes(7 << 20))
         first = wait_for(lambda: next((headers for _, path, headers in proxy.seen if "partNumber=1&" in path), None), "a part")
     assert int(first["Content-Length"]) == -(-size // 10000)
+
+
+VIDEO = "/v1/campaigns/old-1/files/hi/final.mp4"
+
+
+@pytest.fixture
+def stored_video(farm, s3):
+    """A dub of 20 MB that Redis has forgotten; its bytes."""
+    data = os.urandom(20_000_000)
+    key = "campaigns/old-1/hi/final.2.mp4"
+    for name, content in ((key, data), ("campaigns/old-1/receipts/hi/join.json", json.dumps({"artifact": key}).encode())):
+        s3.request("PUT", f"/bucket/{farm.folder.name}/{name}", content,
+                   {"Authorization": f"AWS4-HMAC-SHA256 Credential={s3.keys[0]}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, "
+                                     "Signature=unchecked", "Content-Type": "video/mp4"})
+    return data
+
+
+def gets(proxy):
+    """The ranges of the video that the store was asked for."""
+    return [headers["range"] for method, path, headers in proxy.seen if method == "GET" and path.endswith("final.2.mp4")]
+
+
+def test_a_download_is_one_request_to_the_store(farm, proxy, stored_video):
+    assert farm.get(VIDEO).content == stored_video
+    assert gets(proxy) == ["bytes=0-19999999"]
+    part = farm.get(VIDEO, headers={"Range": "bytes=1000-15000999"})
+    assert part.content == stored_video[1000:15001000] and len(gets(proxy)) == 2
+    assert farm.ask("HEAD", VIDEO).headers["Content-Length"] == "20000000" and len(gets(proxy)) == 2
+
+
+def test_a_download_goes_on_where_the_store_broke_off(farm, proxy, stored_video):
+    proxy.harm(("cut", 5_000_000), 2, lambda method, path: method == "GET" and path.endswith(".mp4"))
+    assert farm.get(VIDEO).content == stored_video
+    assert gets(proxy) == ["bytes=0-19999999", "bytes=5000000-19999999", "bytes=10000000-19999999"]
+
+
+def test_a_client_that_leaves_ends_its_download(farm, stored_video):
+    ended = 'mela_http_requests_total{method="GET",route="/v1/campaigns/{}/files/{*}",status="0"} 1'
+    with farm.get(VIDEO, stream=True) as answer:
+        answer.raw.read(100_000)
+    wait_for(lambda: ended in farm.get("/metrics", role=None).text, "the end of the download")
+    read = int(farm.get("/metrics", role=None).text.split("\nmela_store_read_bytes_total ")[1].split()[0])
+    assert read < len(stored_video)
+    threads = [path.read_text() for path in pathlib.Path(f"/proc/{farm.server.pid}/task").glob("*/comm")]
+    assert "download\n" not in threads
