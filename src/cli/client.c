@@ -20,7 +20,9 @@ struct client {
 enum {
     ANSWER_MAX = 256 << 20, /* bytes */
     CONNECT_TIMEOUT_MS = 5000,
-    STALL_SECONDS = 60,          /* without a byte either way; the server's heartbeat comes every 15 */
+    STALL_SECONDS = 60, /* without a byte either way; the server's heartbeat comes every 15 */
+    REPEATS_MAX = 5,    /* of a transfer */
+    REPEAT_WAIT_MAX_S = 60,
     LISTEN_PATIENCE_MS = 120000, /* how long a farm may be away while we listen: it is being restarted */
     RECONNECT_MS = 1000
 };
@@ -100,6 +102,7 @@ char *client_escape(const char *text, bool keep_slashes) {
 struct answer {
     struct buffer body;
     long status;
+    CURLcode code; /* why there is no status, or not the whole answer; CURLE_OK: neither */
 };
 
 static void answer_free(struct answer *answer) { buffer_free(&answer->body); }
@@ -173,11 +176,11 @@ static bool client_refused(struct client *client, const struct answer *answer, s
 
 /* Runs what client_prepare set up; true when the answer's status is below 400. */
 static bool client_perform(struct client *client, struct answer *answer, struct error *err) {
-    CURLcode code = curl_easy_perform(client->curl);
+    answer->code = curl_easy_perform(client->curl);
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     if (answer->status >= 400) /* first, since a farm that refuses an upload closes the connection too */
         return client_refused(client, answer, err);
-    return code == CURLE_OK ? true : client_unreachable(client, code, err);
+    return answer->code == CURLE_OK || client_unreachable(client, answer->code, err);
 }
 
 json_t *client_request(struct client *client, const char *method, const char *path, const json_t *body,
@@ -234,18 +237,50 @@ struct transfer {
     CURL *curl;
     struct answer answer; /* what comes with an error status */
     int64_t offset;
-    client_moved *moved;
-    void *context;
+    const struct client_progress *progress;
+    int repeats;
 };
 
 static void transfer_free(struct transfer *transfer) { answer_free(&transfer->answer); }
 
 static int transfer_moved(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up) {
     const struct transfer *transfer = context;
-    if (transfer->moved && (down || up))
-        transfer->moved(transfer->offset + MAX(down, up), MAX(down_total, up_total) + transfer->offset,
-                        transfer->context);
+    if (down || up)
+        transfer->progress->moved(transfer->offset + MAX(down, up), MAX(down_total, up_total) + transfer->offset,
+                                  transfer->progress->context);
     return 0;
+}
+
+/* True for a failure that may pass. A farm that never answered is not waited for, but one that did may be restarting.
+ */
+static bool transfer_may_repeat(const struct transfer *transfer) {
+    if (transfer->answer.status >= 400)
+        return transfer->answer.status >= 502 && transfer->answer.status <= 504;
+    switch (transfer->answer.code) {
+    case CURLE_COULDNT_CONNECT:
+        return transfer->repeats > 0;
+    case CURLE_GOT_NOTHING:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* After a failure: waits and returns true when the transfer is to be made again. */
+static bool transfer_repeats(struct transfer *transfer) {
+    curl_off_t wanted_s = 0;
+    if (transfer->repeats == REPEATS_MAX || !transfer_may_repeat(transfer))
+        return false;
+    curl_easy_getinfo(transfer->curl, CURLINFO_RETRY_AFTER, &wanted_s);
+    int wait_s = (int)MIN(wanted_s > 0 ? wanted_s : (curl_off_t)1 << transfer->repeats, (curl_off_t)REPEAT_WAIT_MAX_S);
+    transfer->repeats++;
+    transfer->progress->waits(wait_s, transfer->progress->context);
+    clock_sleep_ms(clock_system(), wait_s * 1000LL);
+    return true;
 }
 
 static void transfer_watch(struct transfer *transfer) {
@@ -279,22 +314,33 @@ char *client_etag(struct client *client, const char *path, struct error *err) {
     return xstrndup(start, strcspn(start, "\""));
 }
 
-bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
-                   struct error *err) {
-    _cleanup_(transfer_free) struct transfer transfer = {.curl = client->curl, .moved = moved, .context = context};
+static bool transfer_send(struct client *client, const char *path, struct transfer *transfer, struct error *err) {
     _cleanup_(curl_slist_free_all_cleanup) struct curl_slist *headers = NULL;
-    _cleanup_fclose_ FILE *input = fopen(file, "rbe");
     struct stat info;
-    if (!input || fstat(fileno(input), &info) != 0)
-        return error_set_errno(err, ERR_IO, errno, "cannot read %s", file);
+    if (fstat(fileno(transfer->file), &info) != 0)
+        return error_set_errno(err, ERR_IO, errno, "cannot read it");
+    rewind(transfer->file);
+    answer_free(&transfer->answer);
     client_prepare(client, "PUT", path, &headers);
     curl_easy_setopt(client->curl, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(client->curl, CURLOPT_READDATA, input);
+    curl_easy_setopt(client->curl, CURLOPT_READDATA, transfer->file);
     curl_easy_setopt(client->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)info.st_size);
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, answer_collect);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer.answer);
-    transfer_watch(&transfer);
-    return client_perform(client, &transfer.answer, err) || error_wrap(err, "uploading %s", file);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer->answer);
+    transfer_watch(transfer);
+    return client_perform(client, &transfer->answer, err);
+}
+
+bool client_upload(struct client *client, const char *path, const char *file, const struct client_progress *progress,
+                   struct error *err) {
+    _cleanup_fclose_ FILE *input = fopen(file, "rbe");
+    _cleanup_(transfer_free) struct transfer transfer = {input, client->curl, .progress = progress};
+    if (!input)
+        return error_set_errno(err, ERR_IO, errno, "cannot read %s", file);
+    while (!transfer_send(client, path, &transfer, err))
+        if (!transfer_repeats(&transfer))
+            return error_wrap(err, "uploading %s", file);
+    return true;
 }
 
 static size_t transfer_save(char *data, size_t size, size_t count, void *context) {
@@ -353,12 +399,12 @@ static bool transfer_check(const struct client_download *download, struct error 
 
 bool client_download(struct client *client, const struct client_download *download, struct error *err) {
     _cleanup_fclose_ FILE *output = fopen(download->part, "abe");
-    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .moved = download->moved,
-                                                         .context = download->context};
+    _cleanup_(transfer_free) struct transfer transfer = {output, client->curl, .progress = download->progress};
     if (!output || fseeko(output, 0, SEEK_END) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", download->part);
-    if (!transfer_fetch_rest(client, download->path, &transfer, err))
-        return error_wrap(err, "fetching %s", download->path);
+    while (!transfer_fetch_rest(client, download->path, &transfer, err))
+        if (!transfer_repeats(&transfer))
+            return error_wrap(err, "fetching %s", download->path);
     if (fflush(output) != 0 || fsync(fileno(output)) != 0)
         return error_set_errno(err, ERR_IO, errno, "cannot write %s", download->part);
     if (!transfer_check(download, err))

@@ -33,8 +33,18 @@ char *client_escape(const char *text, bool keep_slashes);
 
 /* Reports a transfer's progress: bytes moved so far, and in all (0: not known). */
 typedef void client_moved(int64_t moved, int64_t total, void *context);
-/* Sends a local file to a path by PUT. `moved` may be NULL. False with io, api.unreachable or the API's own error. */
-bool client_upload(struct client *client, const char *path, const char *file, client_moved *moved, void *context,
+/* Reports that a transfer failed in a way that may pass, and is made again in so many seconds. */
+typedef void client_waits(int seconds, void *context);
+/* What a transfer reports to. */
+struct client_progress {
+    client_moved *moved;
+    client_waits *waits;
+    void *context;
+};
+/* Sends a local file to a path by PUT, which must be one that can be repeated. As often as five times it is sent again
+ * when the farm is busy or restarts (status 502 to 504; the farm says when, else after 1, 2, 4 ... seconds), or the
+ * connection breaks; not when there was none to begin with. False with io, api.unreachable or the API's own error. */
+bool client_upload(struct client *client, const char *path, const char *file, const struct client_progress *progress,
                    struct error *err) must_check;
 /* Asks by HEAD whether there is something at the path. An answer of 404 is no error: *exists is false. */
 bool client_exists(struct client *client, const char *path, bool *exists, struct error *err) must_check;
@@ -49,10 +59,10 @@ struct client_download {
     const char *part;   /* where the file grows, on the same file system. What an interrupted run left there is
                          * continued, so its name must stand for this very object */
     const char *sha256; /* 64 hex digits that the bytes must have; NULL: not known */
-    client_moved *moved;
-    void *context; /* of `moved` */
+    const struct client_progress *progress;
 };
-/* store.hash_mismatch when the bytes are others; then the part is removed too. */
+/* Goes on where it broke off, as often as client_upload. store.hash_mismatch when the bytes are others; then the part
+ * is removed too. */
 bool client_download(struct client *client, const struct client_download *download, struct error *err) must_check;
 
 struct client_listener {

@@ -72,6 +72,14 @@ void terminal_moved(int64_t moved, int64_t total, void *context) {
     fputs(text.data, stderr);
 }
 
+void terminal_waits(int seconds, void *context) {
+    struct transfer_line *line = context;
+    if (!isatty(STDERR_FILENO))
+        return;
+    line->shown = true;
+    fprintf(stderr, "\r\033[K%s: the farm is busy or away; again in %d s", line->label, seconds);
+}
+
 void terminal_moved_end(struct transfer_line *line) {
     if (line->shown)
         fputs("\r\033[K", stderr);

@@ -27,5 +27,7 @@ struct transfer_line {
 };
 /* A client_moved; its context is a struct transfer_line. */
 void terminal_moved(int64_t moved, int64_t total, void *context);
+/* A client_waits with the same context: the line says so, of any transfer. */
+void terminal_waits(int seconds, void *context);
 /* Removes the line. */
 void terminal_moved_end(struct transfer_line *line);

@@ -2,9 +2,18 @@
 import hashlib
 import http.server
 import json
+import os
+import pty
+import socket
+import struct
+import subprocess
 import threading
 
 import pytest
+
+from ..support.network import free_port
+from ..support.paths import BUILD
+from ..support.waiting import DEADLINE
 
 VIDEO = bytes(range(256)) * 4000
 PART = ".c-hi-final.3.mp4.part"
@@ -28,10 +37,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, body).write(body)
         elif self.path == "/v1/campaigns/c/files/hi/final.mp4":
             farm.ranges.append(self.headers["Range"])
-            self.send_video(farm)
+            if not self.is_busy():
+                self.send_video(farm)
         else:
             body = b"<html>an intermediary's page</html>"
             self.answer(502, body).write(body)
+
+    def do_HEAD(self):
+        self.answer(404, b"")
+
+    def do_PUT(self):
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self.is_busy():
+            self.answer(201, b"{}").write(b"{}")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"id":"c"}'
+        self.answer(202, body).write(body)
+
+    def is_busy(self):
+        """Answers with the next of the farm's troubles, if there is one left."""
+        harm = self.server.busy.pop(0) if self.server.busy else None
+        if harm == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        elif harm:
+            body = b'{"error":{"code":"api.busy","message":"try again"}}' if harm == 503 else b"<html>bad gateway</html>"
+            self.answer(harm, body, Retry_After="1").write(body)
+        return bool(harm)
 
     def send_video(self, farm):
         start = int((self.headers["Range"] or "bytes=0-").split("=")[1].rstrip("-"))
@@ -43,15 +77,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         rest = VIDEO[start:]
         out = self.answer(206 if start else 200, rest,
                           **({"Content_Range": f"bytes {start}-{len(VIDEO) - 1}/{len(VIDEO)}"} if start else {}))
-        out.write(rest[:farm.breaks_after])
-        if farm.breaks_after is not None:
+        breaks_after = farm.breaks.pop(0) if farm.breaks else None
+        out.write(rest[:breaks_after])
+        if breaks_after is not None:
             self.close_connection = True
 
 
 @pytest.fixture
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.ranges, server.gives_ranges, server.breaks_after = [], True, None
+    server.ranges, server.gives_ranges, server.breaks, server.busy, server.bodies = [], True, [], [], []
     server.report = {"sha256": hashlib.sha256(VIDEO).hexdigest()}
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -74,13 +109,46 @@ def check_fetched(mela, done):
 
 
 def test_a_fetch_that_broke_is_continued(mela, server, get):
-    server.breaks_after = 100_000
-    done = get()
-    assert done.returncode == 3 and "[api.unreachable]" in done.stderr
-    assert [f.name for f in (mela.folder / "out").iterdir()] == [PART]
-    server.breaks_after = None
+    server.breaks = [100_000, 50_000]
     check_fetched(mela, get())
-    assert server.ranges == [None, "bytes=100000-"]
+    assert server.ranges == [None, "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_fetch_that_was_interrupted_is_continued(mela, server, get):
+    (mela.folder / "out").mkdir()
+    (mela.folder / "out" / PART).write_bytes(VIDEO[:100_000])
+    check_fetched(mela, get())
+    assert server.ranges == ["bytes=100000-"]
+
+
+def test_a_farm_that_stays_busy_is_given_up(mela, server, get):
+    server.busy = [503] * 6
+    done = get()
+    assert done.returncode == 1 and "[api.busy]" in done.stderr and len(server.ranges) == 6
+    assert [f.name for f in (mela.folder / "out").iterdir()] == [PART]
+
+
+@pytest.mark.parametrize("busy", [[503, 502], ["reset"]], ids=["busy", "reset"])
+def test_an_upload_that_meets_a_busy_farm_is_sent_again(mela, server, busy):
+    """On a terminal, the line of the transfer says that it waits."""
+    server.busy = list(busy)
+    (mela.folder / "talk.mp4").write_bytes(VIDEO)
+    master, slave = pty.openpty()
+    done = subprocess.run([BUILD / "mela", "submit", "--video", "talk.mp4", "--dub", "hi=sha256:" + "0" * 64, "--address",
+                           f"http://127.0.0.1:{server.server_port}"], cwd=mela.folder, env=mela.environment, stdout=subprocess.PIPE,
+                          stderr=slave, timeout=DEADLINE)
+    os.close(slave)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert done.returncode == 0 and done.stdout == b"c\n", shown
+    assert len(server.bodies) == 1 + len(busy) and server.bodies[-1] == VIDEO
+    assert "talk.mp4: the farm is busy or away; again in 1 s" in shown
+
+
+def test_a_farm_that_is_not_there_is_told_at_once(mela):
+    (mela.folder / "talk.mp4").write_bytes(VIDEO)
+    mela.error(3, "api.unreachable", "submit", "--video", "talk.mp4", "--dub", "hi=sha256:" + "0" * 64, "--address",
+               f"http://127.0.0.1:{free_port()}")
 
 
 def test_a_part_is_dropped_when_the_farm_sends_all(mela, server, get):

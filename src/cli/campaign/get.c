@@ -48,12 +48,9 @@ static bool get_language(struct client *client, const char *id, const char *lang
     _cleanup_free_ char *file = xasprintf("%s/%s-%s.mp4", folder, id, language);
     _cleanup_free_ char *part = xasprintf("%s/.%s-%s-%s.part", folder, id, language, video.name);
     _cleanup_(terminal_moved_end) struct transfer_line line = {.label = file};
-    const struct client_download download = {.path = video.path,
-                                             .file = file,
-                                             .part = part,
-                                             .sha256 = video.sha256,
-                                             .moved = terminal_moved,
-                                             .context = &line};
+    const struct client_progress progress = {terminal_moved, terminal_waits, &line};
+    const struct client_download download = {
+        .path = video.path, .file = file, .part = part, .sha256 = video.sha256, .progress = &progress};
     if (!client_download(client, &download, err))
         return false;
     json_array_append_new(files, json_pack("{s:s,s:s}", "language", language, "file", file));

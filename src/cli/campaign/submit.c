@@ -124,7 +124,8 @@ static bool submit_upload(struct client *client, const char *file, char uri[8 + 
     if (exists)
         return true;
     _cleanup_(terminal_moved_end) struct transfer_line line = {.label = file};
-    return client_upload(client, path, file, terminal_moved, &line, err);
+    const struct client_progress progress = {terminal_moved, terminal_waits, &line};
+    return client_upload(client, path, file, &progress, err);
 }
 
 /* Uploads the local file that a member names, and replaces the name by the URI of the upload. A relative path starts at
