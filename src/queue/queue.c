@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "farm/names.h"
@@ -25,11 +26,26 @@ bool queue_ping(struct queue *queue, struct error *err) {
     return reply != NULL;
 }
 
+/* An error of a command that the user's rights in Redis leave out. */
+static bool may_not(const struct error *failure) {
+    return failure->code == ERR_QUEUE_CONFIG && strstr(failure->message, "NOPERM");
+}
+
 /* ZMSCORE needs 6.2. */
 static bool check_server(struct queue *queue, struct error *err) {
-    _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"INFO", "everything"}, 2, err);
-    if (!reply)
+    struct error failure;
+    _cleanup_reply_ redisReply *reply = simple_command(queue, (const char *[]){"INFO", "everything"}, 2, &failure);
+    if (!reply && may_not(&failure)) {
+        log_write(
+            NULL, LOG_WARN,
+            "this user of Redis may not ask INFO, so that version and maxmemory-policy are not checked: Redis must "
+            "be 6.2 or later and set to noeviction");
+        return true;
+    }
+    if (!reply) {
+        *err = failure;
         return false;
+    }
     const char *version = strstr(reply->str, "redis_version:"), *policy = strstr(reply->str, "maxmemory_policy:");
     int major = 0, minor = 0;
     if (version && sscanf(version, "redis_version:%d.%d", &major, &minor) == 2 &&

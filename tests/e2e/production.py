@@ -12,12 +12,14 @@ from .farm_process import Farm
 
 
 class Production:
-    """`redis_url`: of a Redis that is somebody else's; without it, one of its own. `prefix`: what the programs are started by."""
+    """`redis_url`: of a Redis that is somebody else's; without it, one of its own; `worker_redis_url`: the worker's, if it is another.
+    `prefix`: what the programs are started by."""
 
-    def __init__(self, folder, redis_url=None, prefix=()):
+    def __init__(self, folder, redis_url=None, prefix=(), worker_redis_url=None):
         self.folder, self.prefix, self.processes, self.redis = folder, prefix, [], None
         self.redis_port, self.port = free_port(), free_port()
         self.redis_url = redis_url or f"redis://127.0.0.1:{self.redis_port}"
+        self.worker_redis_url = worker_redis_url or self.redis_url
         self.key = subprocess.run([BUILD / "mela", "keys", "add", "test", "--role", "admin", "--keys", folder / "keys.json"],
                                   capture_output=True, text=True, check=True).stdout.strip()
         (folder / "key").write_text(self.key)
@@ -53,12 +55,12 @@ class Production:
         return self
 
     def start_programs(self, pools):
-        farm = ["--redis", self.redis_url, "--store", f"file://{self.folder}/store"]
-        self.spawn("serve", BUILD / "mela", "serve", *farm, "--keys", self.folder / "keys.json", "--listen",
+        store = ["--store", f"file://{self.folder}/store"]
+        self.spawn("serve", BUILD / "mela", "serve", "--redis", self.redis_url, *store, "--keys", self.folder / "keys.json", "--listen",
                                 f"127.0.0.1:{self.port}")
         wait_for(lambda: self.status("/readyz") == 200, "the API")
-        self.spawn("worker", BUILD / "mela-worker", "run", *farm, "--models", DEPS / "models", "--manifests", ROOT / "models",
-                   "--work", self.folder / "work", "--device", "cpu", "--pools", pools)
+        self.spawn("worker", BUILD / "mela-worker", "run", "--redis", self.worker_redis_url, *store, "--models", DEPS / "models",
+                   "--manifests", ROOT / "models", "--work", self.folder / "work", "--device", "cpu", "--pools", pools)
         wait_for(lambda: "ready on" in self.log_of("worker"), "the worker")
 
     def status(self, path):
