@@ -11,7 +11,8 @@ import pytest
 
 from ..support.paths import BUILD, ROOT
 
-OUTPUTS = {"redis_address": "redis.invalid", "redis_secret": "mela-prod/redis", "registry": "registry.example/mela-prod"}
+OUTPUTS = {"redis_address": "redis.invalid", "redis_secrets": {user: f"mela-prod/redis/{user}" for user in ("mela-serve", "mela-worker")},
+           "registry": "registry.example/mela-prod"}
 TOKEN = "0123456789abcdefABCDEF"  # what `aws` prints
 STAND_IN = f"""#!/usr/bin/python3
 import json, sys

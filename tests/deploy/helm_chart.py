@@ -33,6 +33,7 @@ VARIANTS = {
     "bare": (None, ("networkPolicy.enabled=false", "monitoring.enabled=false", "farm.emf=", "nodes.selectByLabel=false")),
     "internal-redis": (None, ("redis.internal=true", "redis.storageClass=gp3", "image.pullSecrets={pull}")),
     "prod-internal-redis": ("prod", ("redis.internal=true",)),
+    "redis-users": ("prod", ("secrets.redisWorkers=mela-redis-worker",)),
     "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null")),
 }
 

@@ -29,10 +29,12 @@ def keys_read(item, name):
 
 
 def test_the_secrets_have_what_the_chart_reads(secrets):
-    assert keys_read(variant("prod").all, "mela-redis") == set(secrets["mela-redis"]) == {"url"}
+    for name, read in (("mela-redis", "prod"), ("mela-redis-worker", "redis-users")):
+        assert keys_read(variant(read).all, name) == set(secrets[name]) == {"url"}
     assert set(secrets["mela-keys"]) == {"keys.json"}
     address = documented.OUTPUTS["redis_address"]
-    assert secrets["mela-redis"]["url"] == f"rediss://:{documented.TOKEN}@{address}:6379"
+    assert secrets["mela-redis"]["url"] == f"rediss://mela-serve:{documented.TOKEN}@{address}:6379"
+    assert secrets["mela-redis-worker"]["url"] == f"rediss://mela-worker:{documented.TOKEN}@{address}:6379"
 
 
 def error_for(url, folder):

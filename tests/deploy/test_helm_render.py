@@ -210,6 +210,21 @@ def test_every_rule_file_and_dashboard_of_the_tree_is_shipped(default):
     assert len(default.of("PrometheusRule")) == len(rules)
 
 
+def redis_secrets(rendered, kind, name):
+    """The Secrets that MELA_REDIS of a pod's containers comes from."""
+    body = helm_chart.pod(rendered.one(kind, name))
+    return {variable["valueFrom"]["secretKeyRef"]["name"] for container in body["containers"] + body.get("initContainers", [])
+            for variable in container.get("env", []) if variable["name"] == "MELA_REDIS"}
+
+
+@pytest.mark.parametrize("name,worker", [("prod", "mela-redis"), ("redis-users", "mela-redis-worker")])
+def test_workers_may_be_a_user_of_redis_of_their_own(name, worker):
+    rendered = helm_chart.variant(name)
+    workers = [body["metadata"]["name"] for body in rendered.of("Deployment") if "worker" in body["metadata"]["name"]]
+    assert workers and all(redis_secrets(rendered, "Deployment", each) == {worker} for each in workers)
+    assert redis_secrets(rendered, "Deployment", "mela-api") == {"mela-redis"}
+
+
 def test_the_notes_say_what_is_missing():
     arguments = arguments_of(None, ("workers.image.enabled=true", "redis.internal=true"))
     done = helm("install", "mela", CHART, "--namespace", "mela", "--dry-run=client", *arguments)

@@ -113,7 +113,7 @@ def test_redis(by_name):
     tree = by_name["redis"].tree["resource"]
     group = tree["aws_elasticache_replication_group"]["this"][0]
     assert group["transit_encryption_enabled"] is True and group["transit_encryption_mode"] == "required"
-    assert group["auth_token"] == "${aws_secretsmanager_secret_version.token.secret_string}"
+    assert group["user_group_ids"] == ["${aws_elasticache_user_group.this.user_group_id}"] and "auth_token" not in group
     assert tree["aws_elasticache_parameter_group"]["this"][0]["parameter"] == [
         {"name": "maxmemory-policy", "value": "noeviction"}]
 

@@ -357,6 +357,19 @@ def test_pods_reach_redis_as_the_secret_says(evaluated, tmp_path):
 
 
 @needs_terraform
+def test_users_of_redis_have_the_rights_of_the_file(tmp_path):
+    """The module itself needs AWS; what it reads of the file does not."""
+    text = (TERRAFORM / "modules/redis/main.tf").read_text(encoding="utf-8").replace("${path.module}/../../..", str(ROOT / "deploy"))
+    [block] = re.findall(r"^locals \{.*?^\}", text, re.M | re.S)
+    (tmp_path / "main.tf").write_text(f'variable "farm" {{ default = "studio" }}\n{block}\noutput "users" {{ value = local.users }}\n',
+                                      encoding="utf-8")
+    terraform(tmp_path, "apply", "-input=false", "-no-color", "-auto-approve")
+    users = json.loads(terraform(tmp_path, "output", "-json"))["users"]["value"]
+    lines = (ROOT / "deploy/redis/users.acl").read_text(encoding="ascii").replace("{mela}", "{studio}").splitlines()
+    assert {f"user {name} {rights}" for name, rights in users.items()} == set(lines) and len(lines) == 2
+
+
+@needs_terraform
 @needs_helm
 def test_karpenter_pools_are_the_groups(evaluated, tmp_path):
     pools = evaluated("groups")["karpenter_pools"]

@@ -67,10 +67,20 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* Redis, store and farm, for every program. The metadata service is out of a pod's reach (hop limit 1): it is not asked. */}}
 {{- define "mela.env" -}}
 - name: MELA_REDIS
   valueFrom: {secretKeyRef: {name: {{ .Values.secrets.redis }}, key: url}}
+{{ include "mela.env.common" . }}
+{{- end }}
+
+{{- define "mela.workerEnv" -}}
+- name: MELA_REDIS
+  valueFrom: {secretKeyRef: {name: {{ .Values.secrets.redisWorkers | default .Values.secrets.redis }}, key: url}}
+{{ include "mela.env.common" . }}
+{{- end }}
+
+{{/* Store and farm, for every program. The metadata service is out of a pod's reach (hop limit 1): it is not asked. */}}
+{{- define "mela.env.common" -}}
 - {name: MELA_STORE, value: {{ .Values.store.url | quote }}}
 - {name: MELA_FARM, value: {{ .Values.farm.name | quote }}}
 {{- with .Values.store.endpoint }}

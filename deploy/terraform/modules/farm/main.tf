@@ -88,6 +88,7 @@ module "redis" {
   source = "../redis"
 
   name                   = module.names.cluster
+  farm                   = local.farm
   vpc_id                 = module.vpc.vpc_id
   subnet_ids             = module.vpc.data_subnet_ids
   node_security_group_id = module.eks.node_security_group_id

@@ -28,13 +28,13 @@ output "input_bucket" {
   value       = module.names.input_bucket
 }
 
-output "redis_secret" {
-  description = "Secrets Manager secret with the AUTH token."
-  value       = module.redis.secret_name
+output "redis_secrets" {
+  description = "Secrets Manager secrets with the passwords of Redis, by user."
+  value       = module.redis.secret_names
 }
 
 output "redis_address" {
-  description = "Host name of Redis; the URL is rediss://:TOKEN@ADDRESS:6379."
+  description = "Host name of Redis; a URL is rediss://USER:PASSWORD@ADDRESS:6379."
   value       = module.redis.endpoint
 }
 

@@ -34,21 +34,60 @@ resource "aws_vpc_security_group_ingress_rule" "nodes" {
   to_port                      = 6379
 }
 
-# Letters and digits, so that the token fits into a URL as it is.
-resource "random_password" "token" {
+locals {
+  # {user: its rights}, of the lines "user NAME RIGHTS".
+  users = {
+    for line in split("\n", trimspace(file("${path.module}/../../../redis/users.acl"))) :
+    split(" ", line)[1] => replace(join(" ", slice(split(" ", line), 2, length(split(" ", line)))), "{mela}", "{${var.farm}}")
+  }
+}
+
+# Letters and digits, so that a password fits into a URL as it is.
+resource "random_password" "user" {
+  for_each = local.users
+
   length  = 64
   special = false
 }
 
-resource "aws_secretsmanager_secret" "token" {
-  name                    = "${var.name}/redis"
-  description             = "AUTH token of the farm's Redis"
+resource "aws_secretsmanager_secret" "user" {
+  for_each = local.users
+
+  name                    = "${var.name}/redis/${each.key}"
+  description             = "Password of ${each.key} in the farm's Redis"
   recovery_window_in_days = 7
 }
 
-resource "aws_secretsmanager_secret_version" "token" {
-  secret_id     = aws_secretsmanager_secret.token.id
-  secret_string = random_password.token.result
+resource "aws_secretsmanager_secret_version" "user" {
+  for_each = local.users
+
+  secret_id     = aws_secretsmanager_secret.user[each.key].id
+  secret_string = random_password.user[each.key].result
+}
+
+resource "aws_elasticache_user" "user" {
+  for_each = local.users
+
+  user_id       = "${var.name}-${each.key}"
+  user_name     = each.key
+  engine        = "redis"
+  access_string = each.value
+  passwords     = [random_password.user[each.key].result]
+}
+
+# A group has to have one of this name; nobody is it.
+resource "aws_elasticache_user" "default" {
+  user_id              = "${var.name}-default"
+  user_name            = "default"
+  engine               = "redis"
+  access_string        = "off ~keys* -@all +get"
+  no_password_required = true
+}
+
+resource "aws_elasticache_user_group" "this" {
+  user_group_id = var.name
+  engine        = "redis"
+  user_ids      = concat([aws_elasticache_user.default.user_id], values(aws_elasticache_user.user)[*].user_id)
 }
 
 resource "aws_elasticache_replication_group" "this" {
@@ -69,8 +108,7 @@ resource "aws_elasticache_replication_group" "this" {
   at_rest_encryption_enabled = true
   transit_encryption_enabled = true
   transit_encryption_mode    = "required"
-  auth_token                 = aws_secretsmanager_secret_version.token.secret_string
-  auth_token_update_strategy = "ROTATE"
+  user_group_ids             = [aws_elasticache_user_group.this.user_group_id]
 
   snapshot_retention_limit  = 3
   snapshot_window           = "21:00-22:00" # 02:30 in India: quiet hours

@@ -3,7 +3,7 @@ output "endpoint" {
   value       = aws_elasticache_replication_group.this.primary_endpoint_address
 }
 
-output "secret_name" {
-  description = "Secret with the AUTH token."
-  value       = aws_secretsmanager_secret.token.name
+output "secret_names" {
+  description = "Secrets with the passwords, by user."
+  value       = { for user, secret in aws_secretsmanager_secret.user : user => secret.name }
 }

@@ -3,6 +3,11 @@ variable "name" {
   type        = string
 }
 
+variable "farm" {
+  description = "The farm's name in Redis: what its keys begin with."
+  type        = string
+}
+
 variable "vpc_id" {
   description = "The VPC."
   type        = string

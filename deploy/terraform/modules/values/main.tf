@@ -5,8 +5,9 @@ terraform {
 
 locals {
   values = {
-    image = { registry = var.registry }
-    store = { url = var.store_url, region = var.region }
+    image   = { registry = var.registry }
+    secrets = { redisWorkers = "mela-redis-worker" }
+    store   = { url = var.store_url, region = var.region }
     farm = {
       name = var.farm
       emf  = "Mela"
