@@ -178,10 +178,9 @@ bool guard_json(const char *text, size_t length, struct error *err) {
         values += opens || text[i] == ',';
         if (depth > GUARD_JSON_DEPTH_MAX)
             return refuse(err, "the body is nested deeper than %d levels", GUARD_JSON_DEPTH_MAX);
-        if (values > GUARD_JSON_VALUES_MAX)
-            return refuse(err, "the body has more than %d values", GUARD_JSON_VALUES_MAX);
     }
-    return true;
+    return values <= GUARD_JSON_VALUES_MAX ||
+           refuse(err, "the body has about %zu values; at most %d are taken", values, GUARD_JSON_VALUES_MAX);
 }
 
 /* True when the word is one of those in `words`, which have spaces between them. */

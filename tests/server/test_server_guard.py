@@ -1,8 +1,11 @@
 """Malformed and hostile requests, sent as raw bytes."""
 
+import concurrent.futures
 import errno
 import hashlib
 import json
+import os
+import pathlib
 import re
 import select
 import socket
@@ -125,6 +128,19 @@ def test_a_client_that_stalls_is_dropped(cold_farm):
     assert farm.raw(b"GET /healthz HTTP/1.1\r\nHo") == b""
     assert b"HTTP/1.1 2" not in farm.raw(head.encode() + b"ab")
     assert farm.get("/healthz", role=None).status_code == 200
+
+
+def test_many_values_are_counted_before_they_take_memory(farm):
+    """Parsed, each of these would take 50 MB."""
+    body = b"[" + b"[]," * 349_000 + b"1]"
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: farm.ask("POST", "/v1/campaigns", data=body), range(32)))
+    for answer in answers:
+        error = assert_error(answer, 400, "api.bad_request")
+        assert "about 698002 values; at most 5000" in error["message"]
+    status = pathlib.Path(f"/proc/{farm.server.pid}/status").read_text(encoding="ascii")
+    if "MELA_BUILD" not in os.environ:  # sanitizers need memory of their own
+        assert int(status.split("VmHWM:")[1].split()[0]) < 100 << 10
 
 
 def trickle(connection, data):
