@@ -39,7 +39,7 @@ def test_a_wrong_body_holds_nothing(farm, body):
 @pytest.mark.parametrize("path", ["/v1/pools/lipsync/hold", "/v1/campaigns"])
 def test_a_body_that_would_cost_the_server_much_is_refused(farm, path, body):
     message = assert_error(farm.ask("POST", path, data=body), 400, "api.bad_request")["message"]
-    assert "deeper than 16 levels" in message or "more than 5000 values" in message
+    assert "deeper than 16 levels" in message or "at most 5000 are taken" in message
 
 
 def test_a_resume_has_no_end(farm):
