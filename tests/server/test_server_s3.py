@@ -9,9 +9,10 @@ import threading
 import time
 
 import pytest
+import requests
 
 from ..support.s3_servers import Proxy, start_any
-from ..support.waiting import wait_for
+from ..support.waiting import DEADLINE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,8 @@ def test_many_probes_at_once_ask_the_store_once(farm, proxy):
 def put_slowly(farm, number, size):
     """Uploads so many bytes that no other number has; the status."""
     data = number.to_bytes(1, "big") * size
-    return farm.ask("PUT", f"/v1/files/{hashlib.sha256(data).hexdigest()}", data=data).status_code
+    return requests.put(f"{farm.url}/v1/files/{hashlib.sha256(data).hexdigest()}", data, timeout=DEADLINE,
+                        headers={"Authorization": f"Bearer {farm.keys['producer']}"}).status_code
 
 
 def test_the_memory_of_eight_large_uploads_is_bounded(farm, proxy):
@@ -61,7 +63,7 @@ def test_the_memory_of_eight_large_uploads_is_bounded(farm, proxy):
     def hold(_, path):
         if "partNumber=" in path:
             parts.append(path)
-            released.wait(60)
+            released.wait(DEADLINE)
 
     proxy.rules.append(hold)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
