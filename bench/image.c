@@ -17,15 +17,13 @@ struct scene {
     struct affine crop_to_frame;
     struct affine to_frame;
     int size;
-    float *rgb, *other, *mask;
+    float *rgb, *mask;
 };
 
 static void crop(struct scene *s) { image_crop(s->frame, &s->crop_to_frame, s->size, s->rgb); }
 static void blend(struct scene *s) { image_blend(s->frame, &s->crop_to_frame, s->size, s->rgb, s->mask); }
 static void letterbox(struct scene *s) { image_letterbox(s->frame, s->size, s->size, s->rgb, &s->to_frame); }
 static void swap_red_and_blue(struct scene *s) { image_swap_rb(s->rgb, s->size, s->size); }
-static void shrink(struct scene *s) { image_resize(s->rgb, s->size, s->size, s->other, s->size / 4, s->size / 4); }
-static void grow(struct scene *s) { image_resize(s->other, s->size / 2, s->size / 2, s->rgb, s->size, s->size); }
 
 /* The lower half of a face: 36 points, as many as the mesh's jaw and cheek line. */
 static void mask(struct scene *s) {
@@ -75,21 +73,14 @@ static struct frame *make_frame(int format) {
 static void bench_scene(int format, int size) {
     _cleanup_frame_ struct frame *frame = make_frame(format);
     _cleanup_free_ float *rgb = xnew_array(float, 3 * LARGEST * LARGEST);
-    _cleanup_free_ float *other = xnew_array(float, 3 * LARGEST * LARGEST);
     _cleanup_free_ float *weights = xnew_array(float, LARGEST *LARGEST);
     double scale = 260.0 / size, c = scale * cos(0.17), s = scale * sin(0.17);
-    struct scene scene = {.frame = frame,
-                          .crop_to_frame = {c, -s, 500, s, c, 200},
-                          .size = size,
-                          .rgb = rgb,
-                          .other = other,
-                          .mask = weights};
+    struct scene scene = {
+        .frame = frame, .crop_to_frame = {c, -s, 500, s, c, 200}, .size = size, .rgb = rgb, .mask = weights};
     measure_loop("crop", &scene, format, size * size, crop);
     measure_loop("mask", &scene, format, size * size, mask);
     measure_loop("blend", &scene, format, 260 * 260, blend);
     measure_loop("letterbox", &scene, format, FRAME_WIDTH * FRAME_HEIGHT, letterbox);
-    measure_loop("resize_shrink", &scene, format, size * size, shrink);
-    measure_loop("resize_grow", &scene, format, size * size, grow);
     measure_loop("swap_rb", &scene, format, size * size, swap_red_and_blue);
 }
 
@@ -105,7 +96,7 @@ static bool bench_image_run(struct cli *cli, struct error *err) {
 const struct command command_bench_image = {
     .name = "image",
     .summary = "measure the loops over pixels around the networks",
-    .help = "Prints one JSON object a line, for each loop, size and bit depth: crop, mask, blend, letterbox, resize, "
+    .help = "Prints one JSON object a line, for each loop, size and bit depth: crop, mask, blend, letterbox, "
             "swap.\n\n"
             "Example:\n  mela-bench image\n",
     .run = bench_image_run,

@@ -125,20 +125,6 @@ static struct affine edges_meet(int from_width, int from_height, int width, int 
     return (struct affine){.a = a, .c = 0.5 * a - 0.5, .e = e, .f = 0.5 * e - 0.5};
 }
 
-void image_resize(const float *from, int from_width, int from_height, float *to, int to_width, int to_height) {
-    struct affine map = edges_meet(from_width, from_height, to_width, to_height);
-    for (int i = 0; i < 3; i++) {
-        struct plane plane = {.data = from + (ptrdiff_t)i * from_width * from_height,
-                              .stride = from_width * (ptrdiff_t)sizeof *from,
-                              .width = from_width,
-                              .height = from_height,
-                              .type = SAMPLE_FLOAT,
-                              .scale_x = 1,
-                              .scale_y = 1};
-        scale_plane(&plane, &map, to_width, to_height, to + (ptrdiff_t)i * to_width * to_height);
-    }
-}
-
 void image_letterbox(const struct frame *frame, int width, int height, float *rgb, struct affine *to_frame) {
     struct pixels pixels = pixels_of(frame);
     int from_width = pixels.planes[0].width, from_height = pixels.planes[0].height;

@@ -19,8 +19,6 @@ void image_blend(struct frame *frame, const struct affine *crop_to_frame, int si
                  const float *mask);
 /* Fills a polygon (crop pixels) with 1 and feathers its edge inwards over `feather` pixels; the rest is 0. */
 void image_mask_polygon(const struct point *points, int n, int size, float feather, float *mask);
-/* Bilinear (or area when shrinking) scaling of planar RGB. */
-void image_resize(const float *from, int from_width, int from_height, float *to, int to_width, int to_height);
 /* Swaps R and B planes in place (Wav2Lip is BGR). */
 void image_swap_rb(float *rgb, int width, int height);
 /* Makes the frame's pixels private, so that writing to them is allowed. */

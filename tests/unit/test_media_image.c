@@ -322,27 +322,6 @@ static void test_polygon(void **state) {
         assert_float_equal(mask[i], 0, 0);
 }
 
-static void test_resize(void **state) {
-    enum { W = 37, H = 23 };
-    static float from[3 * W * H], up[3 * 80 * 60], down[3 * 9 * 5];
-    for (int i = 0; i < 3 * W * H; i++)
-        from[i] = (float)(i % W) / W;
-    image_resize(from, W, H, up, 80, 60);
-    for (int x = 2; x < 78; x++)
-        assert_float_equal(up[30 * 80 + x], ((x + 0.5) * W / 80 - 0.5) / W, 1e-4);
-    image_resize(from, W, H, down, 9, 5);
-    for (int x = 0; x < 9; x++)
-        assert_float_equal(down[2 * 9 + x], ((x + 0.5) * W / 9 - 0.5) / W, 1e-3);
-    double sum = 0, mean = 0; /* shrinking keeps the mean */
-    for (int i = 0; i < W * H; i++)
-        sum += from[i] / (W * H);
-    for (int i = 0; i < 45; i++)
-        mean += down[i] / 45;
-    assert_float_equal(sum, mean, 1e-3);
-    image_resize(from, W, H, up, W, H);
-    assert_memory_equal(from, up, sizeof from);
-}
-
 static void test_letterbox(void **state) {
     _cleanup_frame_ struct frame *frame = new_frame(AV_PIX_FMT_YUV420P, 200, 100);
     for (int i = 0; i < 200 * 100; i++)
@@ -380,7 +359,6 @@ int main(void) {
         cmocka_unit_test(test_crop_and_blend_back),
         cmocka_unit_test(test_full_mask_replaces),
         cmocka_unit_test(test_polygon),
-        cmocka_unit_test(test_resize),
         cmocka_unit_test(test_letterbox),
         cmocka_unit_test(test_swap),
     };

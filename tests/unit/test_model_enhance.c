@@ -4,6 +4,14 @@
 
 enum { SIZE = 24, SCALE = 4, LARGE = SIZE * SCALE };
 
+/* The mean of each SCALE x SCALE pixels. */
+static void shrink(const float *large, float *small) {
+    for (int i = 0; i < 3 * LARGE * LARGE; i++) {
+        int plane = i / (LARGE * LARGE), y = i / LARGE % LARGE / SCALE, x = i % LARGE / SCALE;
+        small[(plane * SIZE + y) * SIZE + x] += large[i] / (SCALE * SCALE);
+    }
+}
+
 static void test_shading_keeps_its_colours(void **state) {
     static float rgb[3 * SIZE * SIZE], large[3 * LARGE * LARGE], back[3 * SIZE * SIZE];
     struct error err;
@@ -19,7 +27,7 @@ static void test_shading_keeps_its_colours(void **state) {
     assert_ok(enhance_run(enhance, SIZE, rgb, large, &err), err);
     for (int i = 0; i < 3 * LARGE * LARGE; i++)
         assert_true(large[i] >= 0 && large[i] <= 1);
-    image_resize(large, LARGE, LARGE, back, SIZE, SIZE);
+    shrink(large, back);
     double difference = 0;
     for (int i = 0; i < 3 * SIZE * SIZE; i++)
         difference += back[i] > rgb[i] ? back[i] - rgb[i] : rgb[i] - back[i];
