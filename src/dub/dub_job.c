@@ -10,13 +10,10 @@
 #include "base/thread.h"
 #include "dub/dub.h"
 #include "dub/part.h"
+#include "dub/room.h"
 #include "dub/track_file.h"
+#include "farm/limits.h"
 #include "work/flow.h"
-
-enum {
-    REVERSE_CHUNK = 32, /* frames decoded at a time when going backwards */
-    TRACK_MAX_BYTES = 64 << 20,
-};
 
 /* One frame on its way through the pipeline, owned by whichever thread or ring holds it. */
 struct dub_item {
@@ -35,6 +32,7 @@ struct dubbing {
     struct dub_part part;
     const struct plan_segment *segment; /* the part's */
     const struct plan_output *output;
+    struct frame_room room;
     struct video_info info; /* a copy for the encoder: the reader's own is the decoder's */
     struct track track;
     struct mel mel;
@@ -127,7 +125,7 @@ static void decode_forward(struct dubbing *dubbing) {
 
 /* Decodes frames [first, end) of the segment and pushes them last first. False when the dub must stop. */
 static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
-    struct frame *frames[REVERSE_CHUNK] = {NULL};
+    _cleanup_free_ struct frame **frames = xnew_array(struct frame *, dubbing->room.chunk);
     struct error err;
     int64_t count = 0;
     bool good =
@@ -154,7 +152,7 @@ static bool decode_chunk(struct dubbing *dubbing, int64_t first, int64_t end) {
 static void decode_backward(struct dubbing *dubbing) {
     int64_t end = dubbing->segment->frames, stop = end - dubbing->output->frames;
     while (end > stop && !flow_stopped(&dubbing->flow)) {
-        int64_t first = MAX(stop, end - REVERSE_CHUNK);
+        int64_t first = MAX(stop, end - (int64_t)dubbing->room.chunk);
         if (!decode_chunk(dubbing, first, end))
             return;
         end = first;
@@ -181,7 +179,7 @@ struct batch {
 };
 
 static void batch_init(struct batch *batch, const struct dubbing *dubbing) {
-    size_t size = (size_t)lips_batch(dubbing->lips), plane = (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
+    size_t size = dubbing->room.batch, plane = (size_t)dubbing->crop_size * (size_t)dubbing->crop_size;
     *batch = (struct batch){.items = xnew_array(struct dub_item *, size),
                             .capacity = size,
                             .mels = xnew_array(float, size *MEL_BANDS *MEL_WINDOW),
@@ -316,7 +314,7 @@ static bool dub_encode(struct dubbing *dubbing, struct error *err) {
     _cleanup_video_writer_ struct video_writer *writer = video_create(dubbing->path, &dubbing->info, quality, 0, err);
     if (!writer)
         return false;
-    for (struct dub_item *next; (next = ring_pop(dubbing->generated));) {
+    for (struct dub_item *next; !flow_stopped(&dubbing->flow) && (next = ring_pop(dubbing->generated));) {
         _cleanup_(dub_item_free_cleanup) struct dub_item *item = next;
         if (!dub_encode_item(dubbing, writer, item, mask, err))
             return false;
@@ -341,10 +339,8 @@ static void *encode_thread(void *context) {
 
 static void dub_start_threads(struct dubbing *dubbing) {
     flow_init(&dubbing->flow, dubbing->context->cancel);
-    /* A ring holds a whole batch: with less, the generator waits for frames before each run and for room behind it. */
-    size_t batch = (size_t)lips_batch(dubbing->lips);
-    dubbing->cropped = flow_add_ring(&dubbing->flow, batch);
-    dubbing->generated = flow_add_ring(&dubbing->flow, batch);
+    dubbing->cropped = flow_add_ring(&dubbing->flow, dubbing->room.ring);
+    dubbing->generated = flow_add_ring(&dubbing->flow, dubbing->room.ring);
     struct error err;
     dubbing->decoding = thread_start(&dubbing->decoder, "dub-decode", decode_thread, dubbing, &err);
     dubbing->encoding =
@@ -367,7 +363,8 @@ static bool dub_join_encoder(struct dubbing *dubbing, struct error *err) {
 static bool load_track(struct dubbing *dubbing, struct error *err) {
     const char *path = work_input(dubbing->context, SOURCE_TRACK, err);
     _cleanup_buffer_ struct buffer bytes = {0};
-    if (!path || !file_read(path, TRACK_MAX_BYTES, &bytes, err) || !track_read(&bytes, &dubbing->track, err))
+    if (!path || !file_read(path, (size_t)limit_most(LIMIT_TRACK_BYTES), &bytes, err) ||
+        !track_read(&bytes, &dubbing->track, err))
         return false;
     return dubbing->track.count == dubbing->segment->frames ||
            error_set(err, ERR_INTERNAL, "the face track does not fit segment %d", dubbing->output->segment);
@@ -437,6 +434,8 @@ static bool dub_compute(struct dubbing *dubbing, struct error *err) {
     atomic_store(&dubbing->context->progress->step, STEP_LIPS);
     bool loaded = load_networks(dubbing, err);
     if (loaded) {
+        size_t batch = (size_t)lips_batch(dubbing->lips);
+        dubbing->room = frame_room_find(&dubbing->info, batch, dubbing->output->reversed);
         dub_start_threads(dubbing);
         dub_generate(dubbing);
         if (dubbing->decoding)

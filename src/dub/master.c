@@ -6,7 +6,7 @@ struct video_reader *master_open(const struct job_context *context, struct step_
     if (!path)
         return NULL;
     int64_t started = step_start();
-    struct video_reader *reader = video_open(path, 0, err);
+    struct video_reader *reader = video_open(path, 0, context->cancel, err);
     step_stop(times, STEP_DECODE, started);
     if (!reader)
         error_wrap(err, "master %s", context->campaign->video);

@@ -1,6 +1,8 @@
 #include "dub/part.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "media/audio.h"
@@ -9,6 +11,14 @@
 char *source_speech_name(const char *language) { return xasprintf("speech-%s", language); }
 char *target_speech_name(const char *language) { return xasprintf("speech-%s.pcm", language); }
 char *source_part_name(size_t index) { return xasprintf("part-%04zu", index); }
+
+bool source_part_parse(const char *name, size_t *index) {
+    char *end;
+    if (strncmp(name, "part-", 5) != 0)
+        return false;
+    *index = strtoul(name + 5, &end, 10);
+    return end > name + 5 && *end == '\0';
+}
 
 double output_seconds(const struct plan *plan, const struct plan_output *output, int64_t pts) {
     return (double)(output->start_pts + pts) * plan->time_base_num / plan->time_base_den;

@@ -18,6 +18,8 @@
 char *source_speech_name(const char *language);
 char *target_speech_name(const char *language);
 char *source_part_name(size_t index);
+/* The index of a source that source_part_name named; false for other names. */
+bool source_part_parse(const char *name, size_t *index);
 
 /* All is borrowed of the plan. */
 struct dub_part {

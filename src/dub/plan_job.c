@@ -7,12 +7,11 @@
 #include "base/memory.h"
 #include "dub/dub.h"
 #include "dub/part.h"
+#include "farm/limits.h"
 
 /* Called by video_scan after every frame. */
-static bool plan_progress(int64_t frames, void *context) {
-    const struct job_context *job = context;
-    atomic_store(&job->progress->frames, frames);
-    return !atomic_load(job->cancel);
+static void plan_progress(int64_t frames, void *progress) {
+    atomic_store(&((struct progress *)progress)->frames, frames);
 }
 
 /* ---- speech ---- */
@@ -26,12 +25,13 @@ static bool write_samples(const float *samples, int count, void *context, struct
 }
 
 /* Decodes one language's speech: a dub then reads the part that it shows, and decodes nothing. */
-static bool decode_speech(const char *from, const char *to, double *seconds, struct error *err) {
+static bool decode_speech(const struct job_context *context, const char *from, const char *to, double *seconds,
+                          struct error *err) {
     _cleanup_fclose_ FILE *file = fopen(to, "wbe");
     if (!file)
         return error_set_errno(err, ERR_IO, errno, "cannot create %s", to);
     int64_t samples;
-    if (!audio_each(from, write_samples, file, &samples, err))
+    if (!audio_each(from, write_samples, file, context->cancel, &samples, err))
         return false;
     if (samples == 0)
         return error_set(err, ERR_MEDIA_EMPTY, "there is no sound in it");
@@ -41,15 +41,19 @@ static bool decode_speech(const char *from, const char *to, double *seconds, str
 
 static bool decode_speeches(const struct job_context *context, struct step_times *times, double *seconds,
                             struct error *err) {
+    double sum = 0;
     for (size_t i = 0; i < context->campaign->dub_count; i++) {
         const struct dub *dub = &context->campaign->dubs[i];
         _cleanup_free_ char *name = source_speech_name(dub->language), *target = target_speech_name(dub->language);
         _cleanup_free_ char *to = work_path(context, target);
         const char *from = work_input(context, name, err);
         int64_t started = step_start();
-        if (!from || !decode_speech(from, to, &seconds[i], err))
+        if (!from || !decode_speech(context, from, to, &seconds[i], err))
             return error_wrap(err, "speech of %s (%s)", dub->language, dub->audio);
         step_stop(times, STEP_MEL, started);
+        sum += seconds[i];
+        if (!limit_check(LIMIT_SPEECH_SECONDS, sum, "the campaign", err)) /* before the disk is full of it */
+            return false;
     }
     return true;
 }
@@ -57,7 +61,7 @@ static bool decode_speeches(const struct job_context *context, struct step_times
 /* ---- the master ---- */
 
 static struct plan *make_plan(const struct job_context *context, const struct video_info *info,
-                              const struct video_scan *scan, const double *speech_seconds) {
+                              const struct video_scan *scan, const double *speech_seconds, struct error *err) {
     _cleanup_json_ json_t *media = video_info_to_json(info);
     struct plan_input input = {.width = info->width,
                                .height = info->height,
@@ -72,7 +76,7 @@ static struct plan *make_plan(const struct job_context *context, const struct vi
                                .shot_count = scan->shot_count,
                                .speech_seconds = speech_seconds,
                                .media = media};
-    return plan_make(context->campaign, &input);
+    return plan_make(context->campaign, &input, err);
 }
 
 static bool write_plan(const struct job_context *context, const struct plan *plan, struct error *err) {
@@ -83,13 +87,10 @@ static bool write_plan(const struct job_context *context, const struct plan *pla
 
 static bool scan_master(const struct job_context *context, struct step_times *times, struct video_reader *reader,
                         struct video_scan *scan, struct error *err) {
-    if (!work_enter(context, times, err))
-        return false;
     atomic_store(&context->progress->step, STEP_DECODE);
     int64_t started = step_start();
-    bool scanned = video_scan(reader, plan_progress, (void *)(uintptr_t)context, scan, err);
+    bool scanned = video_scan(reader, plan_progress, context->progress, scan, err);
     step_stop(times, STEP_DECODE, started);
-    work_leave(context, times);
     return scanned || error_wrap(err, "master %s", context->campaign->video);
 }
 
@@ -104,8 +105,8 @@ bool plan_job_run(const struct job_context *context, struct step_times *times, s
     _cleanup_video_scan_ struct video_scan scan = {0};
     if (!scan_master(context, times, reader, &scan, err))
         return false;
-    _cleanup_plan_ struct plan *plan = make_plan(context, video_reader_info(reader), &scan, seconds);
-    if (!write_plan(context, plan, err))
+    _cleanup_plan_ struct plan *plan = make_plan(context, video_reader_info(reader), &scan, seconds, err);
+    if (!plan || !write_plan(context, plan, err))
         return false;
     json_object_set_new(result->report, "frames", json_integer(scan.frame_count));
     json_object_set_new(result->report, "shots", json_integer((json_int_t)scan.shot_count));

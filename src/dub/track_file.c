@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "farm/limits.h"
 
 /* Points of the canonical face model (MediaPipe, canonical_face_model_uv_visualization): the eyes' corners,
  * the nose's tip, the mouth's corners; then jaw from ear to ear and back over the cheeks and below the nose.
@@ -91,6 +92,8 @@ bool track_write(const struct track *track, const char *path, struct error *err)
     _cleanup_buffer_ struct buffer bytes = {0};
     buffer_append(&bytes, magic, sizeof magic);
     buffer_append(&bytes, track->frames, (size_t)track->count * sizeof *track->frames);
+    if (!limit_check(LIMIT_TRACK_BYTES, (double)bytes.length, "the film", err))
+        return false;
     return file_write_atomic(path, bytes.data, bytes.length, 0644, err);
 }
 

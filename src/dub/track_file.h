@@ -37,7 +37,8 @@ void track_smooth(struct track *track);
  * `first_frame`. New reference. */
 json_t *track_faceless(const struct track *track, int64_t first_frame);
 
-/* Writes the file at `path`, whole or not at all. io, disk.full. */
+/* Writes the file at `path`, whole or not at all, but nothing that is too large to be read again: media.limit. io,
+ * disk.full. */
 bool track_write(const struct track *track, const char *path, struct error *err) must_check;
 /* From the bytes of such a file; internal when they are no track: one frame or more, times ascending, landmarks near a
  * picture. The caller frees *out. */

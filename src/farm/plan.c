@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "farm/limits.h"
 
 /* Makes room for one more element; the room doubles, since a plan may have many thousands. */
 static void *grown(void *list, size_t count, size_t size) {
@@ -77,16 +78,46 @@ static int64_t add_output(struct plan_language *language, const struct plan *pla
                                                      : segment->end_pts - segment->start_pts);
 }
 
+/* Until when the video is dubbed, in ticks; the last frame that begins before is shown whole. */
+static int64_t wanted_end(const struct plan_input *in, double speech_seconds, enum sync_mode sync) {
+    int64_t speech = llround(speech_seconds * in->time_base_den / in->time_base_num);
+    if (sync == SYNC_SILENCE)
+        return in->end_pts;
+    return sync == SYNC_CUT_OFF ? MIN(speech, in->end_pts) : speech;
+}
+
+/* How many outputs last until `end`: whole rounds over the film, and the segments that begin before the rest's end. */
+static int64_t count_outputs(const struct plan *plan, int64_t end, enum sync_mode sync) {
+    int64_t rounds = end / plan->end_pts, rest = end % plan->end_pts, count = (int64_t)plan->segment_count;
+    bool reversed = sync == SYNC_BOUNCE && rounds % 2 == 1;
+    int64_t low = 0, high = count; /* bisects the segments of the last round */
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        int64_t begins =
+            reversed ? plan->end_pts - plan->segments[count - 1 - middle].end_pts : plan->segments[middle].start_pts;
+        if (begins < rest)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return MAX(rounds * count + low, 1);
+}
+
+/* Before anything is laid out: a film of one frame under hours of speech would fill the memory. */
+static bool check_outputs(const struct campaign *campaign, const struct plan *plan, const struct plan_input *in,
+                          struct error *err) {
+    enum sync_mode sync = campaign->options.sync;
+    double outputs = 0;
+    for (size_t i = 0; i < campaign->dub_count; i++)
+        outputs += (double)count_outputs(plan, wanted_end(in, in->speech_seconds[i], sync), sync);
+    return limit_check(LIMIT_OUTPUTS, outputs, "the campaign", err);
+}
+
 /* One output after the other until the speech's or the video's end: segment 0, 1, ... and again from 0, or with bounce
  * back from the last one to 0, reversed. */
 static void lay_out_language(struct plan_language *language, const struct plan *plan, const struct plan_input *in,
                              enum sync_mode sync) {
-    int64_t speech = llround(language->speech_seconds * in->time_base_den / in->time_base_num);
-    int64_t end = speech;
-    if (sync == SYNC_SILENCE)
-        end = in->end_pts;
-    else if (sync == SYNC_CUT_OFF)
-        end = MIN(speech, in->end_pts);
+    int64_t end = wanted_end(in, language->speech_seconds, sync);
     int count = (int)plan->segment_count;
     for (int k = 0; k == 0 || language->end_pts < end; k++) {
         bool reversed = sync == SYNC_BOUNCE && k / count % 2 == 1;
@@ -97,8 +128,8 @@ static void lay_out_language(struct plan_language *language, const struct plan *
     }
 }
 
-struct plan *plan_make(const struct campaign *campaign, const struct plan_input *in) {
-    struct plan *plan = xnew(struct plan);
+struct plan *plan_make(const struct campaign *campaign, const struct plan_input *in, struct error *err) {
+    _cleanup_plan_ struct plan *plan = xnew(struct plan);
     *plan = (struct plan){.width = in->width,
                           .height = in->height,
                           .time_base_num = in->time_base_num,
@@ -108,18 +139,20 @@ struct plan *plan_make(const struct campaign *campaign, const struct plan_input 
                           .frame_count = in->frame_count,
                           .end_pts = in->end_pts,
                           .shot_count = in->shot_count,
-                          .language_count = campaign->dub_count,
                           .media = json_incref(in->media)};
     plan->shots = xnew_array(int64_t, in->shot_count);
     memcpy(plan->shots, in->shots, in->shot_count * sizeof *in->shots);
     cut_segments(plan, in, campaign->options.segment_seconds);
+    if (!check_outputs(campaign, plan, in, err))
+        return NULL;
+    plan->language_count = campaign->dub_count;
     plan->languages = xnew_array(struct plan_language, campaign->dub_count);
     for (size_t i = 0; i < campaign->dub_count; i++) {
         plan->languages[i].language = xstrdup(campaign->dubs[i].language);
         plan->languages[i].speech_seconds = in->speech_seconds[i];
         lay_out_language(&plan->languages[i], plan, in, campaign->options.sync);
     }
-    return plan;
+    return steal(plan);
 }
 
 void plan_free(struct plan *plan) {

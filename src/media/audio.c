@@ -7,7 +7,7 @@ enum { PIECE = AUDIO_RATE };
 
 bool audio_read(const char *path, struct audio *out, struct error *err) {
     *out = (struct audio){0};
-    _cleanup_audio_source_ struct audio_source *source = audio_source_open(path, AUDIO_RATE, 1, err);
+    _cleanup_audio_source_ struct audio_source *source = audio_source_open(path, AUDIO_RATE, 1, NULL, err);
     if (!source)
         return false;
     _cleanup_audio_ struct audio audio = {0};
@@ -31,8 +31,8 @@ void audio_free(struct audio *audio) {
 }
 
 bool audio_each(const char *path, bool (*visit)(const float *samples, int count, void *context, struct error *err),
-                void *context, int64_t *count, struct error *err) {
-    _cleanup_audio_source_ struct audio_source *source = audio_source_open(path, AUDIO_RATE, 1, err);
+                void *context, const atomic_bool *cancel, int64_t *count, struct error *err) {
+    _cleanup_audio_source_ struct audio_source *source = audio_source_open(path, AUDIO_RATE, 1, cancel, err);
     if (!source)
         return false;
     _cleanup_free_ float *piece = xnew_array(float, PIECE);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "farm/limits.h"
 
 /* Missing sound up to this long is rounding, not damage. */
 #define SHORTFALL_SECONDS 0.5
@@ -16,6 +17,7 @@
 
 struct audio_source {
     char *path;
+    const atomic_bool *cancel; /* borrowed; NULL: cannot be cancelled */
     AVFormatContext *format;
     AVStream *stream;
     AVCodecContext *decoder;
@@ -50,7 +52,7 @@ static bool audio_corrupt(const struct audio_source *source, struct error *err, 
 }
 
 static bool audio_open_stream(struct audio_source *source, struct error *err) {
-    source->format = media_open(source->path, err);
+    source->format = media_open(source->path, source->cancel, err);
     if (!source->format)
         return false;
     int best = av_find_best_stream(source->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
@@ -60,7 +62,7 @@ static bool audio_open_stream(struct audio_source *source, struct error *err) {
     for (unsigned i = 0; i < source->format->nb_streams; i++)
         if ((int)i != best)
             source->format->streams[i]->discard = AVDISCARD_ALL;
-    source->decoder = media_decoder(source->stream, 1, err);
+    source->decoder = media_decoder(source->stream, 1, NULL, err);
     return source->decoder;
 }
 
@@ -124,9 +126,13 @@ static bool audio_check_complete(const struct audio_source *source, struct error
 static bool audio_feed(struct audio_source *source, struct error *err) {
     int status;
     do {
+        if (!media_go_on(source->cancel, err))
+            return false;
         av_packet_unref(source->packet);
         status = av_read_frame(source->format, source->packet);
     } while (status == AVERROR(EAGAIN) || (status >= 0 && source->packet->stream_index != source->stream->index));
+    if (!media_go_on(source->cancel, err)) /* a raised flag looks like the file's end to some demuxers */
+        return false;
     if (status < 0 && status != AVERROR_EOF)
         return audio_corrupt(source, err, av_err2str(status));
     source->drained = status == AVERROR_EOF;
@@ -135,9 +141,18 @@ static bool audio_feed(struct audio_source *source, struct error *err) {
     return status >= 0 || status == AVERROR_EOF || !begun || audio_corrupt(source, err, av_err2str(status));
 }
 
+static bool check_sound(const struct audio_source *source, const AVFrame *frame, struct error *err) {
+    double seconds = (double)frame->nb_samples / frame->sample_rate;
+    return limit_check(LIMIT_SOUND_RATE, frame->sample_rate, source->path, err) &&
+           limit_check(LIMIT_SOUND_PACKET_SECONDS, seconds, source->path, err) &&
+           limit_check(LIMIT_SECONDS, source->seconds + seconds, source->path, err);
+}
+
 /* A stream may change its rate or layout midway: the old resampler is emptied, and a new one made. */
 static bool audio_add_frame(struct audio_source *source, struct error *err) {
     const AVFrame *frame = source->decoded;
+    if (!check_sound(source, frame, err))
+        return false;
     struct shape shape = {frame->sample_rate, frame->ch_layout.nb_channels, frame->format};
     if (memcmp(&shape, &source->shape, sizeof shape) != 0) {
         if (source->resampler && !audio_resample(source, NULL, err))
@@ -169,9 +184,11 @@ static bool audio_advance(struct audio_source *source, struct error *err) {
     return audio_corrupt(source, err, av_err2str(status));
 }
 
-struct audio_source *audio_source_open(const char *path, int rate, int channels, struct error *err) {
+struct audio_source *audio_source_open(const char *path, int rate, int channels, const atomic_bool *cancel,
+                                       struct error *err) {
     _cleanup_audio_source_ struct audio_source *source = xnew(struct audio_source);
     source->path = xstrdup(path);
+    source->cancel = cancel;
     source->packet = media_must(av_packet_alloc());
     source->decoded = media_must(av_frame_alloc());
     if (!audio_open_stream(source, err))

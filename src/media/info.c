@@ -1,4 +1,6 @@
+#include <libavutil/imgutils.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "media/video.h"
@@ -14,6 +16,11 @@ static const struct {
     INTEGER(color_space),   INTEGER(chroma_location), INTEGER(aspect_num),      INTEGER(aspect_den),
 #undef INTEGER
 };
+
+size_t video_frame_bytes(const struct video_info *info) {
+    int bytes = av_image_get_buffer_size(info->pixel_format, info->width, info->height, 32); /* x86's alignment */
+    return bytes > 0 ? (size_t)bytes : SIZE_MAX;
+}
 
 json_t *video_info_to_json(const struct video_info *info) {
     json_t *json = json_object();

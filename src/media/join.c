@@ -41,7 +41,7 @@ static void joiner_free(struct joiner *joiner) {
 /* --- the speech --- */
 
 static bool open_sound(struct joiner *joiner, struct error *err) {
-    joiner->source = audio_source_open(joiner->join->speech, JOIN_RATE, 0, err);
+    joiner->source = audio_source_open(joiner->join->speech, JOIN_RATE, 0, joiner->join->cancel, err);
     if (!joiner->source)
         return false;
     int channels = audio_source_channels(joiner->source);
@@ -130,8 +130,9 @@ static bool check_same(const struct joiner *joiner, const AVCodecParameters *the
                      segment);
 }
 
-static AVFormatContext *open_segment(const char *path, struct error *err) {
-    _cleanup_input_ AVFormatContext *segment = media_open(path, err);
+static AVFormatContext *open_segment(const struct video_join *join, size_t i, struct error *err) {
+    const char *path = join->segments[i];
+    _cleanup_input_ AVFormatContext *segment = media_open(path, join->cancel, err);
     if (!segment)
         return NULL;
     if (segment->nb_streams != 1 || segment->streams[0]->codecpar->codec_type != AVMEDIA_TYPE_VIDEO) {
@@ -185,13 +186,15 @@ static bool write_video(struct joiner *joiner, int64_t start, struct error *err)
 
 static bool copy_segment(struct joiner *joiner, size_t i, struct error *err) {
     const char *path = joiner->join->segments[i];
-    _cleanup_input_ AVFormatContext *segment = open_segment(path, err);
+    _cleanup_input_ AVFormatContext *segment = open_segment(joiner->join, i, err);
     if (!segment || !check_same(joiner, segment->streams[0]->codecpar, path, err))
         return false;
     int64_t start = joiner->join->segment_start_pts[i] * joiner->join->info->time_base_num;
     AVRational ticks = {1, joiner->join->info->time_base_den};
     for (;;) {
         int status = av_read_frame(segment, joiner->packet);
+        if (!media_go_on(joiner->join->cancel, err))
+            return false;
         if (status == AVERROR_EOF)
             return true;
         if (status < 0)
@@ -207,13 +210,15 @@ static bool copy_segment(struct joiner *joiner, size_t i, struct error *err) {
 static bool find_last_pts(struct joiner *joiner, struct error *err) {
     const struct video_join *join = joiner->join;
     size_t last = join->segment_count - 1;
-    _cleanup_input_ AVFormatContext *segment = open_segment(join->segments[last], err);
+    _cleanup_input_ AVFormatContext *segment = open_segment(join, last, err);
     if (!segment)
         return false;
     int64_t pts = 0;
     while (av_read_frame(segment, joiner->packet) >= 0) {
         pts = MAX(pts, joiner->packet->pts);
         av_packet_unref(joiner->packet);
+        if (!media_go_on(join->cancel, err))
+            return false;
     }
     joiner->last_pts = join->segment_start_pts[last] * join->info->time_base_num +
                        av_rescale_q(pts, segment->streams[0]->time_base, (AVRational){1, join->info->time_base_den});
@@ -222,10 +227,10 @@ static bool find_last_pts(struct joiner *joiner, struct error *err) {
 
 static bool joiner_open_output(struct joiner *joiner, const char *path, struct error *err) {
     const struct video_join *join = joiner->join;
-    _cleanup_input_ AVFormatContext *first = open_segment(join->segments[0], err);
+    _cleanup_input_ AVFormatContext *first = open_segment(join, 0, err);
     if (!first || !find_last_pts(joiner, err))
         return false;
-    joiner->format = media_create(path);
+    joiner->format = media_create(path, join->cancel);
     open_video(joiner, first->streams[0]);
     if (!open_sound(joiner, err))
         return false;

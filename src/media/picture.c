@@ -64,14 +64,19 @@ static void convert_tags(const AVFrame *from, AVFrame *to) {
     to->color_range = AVCOL_RANGE_MPEG;
 }
 
-static AVFrame *convert_picture(const AVFrame *from, enum AVPixelFormat format, struct SwsContext **scaler) {
+static AVFrame *convert_picture(const AVFrame *from, enum AVPixelFormat format, struct SwsContext **scaler,
+                                struct error *err) {
+    *scaler = sws_getCachedContext(*scaler, from->width, from->height, from->format, from->width, from->height, format,
+                                   SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    if (!*scaler) {
+        error_set(err, ERR_MEDIA_UNSUPPORTED, "the pixel format %s cannot be converted to %s; convert the film to it",
+                  av_get_pix_fmt_name(from->format), av_get_pix_fmt_name(format));
+        return NULL;
+    }
     AVFrame *to = media_new_picture(format, from->width, from->height);
     if (av_frame_copy_props(to, from) < 0)
         media_must(NULL);
     convert_tags(from, to);
-    *scaler =
-        media_must(sws_getCachedContext(*scaler, from->width, from->height, from->format, to->width, to->height, format,
-                                        SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL));
     const int *matrix = sws_getCoefficients(to->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
     bool full = from->color_range == AVCOL_RANGE_JPEG;
     sws_setColorspaceDetails(*scaler, matrix, full || is_rgb(from), matrix, to->color_range == AVCOL_RANGE_JPEG, 0,
@@ -139,7 +144,7 @@ static AVFrame *turn_picture(const AVFrame *from, const struct upright *upright)
 }
 
 AVFrame *picture_upright(const AVFrame *coded, enum AVPixelFormat format, const struct upright *upright,
-                         struct SwsContext **scaler) {
+                         struct SwsContext **scaler, struct error *err) {
     AVFrame *planar = NULL;
     if (without_j(coded->format) == format) {
         planar = media_must(av_frame_clone(coded));
@@ -148,9 +153,9 @@ AVFrame *picture_upright(const AVFrame *coded, enum AVPixelFormat format, const 
             planar->color_range = AVCOL_RANGE_JPEG;
         }
     } else {
-        planar = convert_picture(coded, format, scaler);
+        planar = convert_picture(coded, format, scaler, err);
     }
-    if (!upright->transpose && !upright->flip_x && !upright->flip_y)
+    if (!planar || (!upright->transpose && !upright->flip_x && !upright->flip_y))
         return planar;
     AVFrame *turned = turn_picture(planar, upright);
     av_frame_free(&planar);

@@ -13,6 +13,6 @@ struct upright upright_of(const int32_t *matrix, int *degrees);
  * where a transposed 4:2:2 has no such format). AV_PIX_FMT_NONE when swscale cannot read `format`. */
 enum AVPixelFormat picture_nearest_format(enum AVPixelFormat format, bool transpose);
 /* A new picture (or a new reference to the same pixels when nothing is to do), upright and in `format`.
- * *scaler is kept between calls; sws_freeContext it. */
+ * *scaler is kept between calls; sws_freeContext it. media.unsupported when it cannot be converted. */
 AVFrame *picture_upright(const AVFrame *coded, enum AVPixelFormat format, const struct upright *upright,
-                         struct SwsContext **scaler) __attribute__((returns_nonnull));
+                         struct SwsContext **scaler, struct error *err) must_check;

@@ -1,8 +1,10 @@
 /* Reading video: exact frames, upright, with the film's own timestamps. Damage is an error, never a guessed picture. */
+#include <libavutil/common.h>
 #include <libavutil/pixdesc.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "farm/limits.h"
 #include "media/compat.h"
 #include "media/picture.h"
 #include "media/video.h"
@@ -11,12 +13,15 @@
  * that were cut away. Transport streams (timestamps with gaps) are captures, which begin anywhere: theirs is always
  * forgiven. */
 #define LEADING_SECONDS 0.2
+/* Timestamps lie between these, in ticks: differences of two, and a day more, are still numbers. */
+#define TIME_MAX (INT64_MAX / 4)
 /* A container may promise this much more than it holds: durations are often rounded or cover a longer audio
  * packet. */
 enum { SHORTFALL_SECONDS = 1 };
 
 struct video_reader {
     char *path;
+    const atomic_bool *cancel; /* borrowed; NULL: cannot be cancelled */
     AVFormatContext *format;
     AVStream *stream;
     AVCodecContext *decoder;
@@ -24,19 +29,20 @@ struct video_reader {
     struct SwsContext *scaler;
     struct upright upright;
     struct video_info info;
-    AVFrame *ahead;         /* decoded, not yet returned; its pts counts from the first frame */
-    int64_t ahead_index;    /* its number in the master */
-    int64_t first_pts;      /* the first frame's, as the container counts */
-    int64_t last_pts, step; /* of the last decoded frame, and its duration */
-    int64_t last_dts;       /* highest of the stream's packets */
-    int64_t key_pts;        /* of the packet that decoding began with after a seek */
-    int64_t furthest_us;    /* where the packets of all streams end */
-    int64_t missing;        /* packets that went into the decoder, less frames that came out */
-    bool from_start;        /* nothing was skipped since the start */
-    bool at_key;            /* the packet that decoding begins with was found */
-    bool forgave;           /* damage before the first frame */
-    bool forgiving;         /* damage is skipped: before the first frame, and while a seek looks for its frame */
-    bool drained;           /* the decoder was told that no packet follows */
+    AVFrame *ahead;          /* decoded, not yet returned; its pts counts from the first frame */
+    int64_t ahead_index;     /* its number in the master */
+    int64_t first_pts;       /* the first frame's, as the container counts */
+    int64_t last_pts, step;  /* of the last decoded frame, and its duration */
+    int64_t last_dts;        /* highest of the stream's packets */
+    int64_t key_pts;         /* of the packet that decoding began with after a seek */
+    int64_t furthest_us;     /* where the packets of all streams end */
+    int64_t missing;         /* packets that went into the decoder, less frames that came out */
+    bool from_start;         /* nothing was skipped since the start */
+    bool at_key;             /* the packet that decoding begins with was found */
+    bool forgave;            /* damage before the first frame */
+    bool forgiving;          /* damage is skipped: before the first frame, and while a seek looks for its frame */
+    bool drained;            /* the decoder was told that no packet follows */
+    _Atomic int64_t refused; /* size of a picture over the limits, as media_decoder says */
 };
 
 void frame_free(struct frame *frame) {
@@ -72,8 +78,8 @@ static void note_packet(struct video_reader *reader, const AVPacket *packet) {
     const AVStream *stream = reader->format->streams[packet->stream_index];
     int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
     if (time != AV_NOPTS_VALUE)
-        reader->furthest_us =
-            MAX(reader->furthest_us, av_rescale_q(time + packet->duration, stream->time_base, AV_TIME_BASE_Q));
+        reader->furthest_us = MAX(
+            reader->furthest_us, av_rescale_q(av_sat_add64(time, packet->duration), stream->time_base, AV_TIME_BASE_Q));
     if (stream == reader->stream && packet->dts != AV_NOPTS_VALUE)
         reader->last_dts = MAX(reader->last_dts, packet->dts);
 }
@@ -102,25 +108,34 @@ static bool reader_check_complete(struct video_reader *reader, struct error *err
     if (format->duration <= 0 || format->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
         return true;
     int64_t start = format->start_time == AV_NOPTS_VALUE ? 0 : format->start_time;
-    if (reader->furthest_us + SHORTFALL_SECONDS * AV_TIME_BASE < start + format->duration)
+    if (reader->furthest_us < av_sat_sub64(av_sat_add64(start, format->duration), SHORTFALL_SECONDS * AV_TIME_BASE))
         return reader_corrupt(reader, err, "the file ends before the length that it announces");
     return true;
+}
+
+/* No packet follows: is that the film's end? A flag that was raised looks like one to some demuxers. */
+static bool packets_ended(struct video_reader *reader, int status, struct error *err) {
+    if (!media_go_on(reader->cancel, err))
+        return false;
+    if (status == AVERROR_EOF)
+        return !reader->from_start || reader_check_complete(reader, err);
+    return reader->format->pb && reader->format->pb->error == AVERROR(EIO)
+               ? media_error(err, ERR_IO, status, "cannot read %s", reader->path)
+               : reader_corrupt(reader, err, av_err2str(status));
 }
 
 /* The stream's next packet into reader->packet; *end instead when there is none. */
 static bool read_packet(struct video_reader *reader, bool *end, struct error *err) {
     for (;;) {
+        if (!media_go_on(reader->cancel, err))
+            return false;
         av_packet_unref(reader->packet);
         int status = av_read_frame(reader->format, reader->packet);
         if (status == AVERROR(EAGAIN))
             continue;
         *end = status < 0;
-        if (status == AVERROR_EOF)
-            return !reader->from_start || reader_check_complete(reader, err);
-        if (status < 0)
-            return reader->format->pb && reader->format->pb->error == AVERROR(EIO)
-                       ? media_error(err, ERR_IO, status, "cannot read %s", reader->path)
-                       : reader_corrupt(reader, err, av_err2str(status));
+        if (*end)
+            return packets_ended(reader, status, err);
         note_packet(reader, reader->packet);
         if (is_wanted(reader, reader->packet))
             return true;
@@ -133,9 +148,24 @@ static bool is_damaged(const AVFrame *picture) {
     return picture->decode_error_flags || picture->flags & AV_FRAME_FLAG_CORRUPT;
 }
 
-/* Strictly ascending pts from the first frame on, whatever the file says. */
-static void reader_stamp(struct video_reader *reader, AVFrame *picture) {
+static int64_t ticks_of(const struct video_reader *reader, int64_t seconds) {
+    return av_rescale_q(seconds, (AVRational){1, 1}, reader->stream->time_base);
+}
+
+/* Whether the film and the step to this frame stay within the limits. So sums of its times cannot overflow. */
+static bool check_times(const struct video_reader *reader, int64_t pts, int64_t step, struct error *err) {
+    if (pts <= ticks_of(reader, limit_most(LIMIT_SECONDS)) && step <= ticks_of(reader, limit_most(LIMIT_GAP_SECONDS)))
+        return true;
+    return limit_check(LIMIT_GAP_SECONDS, reader_seconds(reader, step), reader->path, err) &&
+           limit_check(LIMIT_SECONDS, reader_seconds(reader, pts), reader->path, err);
+}
+
+/* Strictly ascending pts from the first frame on, whatever the file says. media.corrupt when it says what is no time,
+ * media.limit. */
+static bool reader_stamp(struct video_reader *reader, AVFrame *picture, struct error *err) {
     int64_t pts = picture->best_effort_timestamp;
+    if (pts != AV_NOPTS_VALUE && (pts < -TIME_MAX || pts > TIME_MAX))
+        return reader_corrupt(reader, err, "a timestamp is out of all range");
     if (reader->first_pts == AV_NOPTS_VALUE)
         reader->first_pts = pts == AV_NOPTS_VALUE ? 0 : pts;
     bool first = reader->last_pts == AV_NOPTS_VALUE;
@@ -148,8 +178,11 @@ static void reader_stamp(struct video_reader *reader, AVFrame *picture) {
     int64_t duration = compat_frame_duration(picture);
     if (duration <= 0 && !first)
         duration = pts - reader->last_pts;
+    if (!check_times(reader, pts, MAX(duration, first ? 0 : pts - reader->last_pts), err))
+        return false;
     reader->step = MAX(duration, 1);
     reader->last_pts = picture->pts = pts;
+    return true;
 }
 
 static bool has_first_size(const struct video_reader *reader, const AVFrame *picture) {
@@ -188,6 +221,8 @@ static bool reader_decode(struct video_reader *reader, struct error *err) {
     _cleanup_picture_ AVFrame *picture = media_must(av_frame_alloc());
     for (;;) {
         int status = avcodec_receive_frame(reader->decoder, picture);
+        if (!media_check_refused(&reader->refused, reader->path, err))
+            return false;
         if (status == AVERROR_EOF || (status == AVERROR(EAGAIN) && reader->drained))
             return check_all_came(reader, err);
         if (status == AVERROR(EAGAIN)) {
@@ -211,7 +246,8 @@ static bool reader_decode(struct video_reader *reader, struct error *err) {
         return error_set(err, ERR_MEDIA_UNSUPPORTED,
                          "the picture of %s changes its size near %.3f s; convert it to one size", reader->path,
                          reader_seconds(reader, reader->last_pts));
-    reader_stamp(reader, picture);
+    if (!reader_stamp(reader, picture, err))
+        return false;
     reader->missing--;
     reader->ahead = steal(picture);
     return true;
@@ -225,8 +261,11 @@ bool video_next(struct video_reader *reader, struct frame **frame, struct error 
     int64_t step = reader->step;
     if (!reader_decode(reader, err))
         return false;
+    AVFrame *upright = picture_upright(picture, reader->info.pixel_format, &reader->upright, &reader->scaler, err);
+    if (!upright)
+        return error_wrap(err, "%s near %.3f s", reader->path, reader_seconds(reader, picture->pts));
     struct frame *made = *frame = xnew(struct frame);
-    made->picture = picture_upright(picture, reader->info.pixel_format, &reader->upright, &reader->scaler);
+    made->picture = upright;
     made->index = reader->ahead_index++;
     made->pts = picture->pts;
     made->duration = reader->ahead ? reader->ahead->pts - picture->pts : step;
@@ -281,6 +320,9 @@ static bool choose_stream(struct video_reader *reader, struct error *err) {
     if (best < 0 || reader->format->streams[best]->disposition & AV_DISPOSITION_ATTACHED_PIC)
         return error_set(err, ERR_MEDIA_NO_VIDEO, "%s has no video stream; the master must be a film", reader->path);
     reader->stream = reader->format->streams[best];
+    const AVCodecParameters *parameters = reader->stream->codecpar;
+    if (!media_check_size(parameters->width, parameters->height, reader->path, err))
+        return false;
     const int32_t *matrix = compat_stream_side_data(reader->stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof *matrix);
     reader->upright = upright_of(matrix, &reader->info.rotation);
     return true;
@@ -304,17 +346,18 @@ static bool reader_begin(struct video_reader *reader, struct error *err) {
         return error_set(err, ERR_MEDIA_EMPTY, "%s holds no frame that can be decoded", reader->path);
     int64_t start = reader->stream->start_time;
     bool is_capture = reader->format->iformat->flags & AVFMT_TS_DISCONT;
-    if (!is_capture && start != AV_NOPTS_VALUE && reader_seconds(reader, reader->first_pts - start) > LEADING_SECONDS)
+    if (!is_capture && start != AV_NOPTS_VALUE &&
+        reader_seconds(reader, av_sat_sub64(reader->first_pts, start)) > LEADING_SECONDS)
         return error_set(err, ERR_MEDIA_CORRUPT, "%s is damaged at 0.000 s: its first pictures cannot be decoded",
                          reader->path);
     return true;
 }
 
 static bool reader_open_file(struct video_reader *reader, int threads, struct error *err) {
-    reader->format = media_open(reader->path, err);
+    reader->format = media_open(reader->path, reader->cancel, err);
     if (!reader->format || !choose_stream(reader, err))
         return false;
-    reader->decoder = media_decoder(reader->stream, threads, err);
+    reader->decoder = media_decoder(reader->stream, threads, &reader->refused, err);
     return reader->decoder && reader_begin(reader, err);
 }
 
@@ -325,14 +368,19 @@ static bool learn_format(struct video_reader *reader, struct error *err) {
         return error_set(err, ERR_MEDIA_UNSUPPORTED, "the pixel format %s of %s cannot be read; convert it to yuv420p",
                          av_get_pix_fmt_name(coded), reader->path);
     _cleanup_picture_ AVFrame *first =
-        picture_upright(reader->ahead, reader->info.pixel_format, &reader->upright, &reader->scaler);
+        picture_upright(reader->ahead, reader->info.pixel_format, &reader->upright, &reader->scaler, err);
+    if (!first)
+        return false;
     fill_info(reader, first);
-    return true;
+    const struct video_info *info = &reader->info;
+    return info->rate_den <= 0 ||
+           limit_check(LIMIT_FRAME_RATE, (double)info->rate_num / info->rate_den, reader->path, err);
 }
 
-struct video_reader *video_open(const char *path, int threads, struct error *err) {
+struct video_reader *video_open(const char *path, int threads, const atomic_bool *cancel, struct error *err) {
     _cleanup_video_reader_ struct video_reader *reader = xnew(struct video_reader);
     reader->path = xstrdup(path);
+    reader->cancel = cancel;
     reader->packet = media_must(av_packet_alloc());
     if (!reader_open_file(reader, threads, err) || !learn_format(reader, err))
         return NULL;
@@ -361,7 +409,7 @@ static bool seek_from(struct video_reader *reader, int64_t from, int64_t pts, bo
         if (!reader_decode(reader, err))
             return false;
         if (!reader->ahead || reader->ahead->best_effort_timestamp == AV_NOPTS_VALUE ||
-            (reader->key_pts != AV_NOPTS_VALUE && reader->key_pts - reader->first_pts > pts))
+            (reader->key_pts != AV_NOPTS_VALUE && av_sat_sub64(reader->key_pts, reader->first_pts) > pts))
             return true;
     } while (reader->ahead->pts < pts);
     *found = reader->ahead->pts == pts;
@@ -393,8 +441,7 @@ bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct 
     static const int back_seconds[] = {0, 2, 10, 60};
     bool found = reader->ahead && reader->ahead->pts == pts;
     for (size_t i = 0; i < ARRAY_LENGTH(back_seconds) && !found; i++) {
-        int64_t back = av_rescale_q(back_seconds[i], (AVRational){1, 1}, reader->stream->time_base);
-        if (!seek_from(reader, pts - back, pts, &found, err))
+        if (!seek_from(reader, pts - ticks_of(reader, back_seconds[i]), pts, &found, err))
             return false;
     }
     if (!found && !seek_by_counting(reader, pts, frame, err))

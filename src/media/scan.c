@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "farm/limits.h"
 #include "media/ffmpeg.h"
 #include "media/video.h"
 
@@ -105,6 +106,16 @@ static void find_shots(const float *scores, double ticks_a_second, struct video_
     }
 }
 
+/* Whether so many frames are within the limits, and the last ones of them within a second. */
+static bool check_frames(const struct video_scan *scan, const struct video_info *info, struct error *err) {
+    int64_t count = scan->frame_count, most = limit_most(LIMIT_FRAME_RATE);
+    if (!limit_check(LIMIT_FRAMES, (double)count, "the film", err))
+        return false;
+    int64_t ticks = count > most ? scan->pts[count - 1] - scan->pts[count - 1 - most] : INT64_MAX;
+    double seconds = (double)ticks * info->time_base_num / info->time_base_den;
+    return seconds >= 1 || limit_check(LIMIT_FRAME_RATE, (double)(most + 1), "the film", err);
+}
+
 static void add_frame(struct video_scan *scan, struct scores *scores, const struct frame *frame, float score) {
     if (scan->frame_count == scores->capacity) {
         scores->capacity = 2 * scores->capacity + 1024;
@@ -116,11 +127,12 @@ static void add_frame(struct video_scan *scan, struct scores *scores, const stru
     scan->end_pts = frame->pts + frame->duration;
 }
 
-bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, void *context), void *context,
+bool video_scan(struct video_reader *reader, void (*progress)(int64_t frames, void *context), void *context,
                 struct video_scan *out, struct error *err) {
     *out = (struct video_scan){0};
     _cleanup_video_scan_ struct video_scan scan = {0};
     _cleanup_(scores_free) struct scores scores = {0};
+    const struct video_info *info = video_reader_info(reader);
     struct thumbnail thumbnails[2];
     for (;;) {
         _cleanup_frame_ struct frame *frame = NULL;
@@ -131,12 +143,13 @@ bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, vo
         struct thumbnail *now = &thumbnails[scan.frame_count % 2], *before = &thumbnails[(scan.frame_count + 1) % 2];
         make_thumbnail(now, frame->picture);
         add_frame(&scan, &scores, frame, scan.frame_count ? thumbnail_difference(now, before) : 0);
-        if (progress && !progress(scan.frame_count, context))
-            return error_set(err, ERR_CANCELLED, "the campaign was cancelled while its video was read");
+        if (!check_frames(&scan, info, err))
+            return false;
+        if (progress)
+            progress(scan.frame_count, context);
     }
     if (scan.frame_count == 0)
         return error_set(err, ERR_MEDIA_EMPTY, "the video holds no frame");
-    const struct video_info *info = video_reader_info(reader);
     find_shots(scores.values, (double)info->time_base_den / info->time_base_num, &scan);
     *out = scan;
     scan = (struct video_scan){0};

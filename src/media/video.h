@@ -1,6 +1,7 @@
 /* Video in and out. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/json.h"
@@ -21,6 +22,9 @@ struct video_info {
     char codec[32];
 };
 
+/* Bytes that one frame of such a video takes. */
+size_t video_frame_bytes(const struct video_info *info);
+
 /* One decoded, upright frame. `pts` is in ticks of the video's time base, the first frame's being 0. */
 struct frame {
     struct AVFrame *picture; /* owned; planar YUV of 8 or 10 bit (others are converted to the nearest such format) */
@@ -34,9 +38,11 @@ DEFINE_CLEANUP(struct frame *, frame_free)
 
 struct video_reader;
 /* Opens the best video stream of a local file (a container of the list in ffmpeg.c, never a playlist) and decodes its
- * first frame. `threads` of the decoder, 0: as many as cores. media.not_found, media.empty, media.invalid,
- * media.no_video, media.unsupported, media.corrupt, io. A reader is used by one thread at a time. */
-struct video_reader *video_open(const char *path, int threads, struct error *err) must_check;
+ * first frame. `threads` of the decoder, 0: as many as cores. `cancel` (may be NULL) must outlive the reader; once it
+ * is raised, every function of the reader ends within a packet with `cancelled`. media.not_found, media.empty,
+ * media.invalid, media.no_video, media.unsupported, media.corrupt, media.limit, io. A reader is used by one thread at a
+ * time. */
+struct video_reader *video_open(const char *path, int threads, const atomic_bool *cancel, struct error *err) must_check;
 void video_close(struct video_reader *reader);
 DEFINE_CLEANUP(struct video_reader *, video_close)
 #define _cleanup_video_reader_ _cleanup_(video_close_cleanup)
@@ -48,7 +54,7 @@ const struct video_info *video_reader_info(const struct video_reader *reader);
 bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct error *err) must_check;
 /* The next frame, which the caller frees; NULL in *frame at the end. Frames come with ascending pts, as an edit list
  * shows them. media.corrupt with the time where the film is damaged, media.unsupported when the picture changes its
- * size, io. */
+ * size, or its pixel format to one that cannot be converted to the film's own; media.limit, io. */
 bool video_next(struct video_reader *reader, struct frame **frame, struct error *err) must_check;
 
 /* What one pass over the whole film finds: every frame's pts (first 0), the end, and the first frame of every shot. */
@@ -58,10 +64,9 @@ struct video_scan {
     int64_t *shots; /* shots[0] == 0 */
     size_t shot_count;
 };
-/* Decodes the whole film from a reader that was just opened. `progress` (may be NULL) is called after every frame and
- * returns false to stop with `cancelled`. media.empty when there is no frame; else as video_next. The caller frees
- * *out. */
-bool video_scan(struct video_reader *reader, bool (*progress)(int64_t frames, void *context), void *context,
+/* Decodes the whole film from a reader that was just opened. `progress` (may be NULL) is called after every frame.
+ * media.empty when there is no frame; else as video_next. The caller frees *out. */
+bool video_scan(struct video_reader *reader, void (*progress)(int64_t frames, void *context), void *context,
                 struct video_scan *out, struct error *err) must_check;
 void video_scan_free(struct video_scan *scan);
 #define _cleanup_video_scan_ _cleanup_(video_scan_free)
@@ -88,15 +93,16 @@ DEFINE_CLEANUP(struct video_writer *, video_discard)
  * video's length, both starting at 0. MP4 with the index in front. `segment_start_pts[i]` places segment i on
  * the timeline.
  * The speech is 48 kHz, mono or stereo as it was given; 5.1 is mixed down to stereo. media.encode when
- * segments were not encoded alike; what audio_read says about the speech. A failure leaves no file. Memory
- * does not grow with length. */
+ * segments were not encoded alike; what audio_read says about the speech; cancelled. A failure leaves no file.
+ * Memory does not grow with length. */
 struct video_join {
     const char *const *segments;
     const int64_t *segment_start_pts;
     size_t segment_count;
     const struct video_info *info;
     int64_t end_pts;
-    const char *speech; /* audio file */
+    const char *speech;        /* audio file */
+    const atomic_bool *cancel; /* stops it within a packet; may be NULL */
 };
 bool video_join_segments(const char *path, const struct video_join *join, struct error *err) must_check;
 

@@ -83,7 +83,7 @@ static bool open_encoder(struct video_writer *writer, int quality, int threads, 
 }
 
 static void writer_open_stream(struct video_writer *writer) {
-    writer->format = media_create(writer->path);
+    writer->format = media_create(writer->path, NULL);
     writer->stream = media_must(avformat_new_stream(writer->format, NULL));
     if (avcodec_parameters_from_context(writer->stream->codecpar, writer->encoder) < 0)
         media_must(NULL);

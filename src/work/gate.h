@@ -1,5 +1,6 @@
 /* The gate lets one job of a device at a time run its networks, while another decodes in front of it and a third
- * encodes its end behind it. Whoever runs jobs says how it is done; a job that has its device alone needs none. */
+ * encodes its end behind it. A job without networks does not enter. Whoever runs jobs says how it is done; a job that
+ * has its device alone needs none. */
 #pragma once
 
 #include <stdatomic.h>

@@ -5,8 +5,8 @@
  * A kind is two functions. One says which files a job needs and which it makes; the other, its runner, turns the former
  * into the latter, and knows neither Redis nor the store, so it can be run and tested alone. A runner promises: it
  * writes the targets that were named, in its scratch folder, and nothing elsewhere; its memory does not grow with the
- * length of what it works on; a raised cancel flag stops it within one frame or batch wherever it works on pictures
- * (the decoding of a speech and the joining of segments end first); what it did is timed step by step. */
+ * length of what it works on; a raised cancel flag stops it within one packet, frame or batch, also while it opens a
+ * film, looks for a frame or joins segments; what it did is timed step by step. */
 #pragma once
 
 #include <stdatomic.h>

@@ -25,7 +25,7 @@ static bool take(const float *samples, int count, void *context, struct error *e
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct error err = {.code = ERR_NONE};
     int64_t taken = 0, count = 0;
-    if (audio_each(fuzz_file(bytes, length), take, &taken, &count, &err))
+    if (audio_each(fuzz_file(bytes, length), take, &taken, NULL, &count, &err))
         ensure(count == taken);
     else
         ensure(err.code != ERR_NONE && err.message[0]);

@@ -47,7 +47,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct error err;
     if (end <= pts[count - 1])
         return 0;
-    _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input);
+    _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input, &err);
+    if (!plan)
+        return 0;
     _cleanup_json_ json_t *json = plan_to_json(plan);
     _cleanup_plan_ struct plan *again = plan_from_json(json, &err);
     ensure(again);

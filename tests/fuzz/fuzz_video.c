@@ -50,13 +50,14 @@ static void read_frames(struct video_reader *reader) {
     check_seek(reader, pts, count);
 }
 
-static bool go_on(int64_t frames, void *context) { return frames < FRAMES_MAX; }
+static void stop_late(int64_t frames, void *stop) { atomic_store((atomic_bool *)stop, frames >= FRAMES_MAX); }
 
 static void scan_frames(const char *path) {
     struct error err;
+    atomic_bool stop = false;
     _cleanup_video_scan_ struct video_scan scan = {0};
-    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, &err);
-    if (!reader || !video_scan(reader, go_on, NULL, &scan, &err))
+    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, &stop, &err);
+    if (!reader || !video_scan(reader, stop_late, &stop, &scan, &err))
         return;
     ensure(scan.frame_count >= 1 && scan.pts[0] == 0 && scan.end_pts > scan.pts[scan.frame_count - 1]);
     ensure(scan.shot_count >= 1 && scan.shots[0] == 0 && scan.shots[scan.shot_count - 1] < scan.frame_count);
@@ -65,7 +66,7 @@ static void scan_frames(const char *path) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct error err = {.code = ERR_NONE};
     const char *path = fuzz_file(bytes, length);
-    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, &err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, NULL, &err);
     if (!reader) {
         ensure(err.code != ERR_NONE && err.message[0]);
         return 0;

@@ -9,7 +9,7 @@
 #include "media/media.h"
 
 static bool print_scan(char **arguments, struct error *err) {
-    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 0, err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 0, NULL, err);
     if (!reader)
         return false;
     _cleanup_video_scan_ struct video_scan scan = {0};
@@ -47,7 +47,7 @@ static void print_frame(const struct frame *frame) {
 
 /* FILE [PTS INDEX]: index, pts, duration and MD5 of the pixels, of all frames or from one on. */
 static bool print_frames(char **arguments, struct error *err) {
-    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, NULL, err);
     if (!reader || (arguments[1] && !video_seek(reader, atoll(arguments[1]), atoll(arguments[2]), err)))
         return false;
     for (int left = arguments[1] ? 3 : INT32_MAX; left > 0; left--) {
@@ -63,7 +63,7 @@ static bool print_frames(char **arguments, struct error *err) {
 
 /* FILE PTS INDEX PTS INDEX ...: seeks with one reader from place to place, printing one frame each. */
 static bool print_jumps(char **arguments, struct error *err) {
-    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, NULL, err);
     if (!reader)
         return false;
     for (char **to = arguments + 1; to[0]; to += 2) {
@@ -103,7 +103,7 @@ static bool write_segment(struct video_reader *reader, const char *path, int64_t
 
 /* IN OUT QUALITY */
 static bool copy(char **arguments, struct error *err) {
-    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, NULL, err);
     int64_t start = 0;
     bool more;
     return reader && write_segment(reader, arguments[1], INT32_MAX, atoi(arguments[2]), &start, &more, err);
@@ -111,7 +111,7 @@ static bool copy(char **arguments, struct error *err) {
 
 /* IN SPEECH OUT FRAMES_A_SEGMENT: segments beside OUT, then joined. */
 static bool dub(char **arguments, struct error *err) {
-    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(arguments[0], 2, NULL, err);
     if (!reader)
         return false;
     char *segments[64] = {0};
@@ -150,7 +150,7 @@ static bool ignore_samples(const float *samples, int count, void *context, struc
 
 static bool print_length(char **arguments, struct error *err) {
     int64_t count;
-    if (!audio_each(arguments[0], ignore_samples, NULL, &count, err))
+    if (!audio_each(arguments[0], ignore_samples, NULL, NULL, &count, err))
         return false;
     printf("%.6f\n", (double)count / AUDIO_RATE);
     return true;

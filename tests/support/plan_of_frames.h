@@ -25,5 +25,9 @@ static inline struct plan *plan_of_frames(const struct campaign *campaign, int w
                                .shots = (int64_t[]){0},
                                .shot_count = 1,
                                .speech_seconds = speech};
-    return plan_make(campaign, &input);
+    struct error err;
+    struct plan *plan = plan_make(campaign, &input, &err);
+    if (!plan)
+        abort();
+    return plan;
 }

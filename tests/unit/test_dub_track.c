@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "dub/track_file.h"
+#include "farm/limits.h"
 
 enum { FRAMES = 12 };
 
@@ -33,6 +34,16 @@ static void written_track_is_read_back(void **state) {
     assert_ok(track_read(&bytes, &read, &err), err);
     assert_int_equal(read.count, FRAMES);
     assert_memory_equal(read.frames, track.frames, FRAMES * sizeof *track.frames);
+}
+
+/* Nothing is written that its readers would refuse for its size. */
+static void too_long_track_is_not_written(void **state) {
+    struct error err;
+    _cleanup_free_ char *path = xasprintf("%s/long.trk", (char *)*state);
+    int64_t count = limit_most(LIMIT_TRACK_BYTES) / (int64_t)sizeof(struct track_frame) + 1;
+    _cleanup_track_ struct track track = {.frames = xnew_array(struct track_frame, (size_t)count), .count = count};
+    assert_error(track_write(&track, path, &err), ERR_MEDIA_LIMIT, "bytes of face track in a segment", err);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 /* A segment has a frame at least, so a track without one is damaged. */
@@ -99,8 +110,11 @@ static void smoothing_stays_inside_a_run(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        SCRATCH_TEST(written_track_is_read_back),       SCRATCH_TEST(empty_track_is_refused),
-        SCRATCH_TEST(damaged_bytes_are_refused),        cmocka_unit_test(frames_without_a_face_are_ranges),
+        SCRATCH_TEST(written_track_is_read_back),
+        SCRATCH_TEST(too_long_track_is_not_written),
+        SCRATCH_TEST(empty_track_is_refused),
+        SCRATCH_TEST(damaged_bytes_are_refused),
+        cmocka_unit_test(frames_without_a_face_are_ranges),
         cmocka_unit_test(smoothing_stays_inside_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,9 @@ static struct plan *plan_of(int64_t frames, double speech, enum sync_mode sync) 
                                .shots = (int64_t[]){0},
                                .shot_count = 1,
                                .speech_seconds = &speech};
-    struct plan *plan = plan_make(&campaign, &input);
+    struct error err;
+    struct plan *plan = plan_make(&campaign, &input, &err);
+    assert_ok(plan, err);
     free(pts);
     return plan;
 }
@@ -155,11 +157,46 @@ static void test_a_gap_in_time_costs_nothing(void **state) {
                                .shots = (int64_t[]){0},
                                .shot_count = 1,
                                .speech_seconds = &speech};
-    _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input);
+    struct error err;
+    _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input, &err);
+    assert_ok(plan, err);
     assert_int_equal(plan->segment_count, 2);
     assert_int_equal(plan->segments[0].frames, 2);
     assert_int_equal(plan->segments[1].first_frame, 2);
     assert_int_equal(plan->segments[1].start_pts, far);
+}
+
+/* What plan_make says of a film of one segment under two speeches of `speech` seconds each. */
+static struct plan *plan_of_loops(double speech, enum sync_mode sync, struct error *err) {
+    struct dub dubs[] = {{.language = (char *)"hi"}, {.language = (char *)"ta"}};
+    struct campaign campaign = {.dubs = dubs, .dub_count = 2, .options = {.segment_seconds = 1, .sync = sync}};
+    struct plan_input input = {.width = 2,
+                               .height = 2,
+                               .time_base_num = 1,
+                               .time_base_den = 100,
+                               .pts = (int64_t[]){0, 4, 8, 14},
+                               .frame_count = 4,
+                               .end_pts = 20,
+                               .shots = (int64_t[]){0},
+                               .shot_count = 1,
+                               .speech_seconds = (double[]){speech, speech}};
+    return plan_make(&campaign, &input, err);
+}
+
+static void test_a_campaign_of_too_many_outputs_is_refused(void **state) {
+    static const enum sync_mode modes[] = {SYNC_LOOP, SYNC_BOUNCE};
+    struct error err;
+    for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
+        assert_error(plan_of_loops(86400, modes[i], &err), ERR_CAMPAIGN_LIMIT,
+                     "864000 segments to dub in all its languages; the limit is 200000", err);
+        assert_error(plan_of_loops(20000.01, modes[i], &err), ERR_CAMPAIGN_LIMIT, "has 200002 segments", err);
+        _cleanup_plan_ struct plan *plan = plan_of_loops(20000, modes[i], &err);
+        assert_ok(plan, err);
+        assert_int_equal(plan->languages[0].output_count + plan->languages[1].output_count, 200000);
+        assert_int_equal(plan->languages[1].end_pts, 2000000);
+    }
+    _cleanup_plan_ struct plan *silence = plan_of_loops(86400, SYNC_SILENCE, &err);
+    assert_ok(silence, err);
 }
 
 static void test_children(void **state) {
@@ -194,6 +231,7 @@ int main(void) {
         cmocka_unit_test(test_json_round_trip),
         cmocka_unit_test(test_a_plan_that_points_outside_itself_is_refused),
         cmocka_unit_test(test_a_gap_in_time_costs_nothing),
+        cmocka_unit_test(test_a_campaign_of_too_many_outputs_is_refused),
         cmocka_unit_test(test_children),
         cmocka_unit_test(test_segments_nobody_sees_are_not_tracked),
     };

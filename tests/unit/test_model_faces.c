@@ -22,7 +22,7 @@ static struct frame *next_frame(struct video_reader *reader) {
 
 static struct frame *first_frame(const char *path) {
     struct error err;
-    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, &err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 1, NULL, &err);
     assert_ok(reader, err);
     return next_frame(reader);
 }
@@ -86,7 +86,7 @@ static void test_one_face_in_the_clip(void **state) {
 
 static void test_landmarks_can_be_followed(void **state) {
     struct error err;
-    _cleanup_video_reader_ struct video_reader *reader = video_open(CLIP, 1, &err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(CLIP, 1, NULL, &err);
     assert_ok(reader, err);
     _cleanup_detector_ struct detector *detector = open_detector("blazeface-128");
     _cleanup_mesh_ struct mesh *mesh = open_mesh();

@@ -133,7 +133,7 @@ static bool measure_frame(struct networks *n, const struct frame *frame, struct 
 }
 
 static bool measure_video(struct networks *n, const char *path, struct measures *out, struct error *err) {
-    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 0, err);
+    _cleanup_video_reader_ struct video_reader *reader = video_open(path, 0, NULL, err);
     if (!reader)
         return error_wrap(err, "%s", path);
     const struct video_info *info = video_reader_info(reader);
