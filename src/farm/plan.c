@@ -103,14 +103,20 @@ static int64_t count_outputs(const struct plan *plan, int64_t end, enum sync_mod
     return MAX(rounds * count + low, 1);
 }
 
-/* Before anything is laid out: a film of one frame under hours of speech would fill the memory. */
+/* Before anything is laid out: a film of one frame under hours of speech would fill the memory. A round over the film
+ * shows each segment once. */
 static bool check_outputs(const struct campaign *campaign, const struct plan *plan, const struct plan_input *in,
                           struct error *err) {
     enum sync_mode sync = campaign->options.sync;
-    double outputs = 0;
-    for (size_t i = 0; i < campaign->dub_count; i++)
-        outputs += (double)count_outputs(plan, wanted_end(in, in->speech_seconds[i], sync), sync);
-    return limit_check(LIMIT_OUTPUTS, outputs, "the campaign", err);
+    int64_t outputs = 0, of_a_segment = 0, segments = (int64_t)plan->segment_count;
+    for (size_t i = 0; i < campaign->dub_count; i++) {
+        int64_t count = count_outputs(plan, wanted_end(in, in->speech_seconds[i], sync), sync);
+        outputs += count;
+        of_a_segment += (count + segments - 1) / segments;
+    }
+    double children = (double)MAX(of_a_segment, segments + (int64_t)campaign->dub_count);
+    return limit_check(LIMIT_OUTPUTS, (double)outputs, "the campaign", err) &&
+           limit_check(LIMIT_CHILDREN, children, "the campaign", err);
 }
 
 /* One output after the other until the speech's or the video's end: segment 0, 1, ... and again from 0, or with bounce

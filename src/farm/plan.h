@@ -56,8 +56,8 @@ struct plan_input {
 /* Cuts the master into segments of options.segment_seconds (a rest shorter than a fifth of that becomes part of the
  * last one) and lays out every language by the sync mode. cut_off: as long as the shorter of speech and video; silence:
  * as long as the video; loop and bounce: as long as the speech, the video repeated, or repeated forwards and backwards.
- * A dubbed video has at least one frame. NULL with campaign.limit when that would be too many outputs. The caller frees
- * the plan. */
+ * A dubbed video has at least one frame. NULL with campaign.limit when that would be too many outputs or jobs. The
+ * caller frees the plan. */
 struct plan *plan_make(const struct campaign *campaign, const struct plan_input *input, struct error *err) must_check;
 /* As plan.json has it. New reference. */
 json_t *plan_to_json(const struct plan *plan);

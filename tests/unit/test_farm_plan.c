@@ -189,14 +189,47 @@ static void test_a_campaign_of_too_many_outputs_is_refused(void **state) {
     for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
         assert_error(plan_of_loops(86400, modes[i], &err), ERR_CAMPAIGN_LIMIT,
                      "864000 segments to dub in all its languages; the limit is 200000", err);
-        assert_error(plan_of_loops(20000.01, modes[i], &err), ERR_CAMPAIGN_LIMIT, "has 200002 segments", err);
-        _cleanup_plan_ struct plan *plan = plan_of_loops(20000, modes[i], &err);
+        assert_error(plan_of_loops(5000.01, modes[i], &err), ERR_CAMPAIGN_LIMIT, "has 50002 jobs that begin", err);
+        _cleanup_plan_ struct plan *plan = plan_of_loops(5000, modes[i], &err);
         assert_ok(plan, err);
-        assert_int_equal(plan->languages[0].output_count + plan->languages[1].output_count, 200000);
-        assert_int_equal(plan->languages[1].end_pts, 2000000);
+        struct job_id track = {.campaign = "c", .kind = KIND_TRACK};
+        _cleanup_free_ struct job_spec *jobs = NULL;
+        assert_int_equal(plan_children(plan, &track, &jobs), 50000);
+        assert_int_equal(plan->languages[1].end_pts, 500000);
     }
     _cleanup_plan_ struct plan *silence = plan_of_loops(86400, SYNC_SILENCE, &err);
     assert_ok(silence, err);
+}
+
+/* 100 languages of a film of three hours, in segments of 10 s; and of 1 s, which are too many. */
+static void test_a_long_film_in_many_languages_is_planned(void **state) {
+    enum { LANGUAGES = 100, SECONDS = 3 * 3600 };
+    static int64_t pts[SECONDS];
+    struct dub dubs[LANGUAGES];
+    double speech[LANGUAGES];
+    for (int i = 0; i < SECONDS; i++)
+        pts[i] = i;
+    for (int i = 0; i < LANGUAGES; i++) {
+        dubs[i].language = (char *)"hi";
+        speech[i] = SECONDS;
+    }
+    struct campaign campaign = {.dubs = dubs, .dub_count = LANGUAGES, .options = {.segment_seconds = 10}};
+    struct plan_input input = {.width = 2,
+                               .height = 2,
+                               .time_base_num = 1,
+                               .time_base_den = 1,
+                               .pts = pts,
+                               .frame_count = SECONDS,
+                               .end_pts = SECONDS,
+                               .shots = (int64_t[]){0},
+                               .shot_count = 1,
+                               .speech_seconds = speech};
+    struct error err;
+    _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input, &err);
+    assert_ok(plan, err);
+    assert_int_equal(plan->languages[LANGUAGES - 1].output_count, 1080);
+    campaign.options.segment_seconds = 1;
+    assert_error(plan_make(&campaign, &input, &err), ERR_CAMPAIGN_LIMIT, "has 1080000 segments to dub", err);
 }
 
 static void test_children(void **state) {
@@ -232,6 +265,7 @@ int main(void) {
         cmocka_unit_test(test_a_plan_that_points_outside_itself_is_refused),
         cmocka_unit_test(test_a_gap_in_time_costs_nothing),
         cmocka_unit_test(test_a_campaign_of_too_many_outputs_is_refused),
+        cmocka_unit_test(test_a_long_film_in_many_languages_is_planned),
         cmocka_unit_test(test_children),
         cmocka_unit_test(test_segments_nobody_sees_are_not_tracked),
     };

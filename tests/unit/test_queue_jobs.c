@@ -2,6 +2,8 @@
 #include "base/process.h"
 #include "queue_fixture.h"
 
+#include "farm/limits.h"
+
 static void test_a_campaign_runs_to_its_end(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     submit(queue, "film", CLASS_BATCH, "hi ta");
@@ -333,6 +335,28 @@ static void test_several_finishes_in_one_call_stand_by_themselves(void **state) 
     assert_int_equal(drain(queue, "hi", 5), 0); /* all of them are held, and the join waits */
 }
 
+/* As a track does whose segment is looped under hours of speech: all its dubs are told to Redis in one command. */
+static void test_a_job_brings_as_many_into_being_as_the_limit_allows(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    size_t count = (size_t)limit_most(LIMIT_CHILDREN);
+    submit(queue, "film", CLASS_BATCH, "hi");
+    struct claim plan = claim_one(queue, "w1");
+    struct job_spec first[] = {{.id = "film/track/0000"}, {.id = "film/hi/join", .waits_for = (int)count}};
+    struct job_result planned = {.artifact = "p", .children = first, .child_count = ARRAY_LENGTH(first)};
+    assert_ok(queue_finish(queue, "w1", &plan, &planned, &err), err);
+    struct claim track = claim_one(queue, "w1");
+    _cleanup_free_ struct job_spec *dubs = xnew_array(struct job_spec, count);
+    for (size_t i = 0; i < count; i++) {
+        dubs[i] = (struct job_spec){.next = "film/hi/join"};
+        snprintf(dubs[i].id, sizeof dubs[i].id, "film/hi/dub/%04zu", i);
+    }
+    struct job_result tracked = {.artifact = "t", .children = dubs, .child_count = count};
+    assert_ok(queue_finish(queue, "w1", &track, &tracked, &err), err);
+    assert_string_equal(job_text(queue, dubs[count - 1].id, "state"), "ready");
+    claim_job(queue, "w1", "film/hi/dub/0000");
+}
+
 static void test_a_worker_of_one_class_takes_no_other(void **state) {
     static const enum campaign_class urgent = CLASS_URGENT, batch = CLASS_BATCH;
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
@@ -430,6 +454,7 @@ int main(void) {
         cmocka_unit_test(test_urgent_passes_batch),
         cmocka_unit_test(test_a_worker_takes_its_own_pools_only_and_several_at_once),
         cmocka_unit_test(test_several_finishes_in_one_call_stand_by_themselves),
+        cmocka_unit_test(test_a_job_brings_as_many_into_being_as_the_limit_allows),
         cmocka_unit_test(test_a_worker_of_one_class_takes_no_other),
         cmocka_unit_test(test_queued_jobs_are_packed),
         cmocka_unit_test(test_a_child_that_leads_nowhere_is_refused_whole),
