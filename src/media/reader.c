@@ -41,6 +41,7 @@ struct video_reader {
     bool at_key;             /* the packet that decoding begins with was found */
     bool forgave;            /* damage before the first frame */
     bool forgiving;          /* damage is skipped: before the first frame, and while a seek looks for its frame */
+    bool timed;              /* a frame had a timestamp */
     bool drained;            /* the decoder was told that no packet follows */
     _Atomic int64_t refused; /* size of a picture over the limits, as media_decoder says */
 };
@@ -154,6 +155,8 @@ static int64_t ticks_of(const struct video_reader *reader, int64_t seconds) {
 
 /* Whether the film and the step to this frame stay within the limits. So sums of its times cannot overflow. */
 static bool check_times(const struct video_reader *reader, int64_t pts, int64_t step, struct error *err) {
+    if (!reader->timed && !limit_check(LIMIT_UNTIMED_SECONDS, reader_seconds(reader, pts), reader->path, err))
+        return false;
     if (pts <= ticks_of(reader, limit_most(LIMIT_SECONDS)) && step <= ticks_of(reader, limit_most(LIMIT_GAP_SECONDS)))
         return true;
     return limit_check(LIMIT_GAP_SECONDS, reader_seconds(reader, step), reader->path, err) &&
@@ -168,6 +171,7 @@ static bool reader_stamp(struct video_reader *reader, AVFrame *picture, struct e
         return reader_corrupt(reader, err, "a timestamp is out of all range");
     if (reader->first_pts == AV_NOPTS_VALUE)
         reader->first_pts = pts == AV_NOPTS_VALUE ? 0 : pts;
+    reader->timed = reader->timed || pts != AV_NOPTS_VALUE;
     bool first = reader->last_pts == AV_NOPTS_VALUE;
     if (pts == AV_NOPTS_VALUE)
         pts = first ? 0 : reader->last_pts + reader->step;

@@ -49,8 +49,8 @@ DEFINE_CLEANUP(struct video_reader *, video_close)
 /* Borrowed, until the reader is closed; the reader's thread may write it while it seeks. */
 const struct video_info *video_reader_info(const struct video_reader *reader);
 /* Goes to the frame number `frame`, whose pts is exactly `pts`: video_next returns it next. Tries the container's
- * index, then key frames 2, 10 and 60 s earlier, then counts from the first frame. media.invalid when there is no such
- * frame; media.corrupt, io. */
+ * index, then key frames 2, 10 and 60 s earlier, then counts from the first frame (in a film without timestamps, which
+ * has a limit of its own). media.invalid when there is no such frame; media.corrupt, io. */
 bool video_seek(struct video_reader *reader, int64_t pts, int64_t frame, struct error *err) must_check;
 /* The next frame, which the caller frees; NULL in *frame at the end. Frames come with ascending pts, as an edit list
  * shows them. media.corrupt with the time where the film is damaged, media.unsupported when the picture changes its

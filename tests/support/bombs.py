@@ -166,6 +166,12 @@ timed("burst.mov", "1001 frames a second", "if(lt(N\\,1100)\\,N\\,1100+(N-1100)*
       "-video_track_timescale", "2000", frames=30)
 
 
+@bomb("untimed.h264", word="seconds without a timestamp")
+def _(path):
+    """A raw stream of a frame a second; what has timestamps may be longer."""
+    ffmpeg(*picture(seconds=620, rate=1), "-c:v", "libx264", "-preset", "ultrafast", path)
+
+
 # ---- sound ----
 
 def wav(rate, samples, data):
