@@ -10,7 +10,7 @@
 #include "base/thread.h"
 #include "dub/dub.h"
 #include "dub/part.h"
-#include "dub/room.h"
+#include "dub/frame_room.h"
 #include "dub/track_file.h"
 #include "farm/limits.h"
 #include "work/flow.h"

@@ -1,4 +1,4 @@
-#include "dub/room.h"
+#include "dub/frame_room.h"
 
 #include "base/memory.h"
 #include "farm/limits.h"

@@ -3,7 +3,7 @@
 
 #include <libavutil/pixfmt.h>
 
-#include "dub/room.h"
+#include "dub/frame_room.h"
 #include "farm/limits.h"
 
 enum { FACES = 128 };
