@@ -238,7 +238,7 @@ def test_broken_download_goes_on(proxy, harmed, tool, url, make_file, tmp_path):
 def test_download_of_an_object_that_changes(proxy, harmed, tool, url, make_file, tmp_path):
     tool.ok(url, "put", "k", make_file(2_000_000, "old"))
     new = make_file(2_000_000, "new")
-    proxy.rules.append(lambda method, path: tool.ok(url, "put", "k", new) and None if len(proxy.seen) == 2 else None)
+    proxy.rules.append(lambda method, path, headers: tool.ok(url, "put", "k", new) and None if len(proxy.seen) == 2 else None)
     proxy.harm(("cut", 1_000_000), 1)
     assert "changed" in harmed.fails("store.unavailable", url, "get-file", "k", tmp_path / "copy").error
     assert not (tmp_path / "copy").exists()

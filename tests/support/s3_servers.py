@@ -82,7 +82,7 @@ def start_any(directory):
 
 
 class Proxy:
-    """Passes requests on to `target`. `rules` are functions (method, path) -> harm or None, asked in turn; a harm is
+    """Passes requests on to `target`. `rules` are functions (method, path, headers) -> harm or None, asked in turn; a harm is
     (status, body), "drop", "stall", "lose" (pass on, then close without the answer) or ("cut", bytes)."""
 
     def __init__(self, target):
@@ -91,11 +91,12 @@ class Proxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each body waits 40 ms for the client to acknowledge the head
 
             def handle_any(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 proxy.seen.append((self.command, self.path, dict(self.headers)))
-                harm = next((h for h in (rule(self.command, self.path) for rule in proxy.rules) if h), None)
+                harm = next((h for h in (rule(self.command, self.path, self.headers) for rule in proxy.rules) if h), None)
                 proxy.answer(self, body, harm)
 
             do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any
@@ -148,7 +149,7 @@ class Proxy:
         left = [times]
         lock = threading.Lock()
 
-        def rule(method, path):
+        def rule(method, path, headers):
             with lock:
                 if left[0] > 0 and when(method, path):
                     left[0] -= 1
