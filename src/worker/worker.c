@@ -20,10 +20,11 @@
 
 enum {
     SLOTS = 2, /* of a device: one computes, the other fetches the next job, decodes its begin, or encodes its end */
-    BEAT_MS = 1000,   /* progress is shown once a second; a lease lasts many beats */
-    WAIT_MS = 1000,   /* longest wait for a job, after which Redis is asked what is due */
-    ANSWER_MS = 7000, /* after it began: a wait without an answer by then has lost its connection, silently */
-    PUSH_MS = 100,    /* how often an executor that has to end is looked at */
+    BEAT_MS = 1000,     /* progress is shown once a second... */
+    BEATS_OF_LEASE = 3, /* ... or more often, so that a lease lasts as many beats */
+    WAIT_MS = 1000,     /* longest wait for a job, after which Redis is asked what is due */
+    ANSWER_MS = 7000,   /* after it began: a wait without an answer by then has lost its connection, silently */
+    PUSH_MS = 100,      /* how often an executor that has to end is looked at */
     DEFAULT_LEASE_MS = 30000,
     DEFAULT_GRACE_MS = 25000,
     LEAVE_MS = 3000,       /* after the grace time, for what is done already to reach the store and Redis */
@@ -164,7 +165,7 @@ static void worker_step(struct worker *worker) {
         slot_step(slot, worker_may_ask(worker));
     }
     if (worker_now() >= worker->beat_ms && worker_may_ask(worker)) {
-        worker->beat_ms = worker_now() + BEAT_MS;
+        worker->beat_ms = worker_now() + MIN(BEAT_MS, worker->options->lease_ms / BEATS_OF_LEASE);
         worker_beat(worker);
     }
     worker_claim(worker);
