@@ -43,6 +43,8 @@ void illness_end(struct illness *illness, const char *worker) {
     *illness = (struct illness){0};
 }
 
+void illness_try(struct illness *illness) { illness->trying = illness->ill; }
+
 bool illness_allows(struct illness *illness, int busy, int64_t now_ms) {
     if (!illness->ill)
         return true;

@@ -16,12 +16,14 @@ struct illness {
     int64_t pause_ms;
 };
 
-/* A job of the campaign failed, or (campaign "") an executor could not be started, by this worker's own fault; `now_ms`
- * monotonic. A model or an object that a spec names may be nowhere at all: such faults count once a campaign, or one
- * bad campaign would make every worker ill. Logs when it becomes ill. */
+/* A job of the campaign failed, or (campaign "") an executor could not be started or the farm's own files could not be
+ * reached, by this worker's own fault; `now_ms` monotonic. A model or an object that a spec names may be nowhere at
+ * all: such faults count once a campaign, or one bad campaign would make every worker ill. Logs when it becomes ill. */
 void illness_note(struct illness *illness, const char *worker, const char *campaign, const struct error *why,
                   int64_t now_ms);
 /* A job went well, or failed by another's fault. */
 void illness_end(struct illness *illness, const char *worker);
+/* What made it ill may be over: it tries a job at once. */
+void illness_try(struct illness *illness);
 /* Whether a job may be claimed now, `busy` jobs running. */
 bool illness_allows(struct illness *illness, int busy, int64_t now_ms);

@@ -37,6 +37,7 @@ static void *slot_task_thread(void *context) {
 }
 
 static void slot_fail(struct slot *slot, const struct error *failure) {
+    slot->failed_in = slot->state;
     slot->outcome = OUTCOME_FAILED;
     slot->failure = *failure;
     slot->state = SLOT_ENDING;
@@ -440,11 +441,23 @@ static void slot_log_end(const struct slot *slot) {
                        slot->failure.message);
 }
 
-static void slot_note_health(const struct slot *slot) {
+/* What fails before the campaign's own files are looked at, or after, is not up to its spec. So that this shows also
+ * where there is one campaign only, its documents are read anew. An ill worker's executor is replaced: it may be it
+ * that is ill, with a card that is lost to its process alone, or without the model that somebody has added since. */
+static void slot_note_fault(struct slot *slot) {
+    struct illness *illness = &slot->worker->illness;
+    bool whatever = slot->failed_in == SLOT_LOADING || slot->failed_in == SLOT_DELIVERING;
+    illness_note(illness, slot->worker->id, whatever ? "" : slot->claim.job.campaign, &slot->failure, worker_now());
+    slot_forget_campaign(slot);
+    if (illness->ill)
+        executor_process_end(&slot->executor, 0);
+}
+
+static void slot_note_health(struct slot *slot) {
     struct illness *illness = &slot->worker->illness;
     bool own = slot->outcome == OUTCOME_FAILED && error_fault(slot->failure.code) == FAULT_WORKER;
     if (slot->reason == STOP_NONE && own)
-        illness_note(illness, slot->worker->id, slot->claim.job.campaign, &slot->failure, worker_now());
+        slot_note_fault(slot);
     else if (slot->outcome == OUTCOME_DONE || (slot->reason == STOP_NONE && slot->outcome == OUTCOME_FAILED))
         illness_end(illness, slot->worker->id);
 }

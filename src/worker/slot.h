@@ -49,7 +49,8 @@ struct slot {
     enum stop_reason reason;
     atomic_bool cancel; /* a lone flag that the task looks at: any order would do */
     enum outcome outcome;
-    struct error failure;     /* FAILED and CRASHED: why */
+    struct error failure; /* FAILED and CRASHED: why */
+    enum slot_state failed_in;
     struct progress progress; /* the executor's, or the task's */
     struct step_times times;  /* of the tasks */
     int asks;                 /* its turn for the device; 0: does not wait for it */

@@ -70,12 +70,16 @@ void worker_leave_device(struct worker *worker, struct slot *slot) {
 void worker_note_start(struct worker *worker, bool on_card) {
     bool first = !atomic_load(&worker->vitals.loaded);
     worker->on_card = on_card;
+    if (worker->start_failed)
+        illness_try(&worker->illness);
+    worker->start_failed = false;
     atomic_store(&worker->vitals.loaded, true);
     if (first)
         log_write(&(struct log){.worker = worker->id}, LOG_INFO, "ready on %s", on_card ? "CUDA" : "the CPU");
 }
 
 void worker_note_bad_start(struct worker *worker, const struct error *why) {
+    worker->start_failed = true;
     worker->failed_to_start |= !atomic_load(&worker->vitals.loaded);
     illness_note(&worker->illness, worker->id, "", why, worker_now());
 }

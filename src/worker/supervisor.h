@@ -27,6 +27,7 @@ struct worker {
     struct slot **inside; /* by device: who computes on it */
     int turn;             /* the last one given to a slot that asked for a device */
     struct illness illness;
+    bool start_failed;    /* the last executor that started did not get ready */
     bool failed_to_start; /* before any executor was ever ready; `illness.why` */
     int refusals;         /* calls in a row that Redis did not answer */
     int64_t redis_ms;     /* monotonic: not before then is Redis asked again */

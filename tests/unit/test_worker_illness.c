@@ -68,6 +68,19 @@ static void the_pause_grows_up_to_a_limit(void **state) {
     assert_int_equal(illness.pause_ms, 600000);
 }
 
+static void what_made_it_ill_may_be_over(void **state) {
+    struct illness illness = {0};
+    illness_try(&illness);
+    assert_true(illness_allows(&illness, 1, 0));
+    for (int i = 0; i < 3; i++)
+        note(&illness, 0);
+    illness_try(&illness);
+    assert_true(illness_allows(&illness, 0, 0));
+    assert_false(illness_allows(&illness, 1, 0));
+    note(&illness, 0);
+    assert_false(illness_allows(&illness, 0, 0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_faults_in_a_row_make_it_ill),
@@ -75,6 +88,7 @@ int main(void) {
         cmocka_unit_test(a_good_job_in_between_begins_anew),
         cmocka_unit_test(after_a_pause_it_tries_one_job),
         cmocka_unit_test(the_pause_grows_up_to_a_limit),
+        cmocka_unit_test(what_made_it_ill_may_be_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
