@@ -1,15 +1,15 @@
-/* What script/chaos runs: the store of campaigns, the workers, and the auditor at the end.
+/* What script/chaos runs besides mela-worker and chaos_executor: who submits, and the auditor at the end.
  *
  *   chaos_tool submit REDIS STORE FIRST COUNT SEGMENTS LANGUAGES    campaigns chaos-FIRST ... ; every seventh is urgent
- *   chaos_tool work REDIS STORE NAME LEASE_MS JOB_MS                claims and does jobs until it is killed
- *   chaos_tool retry REDIS                                          revives every dead job; prints how many
- *   chaos_tool audit REDIS STORE COUNT                              prints a JSON object; "problems" should be empty
+ *   chaos_tool bombs REDIS STORE FIRST COUNT SEGMENTS LANGUAGES     campaigns bomb-FIRST ..., one of `misdeeds` each
+ *   chaos_tool retry REDIS                                          revives dead jobs, but of bombs; prints how many
+ *   chaos_tool workers REDIS                                        prints who lives, as JSON
+ *   chaos_tool audit REDIS STORE COUNT BOMBS                        prints a JSON object; "problems" should be empty
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/process.h"
-#include "base/random.h"
 #include "queue/check.h"
 #include "small_job.h"
 #include "store/http.h"
@@ -24,11 +24,15 @@ static struct queue *open_queue(const char *url, struct error *err) {
     return queue_open(&options, err);
 }
 
-/* Jobs of milliseconds are retried after milliseconds. */
+enum { FIRST_RETRY_MS = 50, LONGEST_RUN_MS = 2500 };
+
+/* Jobs of milliseconds are retried after milliseconds, and hang when they take seconds. */
 static bool set_failure(struct queue *queue, struct error *err) {
     struct failure_policies policies = failure_defaults;
-    for (int kind = 0; kind < KIND_COUNT; kind++)
-        policies.limits[kind][FAILURE_FIRST_RETRY] = 50;
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        policies.limits[kind][FAILURE_FIRST_RETRY] = FIRST_RETRY_MS;
+        policies.limits[kind][FAILURE_LONGEST_RUN] = LONGEST_RUN_MS;
+    }
     return queue_set_failure(queue, &policies, err);
 }
 
@@ -41,76 +45,36 @@ static bool set_failure(struct queue *queue, struct error *err) {
         done_;                                                                                                         \
     })
 
-static int submit(char **arguments) {
+/* What every job of a kind does in a bomb (chaos_executor.c). */
+static const char *const misdeeds[] = {"abort", "hang", "leak", "refuse"};
+
+static const char *misdeed_of(long bomb) { return misdeeds[bomb % (long)ARRAY_LENGTH(misdeeds)]; }
+
+/* Each goes off in another kind of job, but for joins. */
+static void make_bomb(struct campaign *campaign, long number) {
+    const char *kind = job_kind_name((enum job_kind)(number / (long)ARRAY_LENGTH(misdeeds) % KIND_JOIN));
+    _cleanup_free_ char *segments = campaign->name;
+    campaign->name = xasprintf("%s %s %s", segments, misdeed_of(number), kind);
+}
+
+static int submit(char **arguments, bool as_bombs) {
     struct error err;
     _cleanup_queue_ struct queue *queue = NULL;
     _cleanup_store_ struct store *store = store_open(arguments[1], NULL, &err);
-    if (!store || !INSIST((queue = open_queue(arguments[0], &err)) != NULL) || !INSIST(set_failure(queue, &err)))
+    if (!store || !small_put_file(store, &err) || !INSIST((queue = open_queue(arguments[0], &err)) != NULL) ||
+        !INSIST(set_failure(queue, &err)))
         return fail(&err);
     long first = strtol(arguments[2], NULL, 10), count = strtol(arguments[3], NULL, 10);
     for (long i = first; i < first + count; i++) {
-        _cleanup_free_ char *id = xasprintf("chaos-%ld", i);
+        _cleanup_free_ char *id = xasprintf("%s-%ld", as_bombs ? "bomb" : "chaos", i);
         _cleanup_campaign_ struct campaign *campaign =
             small_campaign(id, i % 7 ? "batch" : "urgent", arguments[5], (int)strtol(arguments[4], NULL, 10));
+        if (as_bombs)
+            make_bomb(campaign, i);
         if (!INSIST(small_submit(queue, store, campaign, &err)))
             return fail(&err);
     }
     return 0;
-}
-
-/* ---- a worker ---- */
-
-struct hand {
-    struct queue *queue;
-    struct store *store;
-    const char *name;
-    int lease_ms, job_ms;
-};
-
-static void pause_in_job(const struct hand *hand) {
-    clock_sleep_ms(clock_system(), (int64_t)(random_unit() * 2 * hand->job_ms));
-}
-
-/* False when nothing was done about the job: it comes back when its lease has run out. */
-static bool do_job(struct hand *hand, const struct claim *claim, struct error *result) {
-    struct error err = {0};
-    _cleanup_plan_ struct plan *plan = small_plan(hand->store, claim, &err);
-    _cleanup_free_ char *artifact = NULL;
-    pause_in_job(hand);
-    bool done = plan && INSIST(queue_heartbeat(hand->queue, hand->name, claim, hand->lease_ms, NULL, &err)) &&
-                INSIST(small_work(hand->queue, hand->store, plan, claim, &artifact, &err));
-    pause_in_job(hand);
-    done = done && INSIST(small_finish(hand->queue, hand->store, plan, hand->name, claim, artifact, &err));
-    *result = err;
-    return done;
-}
-
-static int work(char **arguments) {
-    static const enum pool pools[] = {POOL_LIPSYNC, POOL_CPU};
-    struct error err;
-    struct hand hand = {.name = arguments[2],
-                        .lease_ms = (int)strtol(arguments[3], NULL, 10),
-                        .job_ms = (int)strtol(arguments[4], NULL, 10)};
-    struct claim_options options = {
-        .worker = hand.name, .pools = pools, .pool_count = ARRAY_LENGTH(pools), .lease_ms = hand.lease_ms};
-    hand.store = store_open(arguments[1], NULL, &err);
-    if (!hand.store || !INSIST((hand.queue = open_queue(arguments[0], &err)) != NULL))
-        return fail(&err);
-    for (;;) {
-        struct claim claim;
-        size_t count = 0;
-        bool ready, asked = queue_claim(hand.queue, &options, &claim, 1, &count, &err) &&
-                            (count || queue_wait(hand.queue, &options, 500, &ready, &err));
-        if (!asked && err.code != ERR_QUEUE_UNAVAILABLE)
-            return fail(&err);
-        if (!asked)
-            clock_sleep_ms(clock_system(), 20);
-        if (!count || do_job(&hand, &claim, &err) || err.code == ERR_QUEUE_STALE || err.code == ERR_CANCELLED)
-            continue;
-        fprintf(stderr, "%s: %s: %s\n", claim.job_id, error_name(err.code), err.message);
-        struct error failure = err;
-        (void)!queue_fail(hand.queue, hand.name, &claim, &failure, &err); /* refused when the lease is lost */
-    }
 }
 
 static int retry(char **arguments) {
@@ -123,8 +87,21 @@ static int retry(char **arguments) {
     size_t i, revived = 0;
     json_t *job;
     json_array_foreach (json_object_get(dead, "items"), i, job)
-        revived += queue_retry(queue, json_get_string(job, "id", ""), &err);
+        if (strncmp(json_get_string(job, "id", ""), "bomb-", 5) != 0)
+            revived += queue_retry(queue, json_get_string(job, "id", ""), &err);
     printf("%zu\n", revived);
+    return 0;
+}
+
+static int workers(char **arguments) {
+    struct error err;
+    _cleanup_queue_ struct queue *queue = NULL;
+    _cleanup_json_ json_t *all = NULL;
+    if (!INSIST((queue = open_queue(arguments[0], &err)) != NULL) ||
+        !INSIST((all = queue_workers(queue, &err)) != NULL))
+        return fail(&err);
+    _cleanup_free_ char *text = json_line(all);
+    puts(text);
     return 0;
 }
 
@@ -133,105 +110,150 @@ static int retry(char **arguments) {
 struct audit {
     struct queue *queue;
     struct store *store;
-    json_t *problems, *published; /* artifacts of the campaign */
-    int64_t jobs, unfinished, unpublished;
+    json_t *problems, *bomb_ends;    /* by misdeed and code: how many jobs of bombs it killed */
+    json_t *published, *first_lines; /* of one campaign: keys of artifacts; by job, what an artifact begins with */
+    int64_t jobs, unfinished, unpublished, errors, refusals, crashes, done_in_bombs, longest_bomb_ms;
 };
 
 static void problem(struct audit *audit, const char *what, const char *where) {
     json_array_append_new(audit->problems, json_sprintf("%s: %s", where, what));
 }
 
-/* The published object was written by the claim that its key names, and a join used what its dubs published. */
-static void audit_artifact(struct audit *audit, const struct job_id *job, const char *id, const char *key) {
-    _cleanup_buffer_ struct buffer text = {0}, wanted = {0};
+/* What is published is what its receipt describes, and was written by the claim that its key names. */
+static void audit_artifact(struct audit *audit, const struct job_id *job, const char *id, const struct receipt *receipt,
+                           struct buffer *text) {
     struct error err;
-    if (!small_get(audit->store, key, &text, &err)) {
+    unsigned char hash[SHA256_BYTES];
+    char hex[SHA256_HEX + 1];
+    if (!small_get(audit->store, receipt->artifact, text, &err)) {
         problem(audit, "its artifact is not there", id);
         return;
     }
-    if (job->kind == KIND_PLAN)
+    sha256_of(text->data, text->length, hash);
+    hex_encode(hash, sizeof hash, hex);
+    const char *said = json_get_string(receipt->report, "sha256", NULL);
+    if (job->kind == KIND_PLAN) /* which may be of an earlier attempt */
         return;
-    const char *stamp = text.data + strlen(id) + 1;
-    _cleanup_free_ char *own =
-        strncmp(text.data, id, strlen(id)) == 0 ? xstrndup(stamp, strcspn(stamp, "\n")) : xstrdup("");
-    _cleanup_free_ char *named = layout_artifact(job, own);
-    if (strcmp(named, key) != 0)
+    if (!said || strcmp(said, hex) != 0)
+        problem(audit, "its artifact is not what its receipt says", id);
+    const char *stamp = strchr(strrchr(receipt->artifact, '/'), '.');
+    _cleanup_free_ char *own = xasprintf("%s %ld ", id, strtol(stamp + 1, NULL, 10));
+    if (strncmp(text->data, own, strlen(own)) != 0)
         problem(audit, "its artifact was written by another claim", id);
-    if (job->kind != KIND_JOIN)
-        return;
-    struct claim claim = {.job = *job};
-    snprintf(claim.job_id, sizeof claim.job_id, "%s", id);
-    _cleanup_plan_ struct plan *plan = small_plan(audit->store, &claim, &err);
-    buffer_appendf(&wanted, "%s %s\n", id, own);
-    if (!plan || !small_join(audit->queue, audit->store, plan, &claim, &wanted, &err) ||
-        strcmp(wanted.data, text.data) != 0)
-        problem(audit, "it was joined from other dubs than the published ones", id);
+    json_object_set_new(audit->first_lines, id, json_stringn(text->data, strcspn(text->data, "\n") + 1));
 }
 
-static void audit_job(struct audit *audit, const json_t *job) {
+/* It used what the jobs that it waited for have published. */
+static void audit_inputs(struct audit *audit, const struct plan *plan, const struct job_id *job, const char *id,
+                         const struct buffer *text) {
+    _cleanup_free_ char(*inputs)[JOB_ID_MAX + 1] = NULL;
+    size_t count = plan_inputs(plan, job, &inputs);
+    _cleanup_buffer_ struct buffer wanted = {0};
+    buffer_append_text(&wanted, json_get_string(audit->first_lines, id, ""));
+    for (size_t i = 0; i < count; i++)
+        buffer_append_text(&wanted, json_get_string(audit->first_lines, inputs[i], "missing"));
+    if (job->kind != KIND_PLAN && strcmp(wanted.data, text->data) != 0)
+        problem(audit, "it was made from other artifacts than the published ones", id);
+}
+
+static void audit_job(struct audit *audit, const struct plan *plan, const json_t *job) {
     const char *id = json_get_string(job, "id", ""), *state = json_get_string(job, "state", "");
-    const char *artifact = json_get_string(job, "artifact", "");
     struct job_id parsed;
     struct error err;
+    bool found;
+    _cleanup_receipt_ struct receipt receipt = {0};
+    _cleanup_buffer_ struct buffer text = {0};
     audit->jobs++;
+    audit->errors += json_get_integer(job, "errors", 0);
+    audit->refusals += json_get_integer(job, "refusals", 0);
+    audit->crashes += json_get_integer(job, "crashes", 0);
     if (strcmp(state, "done") != 0) {
         audit->unfinished++;
         problem(audit, state, id);
-        return;
-    }
-    if (!job_id_parse(id, &parsed)) {
+    } else if (!job_id_parse(id, &parsed))
         problem(audit, "it has no job's id", id);
-        return;
-    }
-    audit_artifact(audit, &parsed, id, artifact);
-    _cleanup_receipt_ struct receipt receipt = {0};
-    bool found;
-    if (!receipt_read(audit->store, &parsed, &receipt, &found, &err) || !found)
+    else if (!receipt_read(audit->store, &parsed, &receipt, &found, &err) || !found)
         problem(audit, "it has no receipt", id);
-    else if (strcmp(receipt.artifact, artifact) != 0)
+    else if (strcmp(receipt.artifact, json_get_string(job, "artifact", "")) != 0)
         problem(audit, "its receipt names another artifact than Redis", id);
+    else {
+        audit_artifact(audit, &parsed, id, &receipt, &text);
+        audit_inputs(audit, plan, &parsed, id, &text);
+    }
 }
 
 /* What zombies and failed attempts uploaded lies in the store for good, but nothing leads there: no record, no receipt
- * (audit_job), no join (audit_artifact). */
+ * (audit_job), no other artifact (audit_inputs). */
 static bool audit_object(const char *key, const struct store_stat *stat, void *context) {
     struct audit *audit = context;
     const char *dot = strrchr(key, '.');
-    if (!dot || strcmp(dot, ".json") != 0)
+    if (!dot || (strcmp(dot, ".json") != 0 && strcmp(dot, ".pcm") != 0))
         audit->unpublished += !json_object_get(audit->published, key);
     return true;
 }
 
-static bool audit_objects(struct audit *audit, const char *id, const json_t *jobs, struct error *err) {
-    _cleanup_json_ json_t *published = json_object();
-    _cleanup_free_ char *prefix = xasprintf("campaigns/%s/", id);
+/* Those of one kind, or all others, in the order of their ids: a job comes after what it was made of. */
+static void audit_jobs(struct audit *audit, const struct plan *plan, const json_t *jobs, const char *kind, bool of_it) {
     const json_t *job;
     size_t i;
     json_array_foreach (jobs, i, job)
-        json_object_set_new(published, json_get_string(job, "artifact", ""), json_true());
-    audit->published = published;
-    return store_list(audit->store, prefix, audit_object, audit, err);
+        if ((strcmp(json_get_string(job, "kind", ""), kind) == 0) == of_it) {
+            json_object_set_new(audit->published, json_get_string(job, "artifact", ""), json_true());
+            audit_job(audit, plan, job);
+        }
 }
 
 static bool audit_campaign(struct audit *audit, const char *id, struct error *err) {
-    _cleanup_json_ json_t *campaign = queue_campaign(audit->queue, id, err);
+    _cleanup_json_ json_t *campaign = queue_campaign(audit->queue, id, err), *published = json_object(),
+                          *first_lines = json_object();
     if (!campaign)
         return false;
     if (strcmp(json_get_string(campaign, "state", ""), "done") != 0)
         problem(audit, json_get_string(campaign, "state", ""), id);
     _cleanup_json_ json_t *page = queue_jobs(audit->queue, id, NULL, 100000, err);
-    _cleanup_free_ char *key = layout_plan(id);
+    _cleanup_free_ char *key = layout_plan(id), *prefix = xasprintf("campaigns/%s/", id);
     _cleanup_json_ json_t *json = small_get_json(audit->store, key, err);
     _cleanup_plan_ struct plan *plan = json ? plan_from_json(json, err) : NULL;
     if (!page || !plan)
         return page != NULL;
-    const json_t *jobs = json_object_get(page, "items"), *job;
-    size_t i, expected = 1 + plan->segment_count + plan->language_count * (plan->segment_count + 1);
+    const json_t *jobs = json_object_get(page, "items");
+    size_t expected = 1 + plan->segment_count + plan->language_count * (plan->segment_count + 1);
     if (json_array_size(jobs) != expected)
         problem(audit, "it has another number of jobs than its plan", id);
-    json_array_foreach (jobs, i, job)
-        audit_job(audit, job);
-    return audit_objects(audit, id, jobs, err);
+    audit->published = published;
+    audit->first_lines = first_lines;
+    audit_jobs(audit, plan, jobs, "track", true);
+    audit_jobs(audit, plan, jobs, "track", false);
+    return store_list(audit->store, prefix, audit_object, audit, err);
+}
+
+static void audit_bomb_job(struct audit *audit, const char *misdeed, const json_t *job) {
+    const char *state = json_get_string(job, "state", "");
+    audit->done_in_bombs += strcmp(state, "done") == 0;
+    if (strcmp(state, "dead") != 0)
+        return;
+    const char *code = json_get_string(json_object_get(job, "error"), "code", "");
+    json_t *ends = json_object_get(audit->bomb_ends, misdeed);
+    if (!ends)
+        json_object_set_new(audit->bomb_ends, misdeed, ends = json_object());
+    json_object_set_new(ends, code, json_integer(json_get_integer(ends, code, 0) + 1));
+}
+
+static bool audit_bomb(struct audit *audit, long number, struct error *err) {
+    _cleanup_free_ char *id = xasprintf("bomb-%ld", number);
+    _cleanup_json_ json_t *campaign = queue_campaign(audit->queue, id, err);
+    _cleanup_json_ json_t *page = campaign ? queue_jobs(audit->queue, id, NULL, 100000, err) : NULL;
+    size_t i;
+    json_t *job;
+    if (!page)
+        return false;
+    if (strcmp(json_get_string(campaign, "state", ""), "failed") != 0)
+        problem(audit, json_get_string(campaign, "state", ""), id);
+    json_array_foreach (json_object_get(page, "items"), i, job)
+        audit_bomb_job(audit, misdeed_of(number), job);
+    int64_t took = json_get_integer(campaign, "finished_ms", 0) - json_get_integer(campaign, "submitted_ms", 0);
+    audit->longest_bomb_ms = MAX(audit->longest_bomb_ms, took);
+    return true;
 }
 
 static int64_t jobs_done(struct queue *queue) {
@@ -245,10 +267,20 @@ static int64_t jobs_done(struct queue *queue) {
     return sum;
 }
 
+static json_t *audit_result(const struct audit *audit, const json_t *check) {
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O}", "jobs", (json_int_t)audit->jobs, "unfinished",
+                     (json_int_t)audit->unfinished, "unpublished", (json_int_t)audit->unpublished, "errors",
+                     (json_int_t)audit->errors, "refusals", (json_int_t)audit->refusals, "crashes",
+                     (json_int_t)audit->crashes, "done_in_bombs", (json_int_t)audit->done_in_bombs, "longest_bomb_ms",
+                     (json_int_t)audit->longest_bomb_ms, "finished_by_totals", (json_int_t)jobs_done(audit->queue),
+                     "bomb_ends", audit->bomb_ends, "problems", audit->problems, "findings",
+                     json_object_get(check, "findings"));
+}
+
 static int audit(char **arguments) {
     struct error err;
-    _cleanup_json_ json_t *problems = json_array();
-    struct audit audit = {.store = store_open(arguments[1], NULL, &err), .problems = problems};
+    _cleanup_json_ json_t *problems = json_array(), *bomb_ends = json_object();
+    struct audit audit = {.store = store_open(arguments[1], NULL, &err), .problems = problems, .bomb_ends = bomb_ends};
     if (!audit.store || !INSIST((audit.queue = open_queue(arguments[0], &err)) != NULL))
         return fail(&err);
     for (long i = 0; i < strtol(arguments[2], NULL, 10); i++) {
@@ -256,13 +288,13 @@ static int audit(char **arguments) {
         if (!audit_campaign(&audit, id, &err))
             problem(&audit, err.message, id);
     }
+    for (long i = 0; i < strtol(arguments[3], NULL, 10); i++)
+        if (!audit_bomb(&audit, i, &err))
+            problem(&audit, err.message, "a bomb");
     _cleanup_json_ json_t *check = queue_check(audit.queue, false, &err);
     if (!check)
         return fail(&err);
-    _cleanup_json_ json_t *result =
-        json_pack("{s:I, s:I, s:I, s:I, s:O, s:O}", "jobs", (json_int_t)audit.jobs, "unfinished",
-                  (json_int_t)audit.unfinished, "finished_by_totals", (json_int_t)jobs_done(audit.queue), "unpublished",
-                  (json_int_t)audit.unpublished, "problems", problems, "findings", json_object_get(check, "findings"));
+    _cleanup_json_ json_t *result = audit_result(&audit, check);
     _cleanup_free_ char *text = json_line(result);
     puts(text);
     queue_close(audit.queue);
@@ -274,13 +306,13 @@ int main(int count, char **arguments) {
     process_begin();
     http_process_begin();
     const char *command = count > 1 ? arguments[1] : "";
-    if (strcmp(command, "submit") == 0 && count == 8)
-        return submit(arguments + 2);
-    if (strcmp(command, "work") == 0 && count == 7)
-        return work(arguments + 2);
+    if ((strcmp(command, "submit") == 0 || strcmp(command, "bombs") == 0) && count == 8)
+        return submit(arguments + 2, command[0] == 'b');
+    if (strcmp(command, "workers") == 0 && count == 3)
+        return workers(arguments + 2);
     if (strcmp(command, "retry") == 0 && count == 3)
         return retry(arguments + 2);
-    if (strcmp(command, "audit") == 0 && count == 5)
+    if (strcmp(command, "audit") == 0 && count == 6)
         return audit(arguments + 2);
     fprintf(stderr, "see the head of chaos_tool.c\n");
     return 2;

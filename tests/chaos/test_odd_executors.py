@@ -1,0 +1,72 @@
+"""One worker of small jobs, and an executor that does one thing wrong until it is told to stop that."""
+import json
+
+import pytest
+
+from ..support.waiting import wait_for
+from .chaos import Chaos
+from .workers import IllWorker, Worker
+
+
+class Farm(Chaos):
+    """Redis, a store, and one campaign, chaos-0, of jobs that take about `job_ms`."""
+
+    def __init__(self, job_ms=10, segments=2, **options):
+        super().__init__(campaigns=1, segments=segments, languages="hi", workers=0, job_ms=job_ms, **options)
+
+    def start(self):
+        self.redis.start()
+        self.submit(1)
+        return self
+
+    def worker(self, *options, environment=None):
+        self.processes["w"] = Worker("w", self.folder, self.executors, (*self.farm_options(), *options),
+                                     {**self.worker_environment, **(environment or {})}, 2000)
+        return self.processes["w"]
+
+    def job(self, suffix):
+        """What Redis knows of a job."""
+        words = self.cli("hgetall", f"{{mela}}:job:chaos-0/{suffix}").split("\n")
+        return dict(zip(words[::2], words[1::2]))
+
+    def is_done(self):
+        return self.cli("hget", "{mela}:campaign:chaos-0", "state") == "done"
+
+
+@pytest.fixture
+def farm():
+    farm = Farm()
+    yield farm.start()
+    farm.close()
+
+
+@pytest.mark.parametrize("misdeed, counted", [("idle", "errors"), ("link", "errors"), ("babble", "crashes"), ("twice", None)])
+def test_a_misdeed_costs_an_attempt_at_most(farm, misdeed, counted):
+    farm.executors.set(misdeed=misdeed)
+    farm.worker()
+    if counted:
+        wait_for(lambda: int(farm.job("plan").get(counted, 0)) > 0, "a failure")
+        farm.executors.set(misdeed=None)
+    wait_for(farm.is_done, "the campaign")
+    audit = json.loads(farm.tool("audit", farm.store, 1, 0))
+    assert audit["problems"] == audit["findings"] == [], audit
+
+
+def test_a_lost_key_makes_ill_also_where_there_is_one_campaign_only():
+    farm = Farm(segments=40, store="memory")
+    try:
+        farm.start()
+        worker = IllWorker(farm, "denied", {"job_ms": 1}, farm.farm_options(), farm.worker_environment, 2000)
+        farm.ill_workers.append(worker)
+        wait_for(lambda: worker.step() or worker.stage == "ill", "it to be ill")
+    finally:
+        farm.close()
+
+
+def test_no_executor_outlives_its_supervisor(farm):
+    farm.executors.set(misdeed="deaf")
+    worker = farm.worker()
+    wait_for(lambda: farm.executors.misdeeds().get("deaf"), "a job that hears nothing")
+    del farm.processes["w"]
+    worker.kill()
+    wait_for(lambda: not farm.left_behind(), "its executors to end")
