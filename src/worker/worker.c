@@ -26,7 +26,6 @@ enum {
     ANSWER_MS = 7000,   /* after it began: a wait without an answer by then has lost its connection, silently */
     PUSH_MS = 100,      /* how often an executor that has to end is looked at */
     DEFAULT_LEASE_MS = 30000,
-    DEFAULT_GRACE_MS = 25000,
     LEAVE_MS = 3000,       /* after the grace time, for what is done already to reach the store and Redis */
     EXECUTORS_SHARE = 90,  /* percent of the memory, for all executors: one that grows ends before the machine does */
     STORE_LEFT_MS = 1000,  /* after that, for what waits for the store to give up */
@@ -393,7 +392,6 @@ static int open_signals(void) {
 bool worker_run(const struct worker_options *given, struct error *err) {
     struct worker_options options = *given;
     options.lease_ms = options.lease_ms ? options.lease_ms : DEFAULT_LEASE_MS;
-    options.grace_ms = options.grace_ms ? options.grace_ms : DEFAULT_GRACE_MS;
     options.slots = options.slots ? options.slots : SLOTS;
     _cleanup_close_ int signals = open_signals();
     _cleanup_close_ int leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -14,6 +14,8 @@
 #include "dub/models.h"
 #include "queue/queue.h"
 
+enum { WORKER_GRACE_MS = 25000 }; /* the usual grace */
+
 struct worker_options {
     const char *id; /* NULL: host-pid-random */
     struct queue_options queue;
@@ -32,7 +34,7 @@ struct worker_options {
     const char *work_directory; /* cache and scratch space; made when missing */
     int64_t cache_bytes;        /* 0: half of what the volume has free, as store/cache.h says */
     int lease_ms;               /* 0: 30000; renewed about once a second */
-    int grace_ms;               /* after SIGTERM, to finish the running jobs; 0: 25000 */
+    int grace_ms;               /* after SIGTERM, to finish the running jobs; 0: they are released at once */
     int idle_exit_ms;           /* end after so long without a job; 0: never */
 };
 

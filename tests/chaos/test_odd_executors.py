@@ -1,5 +1,6 @@
 """One worker of small jobs, and an executor that does one thing wrong until it is told to stop that."""
 import json
+import signal
 
 import pytest
 
@@ -50,6 +51,17 @@ def test_a_misdeed_costs_an_attempt_at_most(farm, misdeed, counted):
     wait_for(farm.is_done, "the campaign")
     audit = json.loads(farm.tool("audit", farm.store, 1, 0))
     assert audit["problems"] == audit["findings"] == [], audit
+
+
+def test_grace_of_nothing_is_none(farm):
+    """The job would be done within the usual grace."""
+    farm.executors.set(job_ms=1500)
+    worker = farm.worker("--grace-ms", "0")
+    wait_for(lambda: worker.said("claimed"), "a claim")
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(60) == 0
+    assert worker.said("stopped: draining") or worker.said("released"), worker.log.read_text()
+    assert not worker.said('"message":"done"') and farm.job("plan")["state"] == "ready"
 
 
 def test_a_lost_key_makes_ill_also_where_there_is_one_campaign_only():

@@ -11,7 +11,7 @@ enum { DEVICES_MAX = 16 };
 static bool read_numbers(struct cli *cli, struct worker_options *options, struct error *err) {
     int64_t lease, grace, idle, batch, cache_gb, slots, threads;
     if (!cli_integer(cli, "lease-ms", 0, 1000, 600000, &lease, err) ||
-        !cli_integer(cli, "grace-ms", 0, 0, 7200000, &grace, err) ||
+        !cli_integer(cli, "grace-ms", WORKER_GRACE_MS, 0, 7200000, &grace, err) ||
         !cli_integer(cli, "idle-exit-ms", 0, 0, 86400000, &idle, err) ||
         !cli_integer(cli, "batch", 0, 1, 1024, &batch, err) ||
         !cli_integer(cli, "threads", 0, 1, 1024, &threads, err) || !cli_integer(cli, "slots", 0, 1, 64, &slots, err) ||
