@@ -13,6 +13,7 @@ enum {
     STOP_GRACE_MS = 2000,  /* for a job that was told to stop, before its executor is ended */
     START_AGAIN_MS = 1000, /* after an executor that did not start, doubled for each further one... */
     START_AGAIN_MAX_MS = 60000,
+    START_MAX_MS = 15 * 60000, /* until it is ready: the largest networks take a minute, the first time several */
     DOCUMENT_MAX = 64 << 20,
 };
 
@@ -370,15 +371,31 @@ void slot_lose_executor(struct slot *slot, const struct executor_end *end) {
     }
 }
 
+/* One that starts for ever is ended; said_why, so that its end is not noted once more. */
+static void slot_limit_start(struct slot *slot) {
+    struct error why;
+    if (slot->executor.ready || slot->executor.term_ms || worker_now() < slot->start_ms + START_MAX_MS)
+        return;
+    error_set(&why, ERR_CHILD_FAILED, "an executor was not ready after %d minutes", START_MAX_MS / 60000);
+    slot->executor.said_why = true;
+    worker_note_bad_start(slot->worker, &why);
+    executor_process_end(&slot->executor, 0);
+}
+
 void slot_start_executor(struct slot *slot) {
     struct worker *worker = slot->worker;
     struct error err;
-    if (slot->executor.pid != 0 || worker_now() < slot->start_ms)
+    if (slot->executor.pid != 0) {
+        slot_limit_start(slot);
         return;
+    }
+    if (worker_now() < slot->start_ms)
+        return;
+    slot->start_ms = worker_now();
     _cleanup_(worker_command_free) char **command = worker_executor_command(worker, slot);
     if (executor_process_start(&slot->executor, (const char *const *)command, &err))
         return;
-    slot->start_ms = worker_now() + START_AGAIN_MS;
+    slot->start_ms += START_AGAIN_MS;
     worker_note_bad_start(worker, &err);
 }
 

@@ -39,7 +39,7 @@ struct slot {
     int device;    /* index in the worker's devices */
     char *scratch; /* folder of its jobs' folders, which its executor alone may write to */
     struct executor_process executor;
-    int64_t start_ms;  /* monotonic: not before then is its executor started */
+    int64_t start_ms;  /* monotonic: when its executor was started, or not before when it is */
     int failed_starts; /* in a row */
 
     enum slot_state state;
@@ -89,7 +89,7 @@ void slot_end_task(struct slot *slot);
 /* A message of its executor has come, or its executor has gone. */
 void slot_hear(struct slot *slot);
 void slot_lose_executor(struct slot *slot, const struct executor_end *end);
-/* Starts the executor if there is none and it is time to. */
+/* Starts the executor if there is none and it is time to; ends one that does not get ready. */
 void slot_start_executor(struct slot *slot);
 
 static inline bool slot_is_busy(const struct slot *slot) { return slot->state != SLOT_FREE; }

@@ -6,7 +6,7 @@ import pytest
 
 from ..support.waiting import wait_for
 from .chaos import Chaos
-from .workers import IllWorker, Worker
+from .workers import IllWorker, Worker, clock_shifted_by
 
 
 class Farm(Chaos):
@@ -62,6 +62,21 @@ def test_grace_of_nothing_is_none(farm):
     assert worker.process.wait(60) == 0
     assert worker.said("stopped: draining") or worker.said("released"), worker.log.read_text()
     assert not worker.said('"message":"done"') and farm.job("plan")["state"] == "ready"
+
+
+def test_an_executor_that_never_gets_ready_is_ended(farm):
+    """Sixteen minutes pass between two looks at the clock, twice."""
+    clock = farm.folder / "clock"
+    clock.write_text("0 0")
+    worker = farm.worker(environment=clock_shifted_by(clock))
+    wait_for(lambda: worker.said("ready on"), "the worker")
+    farm.executors.set(misdeed="leave", starts=False)
+    wait_for(lambda: farm.executors.misdeeds().get("unready"), "an executor that starts anew")
+    clock.write_text(f"0 {16 * 60}")
+    wait_for(lambda: farm.executors.misdeeds()["unready"] > 2, "one more than there are slots")
+    farm.executors.set(misdeed=None, starts=True)
+    clock.write_text(f"0 {32 * 60}")
+    wait_for(farm.is_done, "the campaign")
 
 
 def test_a_lost_key_makes_ill_also_where_there_is_one_campaign_only():
