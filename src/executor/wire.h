@@ -24,8 +24,8 @@
 #define WIRE_VARIABLE "MELA_WIRE" /* the environment's variable that names an executor's end, a descriptor */
 
 enum {
-    WIRE_TO_EXECUTOR_MAX = 64 << 20,   /* bytes of a message: a plan's size is bounded by this too */
-    WIRE_FROM_EXECUTOR_MAX = 16 << 20, /* a report lists the frames without a face, run by run */
+    WIRE_TO_EXECUTOR_MAX = 64 << 20,  /* bytes of a message: a plan's size is bounded by this too */
+    WIRE_FROM_EXECUTOR_MAX = 1 << 20, /* a report lists the frames without a face, run by run: 60 kB at the most */
 };
 
 /* One end. Not locked; but one thread may read (`in`) while another one sends (`out`, `ended`). */

@@ -108,17 +108,28 @@ static bool slot_fetch(struct slot *slot, struct error *err) {
     return transfer_fetch_sources(&transfer, keys, &slot->fetched, err);
 }
 
+/* The first plan in the store stays for good, so one that leads nowhere must not get there. */
+static bool slot_check_plan(const struct transfer *transfer, struct error *err) {
+    _cleanup_buffer_ struct buffer text = {0};
+    if (!transfer_read_artifact(transfer, DOCUMENT_MAX, &text, err))
+        return false;
+    _cleanup_json_ json_t *json = json_parse(text.data, text.length, err);
+    _cleanup_plan_ struct plan *plan = json ? plan_from_json(json, err) : NULL;
+    return plan || error_set(err, ERR_INTERNAL, "the job left no plan that can be used");
+}
+
 /* The store then has all that the job wrote, and the receipt that says which attempt's it is. */
 static bool slot_deliver(struct slot *slot, struct error *err) {
     struct worker *worker = slot->worker;
     struct transfer transfer = slot_transfer(slot);
     json_t *report = slot->receipt.report;
-    if (!transfer_deliver_targets(&transfer, report, err))
+    bool is_plan = slot->claim.job.kind == KIND_PLAN;
+    if ((is_plan && !slot_check_plan(&transfer, err)) || !transfer_deliver_targets(&transfer, report, err))
         return false;
     _cleanup_json_ json_t *times = step_times_to_json(&slot->times);
     json_object_update(json_object_get(report, "steps_ms"), times);
     json_object_set_new(report, "duration_ms", json_integer(worker_now() - slot->began_ms));
-    return (slot->claim.job.kind != KIND_PLAN || slot_load_plan_that_counts(slot, err)) &&
+    return (!is_plan || slot_load_plan_that_counts(slot, err)) &&
            (receipt_settle(worker->store, &slot->claim, worker->id, &slot->receipt, err) ||
             error_wrap(err, "the receipt"));
 }
@@ -254,13 +265,43 @@ static void read_failure(const json_t *message, struct error *out) {
               json_get_string(message, "message", "it did not say why"));
 }
 
+/* A number that an executor says: it may say anything. */
+static int64_t read_count(const json_t *message, const char *member) {
+    return CLAMP(json_get_integer(message, member, 0), (json_int_t)0, (json_int_t)INT32_MAX);
+}
+
+/* The steps that there are, and no others: the farm's totals have a sum for each. */
+static json_t *read_steps(const json_t *steps) {
+    json_t *read = json_object();
+    for (int step = 0; step < STEP_COUNT; step++) {
+        const char *name = step_name((enum step)step);
+        if (json_is_integer(json_object_get(steps, name)))
+            json_object_set_new(read, name, json_integer(read_count(steps, name)));
+    }
+    return read;
+}
+
+/* New reference, or NULL when the message has none. What the farm counts and shows is made good; the rest is kept. */
+static json_t *read_report(const json_t *message) {
+    static const char *const counts[] = {"frames", "gpu_ms"}, *const own[] = {"bytes", "sha256", "duration_ms"};
+    json_t *report = json_object_get(message, "report");
+    if (!json_is_object(report))
+        return NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++)
+        json_object_set_new(report, counts[i], json_integer(read_count(report, counts[i])));
+    for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
+        json_object_del(report, own[i]);
+    json_object_set_new(report, "steps_ms", read_steps(json_object_get(report, "steps_ms")));
+    return json_incref(report);
+}
+
 static void slot_hear_result(struct slot *slot, const json_t *message, bool done) {
     struct error failure;
     worker_leave_device(slot->worker, slot);
     executor_process_spare(&slot->executor);
     if (done) {
-        slot->receipt.report = json_incref(json_object_get(message, "report"));
-        if (json_is_object(slot->receipt.report)) {
+        slot->receipt.report = read_report(message);
+        if (slot->receipt.report) {
             atomic_store(&slot->progress.step, STEP_UPLOAD);
             slot_start_task(slot, SLOT_DELIVERING, slot_deliver);
             return;
@@ -287,13 +328,8 @@ static void slot_hear_start(struct slot *slot, const json_t *message, bool ready
     worker_note_bad_start(worker, &why);
 }
 
-/* A number of frames that an executor says: it may say anything. */
-static int64_t read_frames(const json_t *message, const char *member) {
-    return CLAMP(json_get_integer(message, member, 0), (json_int_t)0, (json_int_t)INT32_MAX);
-}
-
 static void slot_hear_progress(struct slot *slot, const json_t *message) {
-    slot_set_progress(slot, read_frames(message, "frames"), read_frames(message, "of"),
+    slot_set_progress(slot, read_count(message, "frames"), read_count(message, "of"),
                       step_parse(json_get_string(message, "step", "")));
 }
 

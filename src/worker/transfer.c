@@ -151,6 +151,12 @@ static int target_open(const struct transfer *transfer, const struct job_target 
     return opened;
 }
 
+bool transfer_read_artifact(const struct transfer *transfer, size_t limit, struct buffer *out, struct error *err) {
+    _cleanup_close_ int descriptor = target_open(transfer, job_files_artifact(transfer->files), err);
+    _cleanup_free_ char *path = xasprintf("/proc/self/fd/%d", descriptor);
+    return descriptor >= 0 && file_read(path, limit, out, err);
+}
+
 /* Copies the open file into the writer, hashing what goes there. */
 static bool send_file(int descriptor, struct store_writer *writer, int64_t *bytes, char hex[SHA256_HEX + 1],
                       struct error *err) {

@@ -35,6 +35,10 @@ void fetched_release(struct fetched *fetched);
  * internal when the system refuses a thread. */
 bool transfer_fetch_sources(const struct transfer *transfer, const char *const *artifacts, struct fetched *out,
                             struct error *err) must_check;
+/* Appends the artifact that the job left to `out`. Errors as of transfer_deliver_targets, store.too_large beyond
+ * `limit` bytes. */
+bool transfer_read_artifact(const struct transfer *transfer, size_t limit, struct buffer *out,
+                            struct error *err) must_check;
 /* Stores all targets in their order, each under its key, and sets "bytes" and "sha256" of the artifact in the report,
  * unless another one was there and was kept. A file that is missing, a link or no regular file is `internal`. Between
  * two files it looks at the cancel flag. Errors of the store, io. */

@@ -41,16 +41,21 @@ def farm():
     farm.close()
 
 
-@pytest.mark.parametrize("misdeed, counted", [("idle", "errors"), ("link", "errors"), ("babble", "crashes"), ("twice", None)])
+@pytest.mark.parametrize("misdeed, counted", [("garble", "errors"), ("idle", "errors"), ("link", "errors"), ("flood", "crashes"),
+                                              ("babble", "crashes"), ("twice", None), ("lie", None)])
 def test_a_misdeed_costs_an_attempt_at_most(farm, misdeed, counted):
+    """Above all, nothing that stays: a plan that nobody can read, or a report of megabytes in Redis."""
     farm.executors.set(misdeed=misdeed)
     farm.worker()
     if counted:
         wait_for(lambda: int(farm.job("plan").get(counted, 0)) > 0, "a failure")
         farm.executors.set(misdeed=None)
     wait_for(farm.is_done, "the campaign")
+    assert int(farm.cli("hstrlen", "{mela}:campaign:chaos-0:results", "plan")) < 10_000
     audit = json.loads(farm.tool("audit", farm.store, 1, 0))
     assert audit["problems"] == audit["findings"] == [], audit
+    totals = farm.cli("hkeys", "{mela}:totals") + farm.cli("get", "{mela}:totals:new")
+    assert "nonsense" not in totals, totals
 
 
 def test_grace_of_nothing_is_none(farm):
