@@ -97,7 +97,7 @@ class FullDisk:
         return pathlib.Path(f"/proc/{worker.process.pid}/root{worker.log.parent}/work/filler")
 
     def begin(self, worker):
-        with open(self.filler(worker), "wb", buffering=0) as file:
+        with open(self.filler(worker), "ab", buffering=0) as file:
             try:
                 while file.write(bytes(4096)):
                     pass
@@ -190,9 +190,11 @@ class IllWorker(Worker):
         if self.stage == "well" and self.jobs_done() > 0:
             self.fault.begin(self)
             self.stage = "falling ill"
-        elif self.stage == "falling ill" and self.is_known_as_ill():
-            self.fault.end(self)
-            self.stage = "ill"
+        elif self.stage == "falling ill":
+            self.fault.begin(self)  # once more: jobs that end make room on a full disk
+            if self.is_known_as_ill():
+                self.fault.end(self)
+                self.stage = "ill"
         elif self.stage == "ill" and self.said("this worker is well again"):
             self.mark, self.stage = self.jobs_done(), "recovering"
         elif self.stage == "recovering" and self.jobs_done() > self.mark:
