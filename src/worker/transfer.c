@@ -152,7 +152,8 @@ static int target_open(const struct transfer *transfer, const struct job_target 
 }
 
 bool transfer_read_artifact(const struct transfer *transfer, size_t limit, struct buffer *out, struct error *err) {
-    _cleanup_close_ int descriptor = target_open(transfer, job_files_artifact(transfer->files), err);
+    int64_t size;
+    _cleanup_close_ int descriptor = target_open(transfer, job_files_artifact(transfer->files), &size, err);
     _cleanup_free_ char *path = xasprintf("/proc/self/fd/%d", descriptor);
     return descriptor >= 0 && file_read(path, limit, out, err);
 }
