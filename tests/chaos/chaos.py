@@ -142,6 +142,7 @@ class Chaos:
         """A worker that cannot reach Redis when it starts ends, and whoever started it does so again; none ends otherwise."""
         for name in [n for n, w in self.processes.items() if w.process.poll() is not None]:
             worker = self.processes.pop(name)
+            self.stopped = [(n, due) for n, due in self.stopped if n != name]  # it was told to stop amid its end
             assert worker.said("[queue.unavailable]") and not worker.said("claimed"), \
                 f"{name} ended: {worker.log.read_text()[-2000:]}"
             self.start_worker()
@@ -221,10 +222,12 @@ class Chaos:
             self.tool("bombs", self.store, 0, self.bombs, self.segments, self.languages)
 
     def running(self):
-        """Campaigns not done; dead jobs are revived: a job may well have met three deaths that were not its fault."""
+        """Campaigns not done; dead jobs are revived: a job may well have met three deaths that were not its fault. Counted before,
+        since a job may die in between."""
+        left = int(self.cli("zcard", "{mela}:campaigns") or 0) - int(self.cli("zcard", "{mela}:finished") or 0)
         retried = int(self.tool("retry"))
         self.done["retried"] += retried
-        return int(self.cli("zcard", "{mela}:campaigns") or 0) - int(self.cli("zcard", "{mela}:finished") or 0) + retried
+        return left + retried
 
     def run(self):
         try:
