@@ -160,11 +160,23 @@ static void append_shapes(struct buffer *text, const struct tensor_shape *shapes
     }
 }
 
+/* The roles' code gives and takes float32. */
+static bool check_types(const struct tensor_shape *tensors, int count, struct error *err) {
+    for (int i = 0; i < count; i++)
+        if (tensors[i].type != TENSOR_FLOAT32)
+            return error_set(err, ERR_MODEL_INVALID, "%s is no float32 tensor but %s; export the model in float32", tensors[i].name,
+                             tensor_type_name(tensors[i].type));
+    return true;
+}
+
 bool bind_role(const char *role, const struct signature *signature, struct binding *out, struct error *err) {
     for (size_t i = 0; i < ARRAY_LENGTH(roles); i++) {
         if (strcmp(roles[i].role, role) != 0)
             continue;
         *out = (struct binding){0};
+        if (!check_types(signature->inputs, signature->input_count, err) ||
+            !check_types(signature->outputs, signature->output_count, err))
+            return false;
         if (roles[i].bind(signature, out))
             return true;
         _cleanup_buffer_ struct buffer found = {0};

@@ -16,6 +16,21 @@ struct session {
     struct tensor_shape inputs[SESSION_IO_MAX], outputs[SESSION_IO_MAX];
 };
 
+static const struct {
+    const char *name;
+    size_t bytes;
+    ONNXTensorElementDataType element;
+} types[] = {
+    [TENSOR_FLOAT32] = {"float32", 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
+    [TENSOR_FLOAT16] = {"float16", 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16},
+    [TENSOR_INT32] = {"int32", 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32},
+    [TENSOR_INT64] = {"int64", 8, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64},
+};
+_Static_assert(ARRAY_LENGTH(types) == TENSOR_TYPE_COUNT, "one a type");
+
+const char *tensor_type_name(enum tensor_type type) { return types[type].name; }
+size_t tensor_type_bytes(enum tensor_type type) { return types[type].bytes; }
+
 enum optimise { OPTIMISE, AS_IS };
 
 /* Loads `path`; with `save_to` the optimised graph is written there. */
@@ -81,6 +96,15 @@ static OrtSession *load_cached(const char *path, const struct device *device, co
     return load_and_cache(path, device, directory, key, err);
 }
 
+static bool find_type(ONNXTensorElementDataType element, enum tensor_type *type) {
+    for (int i = 0; i < TENSOR_TYPE_COUNT; i++)
+        if (types[i].element == element) {
+            *type = (enum tensor_type)i;
+            return true;
+        }
+    return false;
+}
+
 static bool describe_tensor(const OrtApi *ort, const OrtTypeInfo *type, struct tensor_shape *out, struct error *err) {
     const OrtTensorTypeAndShapeInfo *info = NULL;
     ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
@@ -89,8 +113,9 @@ static bool describe_tensor(const OrtApi *ort, const OrtTypeInfo *type, struct t
         (info && (!runtime_passed(ort, ort->GetTensorElementType(info, &element), ERR_MODEL_INVALID, out->name, err) ||
                   !runtime_passed(ort, ort->GetDimensionsCount(info, &rank), ERR_MODEL_INVALID, out->name, err))))
         return false;
-    if (element != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
-        return error_set(err, ERR_MODEL_INVALID, "%s is no float32 tensor; export the model in float32", out->name);
+    if (!find_type(element, &out->type))
+        return error_set(err, ERR_MODEL_INVALID, "%s has elements of ONNX's type %d; float32, float16, int32 and int64 are handled",
+                         out->name, (int)element);
     if (rank > TENSOR_RANK_MAX)
         return error_set(err, ERR_MODEL_INVALID, "%s has %zu dimensions, at most %d are handled", out->name, rank,
                          TENSOR_RANK_MAX);
@@ -188,24 +213,16 @@ const struct tensor_shape *session_output(const struct session *session, int ind
 
 const char *session_runtime_version(void) { return OrtGetApiBase()->GetVersionString(); }
 
-static bool wrap_tensor(const struct session *session, const struct tensor *tensor, OrtValue **value,
-                        struct error *err) {
+/* Wraps the caller's memory in a value: no copy is made. */
+static bool wrap_tensor(const struct session *session, const struct tensor *tensor, enum tensor_type type,
+                        OrtValue **value, struct error *err) {
     size_t count = 1;
     for (int i = 0; i < tensor->rank; i++)
         count *= (size_t)tensor->dims[i];
-    OrtStatus *status =
-        session->ort->CreateTensorWithDataAsOrtValue(session->memory, tensor->data, count * sizeof(float), tensor->dims,
-                                                     (size_t)tensor->rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, value);
+    OrtStatus *status = session->ort->CreateTensorWithDataAsOrtValue(
+        session->memory, tensor->data, count * types[type].bytes, tensor->dims, (size_t)tensor->rank,
+        types[type].element, value);
     return runtime_passed(session->ort, status, ERR_MODEL_RUN, "tensor", err);
-}
-
-/* Wraps the caller's memory in values: no copy is made. */
-static bool wrap_tensors(const struct session *session, const struct tensor *tensors, int count, OrtValue **values,
-                         struct error *err) {
-    for (int i = 0; i < count; i++)
-        if (!wrap_tensor(session, &tensors[i], &values[i], err))
-            return false;
-    return true;
 }
 
 static void release_values(const OrtApi *ort, OrtValue **values) {
@@ -214,30 +231,45 @@ static void release_values(const OrtApi *ort, OrtValue **values) {
             ort->ReleaseValue(values[i]);
 }
 
-/* Where `out` is NULL the runtime allocates. */
-static bool session_run_values(struct session *session, const struct tensor *inputs, OrtValue **out,
-                               struct error *err) {
+/* What one run asks for. */
+struct request {
+    int count;
+    int outputs[SESSION_IO_MAX];      /* their indexes */
+    OrtValue *values[SESSION_IO_MAX]; /* owned; where one is NULL the runtime allocates */
+};
+
+static bool session_answer(struct session *session, const struct tensor *inputs, struct request *request,
+                           struct error *err) {
     const OrtApi *ort = session->ort;
     const char *input_names[SESSION_IO_MAX], *output_names[SESSION_IO_MAX];
     OrtValue *in[SESSION_IO_MAX] = {0};
-    for (int i = 0; i < session->input_count; i++)
+    bool done = true;
+    for (int i = 0; done && i < session->input_count; i++) {
         input_names[i] = session->inputs[i].name;
-    for (int i = 0; i < session->output_count; i++)
-        output_names[i] = session->outputs[i].name;
-    bool done = wrap_tensors(session, inputs, session->input_count, in, err) &&
-                runtime_passed(ort,
-                               ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
-                                        (size_t)session->input_count, output_names, (size_t)session->output_count, out),
-                               ERR_MODEL_RUN, "inference failed", err);
+        done = wrap_tensor(session, &inputs[i], session->inputs[i].type, &in[i], err);
+    }
+    for (int i = 0; i < request->count; i++)
+        output_names[i] = session->outputs[request->outputs[i]].name;
+    done = done && runtime_passed(ort,
+                                  ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
+                                           (size_t)session->input_count, output_names, (size_t)request->count,
+                                           request->values),
+                                  ERR_MODEL_RUN, "inference failed", err);
     release_values(ort, in);
     return done;
 }
 
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs, struct error *err) {
-    OrtValue *out[SESSION_IO_MAX] = {0};
-    bool done = wrap_tensors(session, outputs, session->output_count, out, err) &&
-                session_run_values(session, inputs, out, err);
-    release_values(session->ort, out);
+    struct request request = {0};
+    bool done = true;
+    for (int i = 0; done && i < session->output_count; i++) {
+        if (!outputs[i].data)
+            continue;
+        request.outputs[request.count] = i;
+        done = wrap_tensor(session, &outputs[i], session->outputs[i].type, &request.values[request.count++], err);
+    }
+    done = done && session_answer(session, inputs, &request, err);
+    release_values(session->ort, request.values);
     return done;
 }
 
@@ -252,12 +284,14 @@ static bool describe_value(const OrtApi *ort, const OrtValue *value, struct tens
 
 bool session_probe(struct session *session, const struct tensor *inputs, struct tensor_shape *outputs,
                    struct error *err) {
-    OrtValue *out[SESSION_IO_MAX] = {0};
-    bool done = session_run_values(session, inputs, out, err);
+    struct request request = {.count = session->output_count};
+    for (int i = 0; i < request.count; i++)
+        request.outputs[i] = i;
+    bool done = session_answer(session, inputs, &request, err);
     for (int i = 0; done && i < session->output_count; i++) {
         outputs[i] = session->outputs[i];
-        done = describe_value(session->ort, out[i], &outputs[i], err);
+        done = describe_value(session->ort, request.values[i], &outputs[i], err);
     }
-    release_values(session->ort, out);
+    release_values(session->ort, request.values);
     return done;
 }

@@ -5,11 +5,21 @@
 
 #include "model/device.h"
 
-enum { TENSOR_RANK_MAX = 6, SESSION_IO_MAX = 16 };
+enum {
+    TENSOR_RANK_MAX = 6,
+    SESSION_IO_MAX = 48, /* SDXL's second text encoder has 35 outputs */
+};
+enum tensor_type { TENSOR_FLOAT32, TENSOR_FLOAT16, TENSOR_INT32, TENSOR_INT64, TENSOR_TYPE_COUNT };
+
+/* "float32", "float16", "int32", "int64". Static. */
+const char *tensor_type_name(enum tensor_type type);
+/* Of one element. */
+size_t tensor_type_bytes(enum tensor_type type);
 
 struct tensor_shape {
     char name[128];
-    int rank;
+    enum tensor_type type;
+    int rank; /* 0: one number */
     int64_t dims[TENSOR_RANK_MAX]; /* -1: free */
 };
 
@@ -27,14 +37,15 @@ int session_output_count(const struct session *session);
 const struct tensor_shape *session_input(const struct session *session, int index);
 const struct tensor_shape *session_output(const struct session *session, int index);
 
-/* A float32 tensor in host memory, owned by the caller, with its full shape. */
+/* A tensor in host memory, owned by the caller, with its full shape. Its elements have the type that the network
+ * declares. */
 struct tensor {
-    float *data;
+    void *data;
     int rank;
     int64_t dims[TENSOR_RANK_MAX];
 };
-/* Runs the network: inputs and outputs by index; outputs are written into the caller's memory, without a copy.
- * model.run. */
+/* Runs the network: inputs and outputs by index; outputs are written into the caller's memory, without a copy. An output
+ * whose data is NULL is not computed. model.run. */
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
                  struct error *err) must_check;
 /* Runs once on these inputs and returns the full shapes of what comes out, by index: a file may leave them free.

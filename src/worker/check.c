@@ -171,9 +171,9 @@ static size_t tensor_make(const struct tensor_shape *shape, struct tensor *out) 
         out->dims[i] = MAX(shape->dims[i], 1);
         count *= (size_t)out->dims[i];
     }
-    out->data = xnew_array(float, count);
+    float *data = out->data = xnew_array(float, count);
     for (size_t i = 0; i < count; i++)
-        out->data[i] = (float)(i * 2654435761U % 1024) / 1024;
+        data[i] = (float)(i * 2654435761U % 1024) / 1024;
     return count;
 }
 

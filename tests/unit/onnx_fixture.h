@@ -1,5 +1,5 @@
-/* Writes small ONNX files by hand: a graph whose outputs are constants, whatever goes in. The protobuf field
- * numbers are those of onnx.proto. */
+/* Writes small ONNX files by hand: a graph whose outputs are constants, whatever goes in, or copies of inputs. The protobuf
+ * field numbers are those of onnx.proto. */
 #pragma once
 
 #include <string.h>
@@ -7,14 +7,15 @@
 #include "base/buffer.h"
 #include "base/file.h"
 
-enum { ONNX_FLOAT = 1, ONNX_FLOAT16 = 10 };
+enum { ONNX_FLOAT = 1, ONNX_INT64 = 7, ONNX_DOUBLE = 11, ONNX_FLOAT16 = 10 };
 
 struct onnx_tensor {
     const char *name;
     int rank;
     int64_t dims[6];     /* -1: free (1 in the constant) */
     const float *values; /* of an output; NULL: zeros */
-    int type;            /* of an input; 0: float */
+    const char *copied;  /* of an output: it is a copy of the input of this name */
+    int type;            /* of an input or a copy; 0: float */
 };
 
 static inline void pb_varint(struct buffer *out, uint64_t value) {
@@ -76,17 +77,18 @@ static inline void onnx_constant(struct buffer *graph, const char *name, const s
     pb_message(graph, 5, &constant);
 }
 
-/* output = Identity(constant). */
+/* output = Identity(constant or input). */
 static inline void onnx_output(struct buffer *graph, const struct onnx_tensor *tensor) {
     char name[64];
-    snprintf(name, sizeof name, "constant_%s", tensor->name);
+    snprintf(name, sizeof name, "%s%s", tensor->copied ? "" : "constant_", tensor->copied ? tensor->copied : tensor->name);
     struct buffer node = {0};
     pb_text(&node, 1, name);
     pb_text(&node, 2, tensor->name);
     pb_text(&node, 4, "Identity");
     pb_message(graph, 1, &node);
-    onnx_constant(graph, name, tensor);
-    onnx_value_info(graph, 12, tensor, ONNX_FLOAT);
+    if (!tensor->copied)
+        onnx_constant(graph, name, tensor);
+    onnx_value_info(graph, 12, tensor, tensor->type ? tensor->type : ONNX_FLOAT);
 }
 
 static inline void onnx_write(const char *path, const struct onnx_tensor *inputs, int input_count,

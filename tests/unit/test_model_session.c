@@ -29,17 +29,17 @@ static void refuse(void **state, const char *name, enum error_code code, const c
 
 static void test_bad_files(void **state) {
     _cleanup_free_ char *garbage = scratch_path(state, "garbage.onnx"), *empty = scratch_path(state, "empty.onnx");
-    _cleanup_free_ char *half = scratch_path(state, "half.onnx");
+    _cleanup_free_ char *twice = scratch_path(state, "double.onnx");
     struct error err;
     assert_ok(file_write_atomic(garbage, "not a model at all", 18, 0644, &err), err);
     assert_ok(file_write_atomic(empty, "", 0, 0644, &err), err);
-    struct onnx_tensor in = {.name = "x", .rank = 1, .dims = {1}, .type = ONNX_FLOAT16};
+    struct onnx_tensor in = {.name = "x", .rank = 1, .dims = {1}, .type = ONNX_DOUBLE};
     struct onnx_tensor out = {.name = "y", .rank = 1, .dims = {1}};
-    onnx_write(half, &in, 1, &out, 1);
+    onnx_write(twice, &in, 1, &out, 1);
     refuse(state, "missing.onnx", ERR_MODEL_NOT_FOUND, "missing.onnx");
     refuse(state, "garbage.onnx", ERR_MODEL_INVALID, "garbage.onnx");
     refuse(state, "empty.onnx", ERR_MODEL_INVALID, "empty.onnx");
-    refuse(state, "half.onnx", ERR_MODEL_INVALID, "x is no float32 tensor");
+    refuse(state, "double.onnx", ERR_MODEL_INVALID, "x has elements of ONNX's type 11");
 }
 
 static void test_a_run_fills_the_callers_memory(void **state) {
@@ -65,6 +65,35 @@ static void test_a_run_fills_the_callers_memory(void **state) {
     assert_ok(session_probe(session, &input, shapes, &err), err);
     assert_int_equal(shapes[0].dims[0], 1);
     assert_int_equal(shapes[1].dims[0], 3);
+}
+
+static void test_types_and_outputs_that_nobody_asks_for(void **state) {
+    _cleanup_free_ char *path = scratch_path(state, "typed.onnx");
+    struct onnx_tensor in[] = {{.name = "half", .rank = 1, .dims = {-1}, .type = ONNX_FLOAT16},
+                               {.name = "ids", .rank = 2, .dims = {-1, 2}, .type = ONNX_INT64},
+                               {.name = "time", .rank = 0}};
+    struct onnx_tensor out[] = {{.name = "half_out", .rank = 1, .dims = {-1}, .type = ONNX_FLOAT16, .copied = "half"},
+                                {.name = "ids_out", .rank = 2, .dims = {-1, 2}, .type = ONNX_INT64, .copied = "ids"},
+                                {.name = "time_out", .rank = 0, .copied = "time"}};
+    struct error err;
+    onnx_write(path, in, 3, out, 3);
+    _cleanup_session_ struct session *session = session_open(path, &cpu, NULL, &err);
+    assert_ok(session, err);
+    assert_string_equal(tensor_type_name(session_input(session, 0)->type), "float16");
+    assert_string_equal(tensor_type_name(session_input(session, 1)->type), "int64");
+    assert_int_equal(session_input(session, 2)->rank, 0);
+    uint16_t half[3] = {0x3c00, 0xfbff, 1}, half_out[3] = {0};
+    int64_t ids[2] = {49406, INT64_MIN}, ids_out[2] = {0};
+    float time = 999.5F, time_out = 0;
+    struct tensor inputs[] = {{half, 1, {3}}, {ids, 2, {1, 2}}, {.data = &time}};
+    struct tensor outputs[] = {{half_out, 1, {3}}, {.data = NULL}, {.data = &time_out}};
+    assert_ok(session_run(session, inputs, outputs, &err), err);
+    assert_memory_equal(half_out, half, sizeof half);
+    assert_int_equal(ids_out[0], 0);
+    assert_true(time_out == time);
+    outputs[1] = (struct tensor){ids_out, 2, {1, 2}};
+    assert_ok(session_run(session, inputs, outputs, &err), err);
+    assert_memory_equal(ids_out, ids, sizeof ids);
 }
 
 static char *only_file(const char *directory) {
@@ -150,6 +179,7 @@ int main(void) {
         cmocka_unit_test(test_devices),
         SCRATCH_TEST(test_bad_files),
         SCRATCH_TEST(test_a_run_fills_the_callers_memory),
+        SCRATCH_TEST(test_types_and_outputs_that_nobody_asks_for),
         SCRATCH_TEST(test_the_optimised_graph_is_used_again),
         SCRATCH_TEST(test_the_cached_graph_is_what_runs),
         SCRATCH_TEST(test_a_damaged_graph_is_built_again),
