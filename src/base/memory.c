@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 static void *or_abort(void *pointer) {
@@ -15,6 +16,11 @@ void *xcalloc(size_t count, size_t size) { return or_abort(calloc(count ? count 
 
 void *xreallocarray(void *pointer, size_t count, size_t size) {
     return or_abort(reallocarray(pointer, count ? count : 1, size ? size : 1));
+}
+
+void *xgrown(void *list, size_t count, size_t size) {
+    bool full = (count & (count - 1)) == 0; /* 0, and every power of two */
+    return full ? xreallocarray(list, MAX(2 * count, 1), size) : list;
 }
 
 char *xstrdup(const char *text) { return text ? or_abort(strdup(text)) : NULL; }

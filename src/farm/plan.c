@@ -6,12 +6,6 @@
 #include "base/memory.h"
 #include "farm/limits.h"
 
-/* Makes room for one more element; the room doubles, since a plan may have many thousands. */
-static void *grown(void *list, size_t count, size_t size) {
-    bool full = (count & (count - 1)) == 0; /* 0, and every power of two */
-    return full ? xreallocarray(list, MAX(2 * count, 1), size) : list;
-}
-
 /* First index in [from, count) whose pts is not before `time`. */
 static int64_t first_at_or_after(const struct plan_input *in, int64_t from, int64_t time) {
     int64_t low = from, high = in->frame_count;
@@ -26,7 +20,7 @@ static int64_t first_at_or_after(const struct plan_input *in, int64_t from, int6
 }
 
 static void add_segment(struct plan *plan, const struct plan_input *in, int64_t first, int64_t end) {
-    plan->segments = grown(plan->segments, plan->segment_count, sizeof *plan->segments);
+    plan->segments = xgrown(plan->segments, plan->segment_count, sizeof *plan->segments);
     plan->segments[plan->segment_count++] =
         (struct plan_segment){.first_frame = first,
                               .frames = end - first,
@@ -72,7 +66,7 @@ static int64_t add_output(struct plan_language *language, const struct plan *pla
             high = middle - 1;
     }
     output.frames = low;
-    language->outputs = grown(language->outputs, language->output_count, sizeof output);
+    language->outputs = xgrown(language->outputs, language->output_count, sizeof output);
     language->outputs[language->output_count++] = output;
     return output.start_pts + (low < segment->frames ? shown_at(in, segment, output.reversed, low)
                                                      : segment->end_pts - segment->start_pts);
@@ -347,7 +341,7 @@ static bool *shown_segments(const struct plan *plan) {
 }
 
 static struct job_spec *add_job(struct job_spec **jobs, size_t *count, struct job_id id, const char *language) {
-    *jobs = grown(*jobs, *count, sizeof **jobs);
+    *jobs = xgrown(*jobs, *count, sizeof **jobs);
     struct job_spec *job = &(*jobs)[(*count)++];
     *job = (struct job_spec){0};
     snprintf(id.language, sizeof id.language, "%s", language);

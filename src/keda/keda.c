@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "keda/grpc.h"
-#include "keda/protobuf.h"
+#include "keda/messages.h"
 #include "scale/demand.h"
 
 struct keda {
@@ -68,13 +68,13 @@ static enum grpc_status keda_is_active(void *context, const void *request, size_
     struct scaled_object object;
     struct target target;
     int desired;
-    if (!protobuf_read_object(request, length, &object, err))
+    if (!message_read_object(request, length, &object, err))
         return GRPC_INVALID_ARGUMENT;
     enum grpc_status status = keda_read_target(context, &object, &target, err);
     if (status == GRPC_OK)
         status = keda_read_desired(context, &target, &desired, err);
     if (status == GRPC_OK)
-        protobuf_write_active(reply, desired > 0);
+        message_write_active(reply, desired > 0);
     return status;
 }
 
@@ -83,13 +83,13 @@ static enum grpc_status keda_get_metric_spec(void *context, const void *request,
                                              struct error *err) {
     struct scaled_object object;
     struct target target;
-    if (!protobuf_read_object(request, length, &object, err))
+    if (!message_read_object(request, length, &object, err))
         return GRPC_INVALID_ARGUMENT;
     enum grpc_status status = keda_read_target(context, &object, &target, err);
     if (status != GRPC_OK)
         return status;
     _cleanup_free_ char *metric = keda_metric_name(&target);
-    protobuf_write_spec(reply, metric, 1);
+    message_write_spec(reply, metric, 1);
     return GRPC_OK;
 }
 
@@ -97,9 +97,9 @@ static enum grpc_status keda_get_metrics(void *context, const void *request, siz
                                          struct error *err) {
     struct scaled_object object;
     struct target target;
-    char metric[PROTOBUF_TEXT_MAX + 1];
+    char metric[MESSAGE_TEXT_MAX + 1];
     int desired;
-    if (!protobuf_read_metrics_request(request, length, &object, metric, err))
+    if (!message_read_metrics_request(request, length, &object, metric, err))
         return GRPC_INVALID_ARGUMENT;
     enum grpc_status status = keda_read_target(context, &object, &target, err);
     if (status == GRPC_OK)
@@ -107,7 +107,7 @@ static enum grpc_status keda_get_metrics(void *context, const void *request, siz
     if (status != GRPC_OK)
         return status;
     _cleanup_free_ char *usual = keda_metric_name(&target);
-    protobuf_write_value(reply, metric[0] ? metric : usual, desired);
+    message_write_value(reply, metric[0] ? metric : usual, desired);
     return GRPC_OK;
 }
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "keda/protobuf.h"
+#include "keda/messages.h"
 #include "scale/demand.h"
 #include "scale/rule.h"
 
@@ -46,11 +46,11 @@ static void assert_written(struct buffer *out, const char *bytes, size_t length)
 /* The bytes that protobuf itself makes of the same messages. */
 static void messages_are_protobuf(void **state) {
     struct buffer out = {0};
-    protobuf_write_active(&out, true);
+    message_write_active(&out, true);
     assert_written(&out, "\x08\x01", 2);
-    protobuf_write_spec(&out, "m", 1);
+    message_write_spec(&out, "m", 1);
     assert_written(&out, "\x0a\x0e\x0a\x01m\x10\x01\x19\0\0\0\0\0\0\xf0\x3f", 16);
-    protobuf_write_value(&out, "m", 300);
+    message_write_value(&out, "m", 300);
     assert_written(&out, "\x0a\x0f\x0a\x01m\x10\xac\x02\x19\0\0\0\0\0\xc0\x72\x40", 17);
 }
 
@@ -61,16 +61,16 @@ static void metadata_is_read_and_the_rest_skipped(void **state) {
                                   "class\x12\x04long"
                                   "\x12\x02mm\x20\x05\x2d\1\2\3\4\x31\1\2\3\4\5\6\7\x08";
     struct scaled_object object;
-    char metric[PROTOBUF_TEXT_MAX + 1];
+    char metric[MESSAGE_TEXT_MAX + 1];
     struct error err;
-    assert_true(protobuf_read_metrics_request(request, sizeof request - 1, &object, metric, &err));
+    assert_true(message_read_metrics_request(request, sizeof request - 1, &object, metric, &err));
     assert_string_equal(object.pool, "cpu");
     assert_string_equal(object.class, "long");
     assert_string_equal(object.farm, "");
     assert_string_equal(metric, "mm");
-    assert_true(protobuf_read_metrics_request("", 0, &object, metric, &err));
+    assert_true(message_read_metrics_request("", 0, &object, metric, &err));
     for (size_t cut = 1; cut < 33; cut++)
-        assert_false(protobuf_read_metrics_request(request, cut, &object, metric, &err));
+        assert_false(message_read_metrics_request(request, cut, &object, metric, &err));
 }
 
 int main(void) {
