@@ -15,6 +15,7 @@ struct onnx_tensor {
     int64_t dims[6];     /* -1: free (1 in the constant) */
     const float *values; /* of an output; NULL: zeros */
     const char *copied;  /* of an output: it is a copy of the input of this name */
+    const char *location; /* of an output: the file that has its values */
     int type;            /* of an input or a copy; 0: float */
 };
 
@@ -62,6 +63,21 @@ static inline void onnx_value_info(struct buffer *graph, int field, const struct
     pb_message(graph, field, &info);
 }
 
+/* The rest of a tensor whose bytes lie in a file beside the model. */
+static inline void onnx_external(struct buffer *tensor, const char *location, size_t offset, size_t length) {
+    char numbers[2][32];
+    snprintf(numbers[0], sizeof numbers[0], "%zu", offset);
+    snprintf(numbers[1], sizeof numbers[1], "%zu", length);
+    const char *entries[][2] = {{"location", location}, {"offset", numbers[0]}, {"length", numbers[1]}};
+    for (size_t i = 0; i < 3; i++) {
+        struct buffer entry = {0};
+        pb_text(&entry, 1, entries[i][0]);
+        pb_text(&entry, 2, entries[i][1]);
+        pb_message(tensor, 13, &entry);
+    }
+    pb_number(tensor, 14, 1);
+}
+
 static inline void onnx_constant(struct buffer *graph, const char *name, const struct onnx_tensor *tensor) {
     struct buffer constant = {0};
     size_t count = 1;
@@ -73,7 +89,10 @@ static inline void onnx_constant(struct buffer *graph, const char *name, const s
     pb_number(&constant, 2, ONNX_FLOAT);
     pb_text(&constant, 8, name);
     _cleanup_free_ float *zeros = xnew_array(float, count);
-    pb_bytes(&constant, 9, tensor->values ? tensor->values : zeros, count * sizeof(float));
+    if (tensor->location)
+        onnx_external(&constant, tensor->location, 0, count * sizeof(float));
+    else
+        pb_bytes(&constant, 9, tensor->values ? tensor->values : zeros, count * sizeof(float));
     pb_message(graph, 5, &constant);
 }
 

@@ -11,18 +11,10 @@ static struct buffer tensor_of(const char *name, const char *location) {
     pb_number(&tensor, 1, 3);
     pb_number(&tensor, 2, ONNX_FLOAT16);
     pb_text(&tensor, 8, name);
-    if (!location) {
+    if (location)
+        onnx_external(&tensor, location, 4096, 12);
+    else
         pb_bytes(&tensor, 9, "ABCDEFGHIJKL", 12);
-        return tensor;
-    }
-    const char *entries[][2] = {{"location", location}, {"offset", "4096"}, {"length", "12"}};
-    for (size_t i = 0; i < ARRAY_LENGTH(entries); i++) {
-        struct buffer entry = {0};
-        pb_text(&entry, 1, entries[i][0]);
-        pb_text(&entry, 2, entries[i][1]);
-        pb_message(&tensor, 13, &entry);
-    }
-    pb_number(&tensor, 14, 1);
     return tensor;
 }
 
@@ -34,8 +26,7 @@ static struct buffer model_of(struct buffer *graph) {
 }
 
 static struct onnx_file *parse(struct buffer *model, struct error *err) {
-    struct onnx_file *file = onnx_file_parse(model->data, model->length, "it", err);
-    return file;
+    return onnx_file_parse(model->data, model->length, "it", err);
 }
 
 static void test_weights_and_where_they_lie(void **state) {

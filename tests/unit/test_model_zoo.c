@@ -127,6 +127,21 @@ static void test_an_enhancers_scale_is_found(void **state) {
     free(large);
 }
 
+/* The manifest has one hash: weights in a second file could change and nobody would know. */
+static void test_a_model_in_several_files_is_refused(void **state) {
+    _cleanup_free_ char *path = scratch_path(state, "twice.onnx");
+    struct onnx_tensor in = {.name = "input", .rank = 4, .dims = {1, 3, -1, -1}};
+    struct onnx_tensor out = {.name = "output", .rank = 4, .dims = {1, 3, 32, 32}, .location = "twice.data"};
+    struct error err;
+    onnx_write(path, &in, 1, &out, 1);
+    _cleanup_free_ char *weights = scratch_path(state, "weights"), *data = scratch_path(state, "weights/twice.data");
+    _cleanup_free_ char *zeros = xcalloc(3 * 32 * 32, sizeof(float));
+    assert_ok(directory_make(weights, &err), err);
+    assert_ok(file_write_atomic(data, zeros, 3 * 32 * 32 * sizeof(float), 0644, &err), err);
+    _cleanup_zoo_ struct zoo *zoo = open_scratch(state, "weights");
+    assert_error(model_add(zoo, "enhance", path, "twice", &err), ERR_MODEL_INVALID, "another file, twice.data", err);
+}
+
 static void test_wrong_models_leave_nothing(void **state) {
     _cleanup_free_ char *wrong = scratch_path(state, "wrong.onnx"), *garbage = scratch_path(state, "garbage.onnx");
     _cleanup_free_ char *missing = scratch_path(state, "missing.onnx"), *liar = scratch_path(state, "liar.onnx");
@@ -157,6 +172,7 @@ int main(void) {
         cmocka_unit_test(test_the_shipped_zoo),         SCRATCH_TEST(test_weights_are_checked),
         SCRATCH_TEST(test_bad_manifests_are_named),     SCRATCH_TEST(test_shipped_manifests_win),
         SCRATCH_TEST(test_a_users_model_joins_the_zoo), SCRATCH_TEST(test_an_enhancers_scale_is_found),
+        SCRATCH_TEST(test_a_model_in_several_files_is_refused),
         SCRATCH_TEST(test_wrong_models_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
