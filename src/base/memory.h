@@ -10,8 +10,8 @@
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* Grows or shrinks; the old pointer is invalid. New bytes are not zeroed. */
 void *xreallocarray(void *pointer, size_t count, size_t size) __attribute__((returns_nonnull));
-/* Makes room for one more item behind `count`; the room doubles, so that a long list costs no more than its length. A list
- * is NULL while it is empty, and grows in no other way. */
+/* Makes room for one more item behind `count`; the room doubles, so that a long list costs no more than its length. A
+ * list is NULL while it is empty, and grows in no other way. */
 void *xgrown(void *list, size_t count, size_t size) __attribute__((returns_nonnull));
 /* Copies a string; NULL stays NULL. Caller frees. */
 char *xstrdup(const char *text);

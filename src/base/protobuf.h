@@ -1,5 +1,5 @@
-/* Reading protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): fields of a message in memory, one
- * after the other. What a field means is the caller's to know. Pure. */
+/* Reading protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): fields of a message in memory,
+ * one after the other. What a field means is the caller's to know. Pure. */
 #pragma once
 
 #include <stdbool.h>

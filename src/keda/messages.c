@@ -58,7 +58,7 @@ bool message_read_object(const void *bytes, size_t length, struct scaled_object 
 }
 
 bool message_read_metrics_request(const void *bytes, size_t length, struct scaled_object *out,
-                                   char metric[MESSAGE_TEXT_MAX + 1], struct error *err) {
+                                  char metric[MESSAGE_TEXT_MAX + 1], struct error *err) {
     *out = (struct scaled_object){0};
     metric[0] = '\0';
     struct protobuf rest = protobuf_of(bytes, length);

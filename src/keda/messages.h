@@ -19,7 +19,7 @@ struct scaled_object {
 bool message_read_object(const void *bytes, size_t length, struct scaled_object *out, struct error *err) must_check;
 /* GetMetricsRequest. */
 bool message_read_metrics_request(const void *bytes, size_t length, struct scaled_object *out,
-                                   char metric[MESSAGE_TEXT_MAX + 1], struct error *err) must_check;
+                                  char metric[MESSAGE_TEXT_MAX + 1], struct error *err) must_check;
 
 /* Each appends one message. Both the integer and the float field are set: which one KEDA reads depends on its version.
  */

@@ -164,8 +164,8 @@ static void append_shapes(struct buffer *text, const struct tensor_shape *shapes
 static bool check_types(const struct tensor_shape *tensors, int count, struct error *err) {
     for (int i = 0; i < count; i++)
         if (tensors[i].type != TENSOR_FLOAT32)
-            return error_set(err, ERR_MODEL_INVALID, "%s is no float32 tensor but %s; export the model in float32", tensors[i].name,
-                             tensor_type_name(tensors[i].type));
+            return error_set(err, ERR_MODEL_INVALID, "%s is no float32 tensor but %s; export the model in float32",
+                             tensors[i].name, tensor_type_name(tensors[i].type));
     return true;
 }
 

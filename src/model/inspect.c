@@ -53,8 +53,7 @@ json_t *inspect_file(const char *role, const char *path, struct error *err) {
     struct device cpu = {.kind = DEVICE_CPU};
     struct binding binding;
     struct tensor_shape outputs[SESSION_IO_MAX];
-    _cleanup_session_ struct session *session =
-        check_is_whole(path, err) ? session_open(path, &cpu, NULL, err) : NULL;
+    _cleanup_session_ struct session *session = check_is_whole(path, err) ? session_open(path, &cpu, NULL, err) : NULL;
     if (!session)
         return NULL;
     struct signature signature = signature_of(session);

@@ -287,7 +287,8 @@ struct onnx_file *onnx_file_parse(const void *bytes, size_t length, const char *
     }
     if (good && found)
         return steal(file);
-    error_set(err, ERR_MODEL_INVALID, "%s is no ONNX file that can be read, or names files outside its own folder", name);
+    error_set(err, ERR_MODEL_INVALID, "%s is no ONNX file that can be read, or names files outside its own folder",
+              name);
     return NULL;
 }
 

@@ -1,6 +1,6 @@
 /* What an .onnx file says of itself, read without ONNX Runtime, which neither tells which other files a model needs nor
- * where its weights lie. Field numbers are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
- * Inside the model room only. */
+ * where its weights lie. Field numbers are those of onnx.proto
+ * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). Inside the model room only. */
 #pragma once
 
 #include <stdint.h>
@@ -20,8 +20,8 @@ struct onnx_weight {
 };
 
 struct onnx_node {
-    char *operator, *name; /* "MatMul", "/mid_block/attentions.0/.../to_q/MatMul" */
-    char *scope;           /* modules that it comes from, as torch's newer exporter writes them; NULL: unknown */
+    char *operator, * name; /* "MatMul", "/mid_block/attentions.0/.../to_q/MatMul" */
+    char *scope;            /* modules that it comes from, as torch's newer exporter writes them; NULL: unknown */
     char **inputs;
     size_t input_count;
     char *output;         /* the first one; NULL: none */

@@ -114,8 +114,9 @@ static bool describe_tensor(const OrtApi *ort, const OrtTypeInfo *type, struct t
                   !runtime_passed(ort, ort->GetDimensionsCount(info, &rank), ERR_MODEL_INVALID, out->name, err))))
         return false;
     if (!find_type(element, &out->type))
-        return error_set(err, ERR_MODEL_INVALID, "%s has elements of ONNX's type %d; float32, float16, int32 and int64 are handled",
-                         out->name, (int)element);
+        return error_set(err, ERR_MODEL_INVALID,
+                         "%s has elements of ONNX's type %d; float32, float16, int32 and int64 are handled", out->name,
+                         (int)element);
     if (rank > TENSOR_RANK_MAX)
         return error_set(err, ERR_MODEL_INVALID, "%s has %zu dimensions, at most %d are handled", out->name, rank,
                          TENSOR_RANK_MAX);
@@ -219,9 +220,9 @@ static bool wrap_tensor(const struct session *session, const struct tensor *tens
     size_t count = 1;
     for (int i = 0; i < tensor->rank; i++)
         count *= (size_t)tensor->dims[i];
-    OrtStatus *status = session->ort->CreateTensorWithDataAsOrtValue(
-        session->memory, tensor->data, count * types[type].bytes, tensor->dims, (size_t)tensor->rank,
-        types[type].element, value);
+    OrtStatus *status =
+        session->ort->CreateTensorWithDataAsOrtValue(session->memory, tensor->data, count * types[type].bytes,
+                                                     tensor->dims, (size_t)tensor->rank, types[type].element, value);
     return runtime_passed(session->ort, status, ERR_MODEL_RUN, "tensor", err);
 }
 
@@ -250,11 +251,11 @@ static bool session_answer(struct session *session, const struct tensor *inputs,
     }
     for (int i = 0; i < request->count; i++)
         output_names[i] = session->outputs[request->outputs[i]].name;
-    done = done && runtime_passed(ort,
-                                  ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
-                                           (size_t)session->input_count, output_names, (size_t)request->count,
-                                           request->values),
-                                  ERR_MODEL_RUN, "inference failed", err);
+    done = done &&
+           runtime_passed(ort,
+                          ort->Run(session->network, NULL, input_names, (const OrtValue *const *)in,
+                                   (size_t)session->input_count, output_names, (size_t)request->count, request->values),
+                          ERR_MODEL_RUN, "inference failed", err);
     release_values(ort, in);
     return done;
 }

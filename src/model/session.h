@@ -19,7 +19,7 @@ size_t tensor_type_bytes(enum tensor_type type);
 struct tensor_shape {
     char name[128];
     enum tensor_type type;
-    int rank; /* 0: one number */
+    int rank;                      /* 0: one number */
     int64_t dims[TENSOR_RANK_MAX]; /* -1: free */
 };
 
@@ -44,8 +44,8 @@ struct tensor {
     int rank;
     int64_t dims[TENSOR_RANK_MAX];
 };
-/* Runs the network: inputs and outputs by index; outputs are written into the caller's memory, without a copy. An output
- * whose data is NULL is not computed. model.run. */
+/* Runs the network: inputs and outputs by index; outputs are written into the caller's memory, without a copy. An
+ * output whose data is NULL is not computed. model.run. */
 bool session_run(struct session *session, const struct tensor *inputs, struct tensor *outputs,
                  struct error *err) must_check;
 /* Runs once on these inputs and returns the full shapes of what comes out, by index: a file may leave them free.

@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     if (!file)
         return 0;
     for (size_t i = 0; i < file->location_count; i++)
-        ensure(file->locations[i][0] != '/' && !strstr(file->locations[i], "/../") && strncmp(file->locations[i], "../", 3) != 0);
+        ensure(file->locations[i][0] != '/' && !strstr(file->locations[i], "/../") &&
+               strncmp(file->locations[i], "../", 3) != 0);
     for (size_t i = 0; i < file->weight_count; i++) {
         const struct onnx_weight *weight = &file->weights[i];
         ensure(weight->name && weight->rank <= ONNX_RANK_MAX);

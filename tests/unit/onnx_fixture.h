@@ -1,5 +1,5 @@
-/* Writes small ONNX files by hand: a graph whose outputs are constants, whatever goes in, or copies of inputs. The protobuf
- * field numbers are those of onnx.proto. */
+/* Writes small ONNX files by hand: a graph whose outputs are constants, whatever goes in, or copies of inputs. The
+ * protobuf field numbers are those of onnx.proto. */
 #pragma once
 
 #include <string.h>
@@ -12,11 +12,11 @@ enum { ONNX_FLOAT = 1, ONNX_INT64 = 7, ONNX_DOUBLE = 11, ONNX_FLOAT16 = 10 };
 struct onnx_tensor {
     const char *name;
     int rank;
-    int64_t dims[6];     /* -1: free (1 in the constant) */
-    const float *values; /* of an output; NULL: zeros */
-    const char *copied;  /* of an output: it is a copy of the input of this name */
+    int64_t dims[6];      /* -1: free (1 in the constant) */
+    const float *values;  /* of an output; NULL: zeros */
+    const char *copied;   /* of an output: it is a copy of the input of this name */
     const char *location; /* of an output: the file that has its values */
-    int type;            /* of an input or a copy; 0: float */
+    int type;             /* of an input or a copy; 0: float */
 };
 
 static inline void pb_varint(struct buffer *out, uint64_t value) {
@@ -99,7 +99,8 @@ static inline void onnx_constant(struct buffer *graph, const char *name, const s
 /* output = Identity(constant or input). */
 static inline void onnx_output(struct buffer *graph, const struct onnx_tensor *tensor) {
     char name[64];
-    snprintf(name, sizeof name, "%s%s", tensor->copied ? "" : "constant_", tensor->copied ? tensor->copied : tensor->name);
+    snprintf(name, sizeof name, "%s%s", tensor->copied ? "" : "constant_",
+             tensor->copied ? tensor->copied : tensor->name);
     struct buffer node = {0};
     pb_text(&node, 1, name);
     pb_text(&node, 2, tensor->name);

@@ -169,9 +169,12 @@ static void test_wrong_models_leave_nothing(void **state) {
 int main(void) {
     model_process_begin();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_shipped_zoo),         SCRATCH_TEST(test_weights_are_checked),
-        SCRATCH_TEST(test_bad_manifests_are_named),     SCRATCH_TEST(test_shipped_manifests_win),
-        SCRATCH_TEST(test_a_users_model_joins_the_zoo), SCRATCH_TEST(test_an_enhancers_scale_is_found),
+        cmocka_unit_test(test_the_shipped_zoo),
+        SCRATCH_TEST(test_weights_are_checked),
+        SCRATCH_TEST(test_bad_manifests_are_named),
+        SCRATCH_TEST(test_shipped_manifests_win),
+        SCRATCH_TEST(test_a_users_model_joins_the_zoo),
+        SCRATCH_TEST(test_an_enhancers_scale_is_found),
         SCRATCH_TEST(test_a_model_in_several_files_is_refused),
         SCRATCH_TEST(test_wrong_models_leave_nothing),
     };
