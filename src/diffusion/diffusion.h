@@ -10,3 +10,4 @@
 
 #include "diffusion/half.h"
 #include "diffusion/noise.h"
+#include "diffusion/scheduler.h"
