@@ -10,4 +10,5 @@
 
 #include "diffusion/half.h"
 #include "diffusion/noise.h"
+#include "diffusion/prompt.h"
 #include "diffusion/scheduler.h"

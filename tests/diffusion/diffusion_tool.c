@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "diffusion/diffusion.h"
 
+/* --- schedulers --- */
+
 static json_t *number_array(const float *values, int count) {
     json_t *array = json_array();
     for (int i = 0; values && i < count; i++)
@@ -59,12 +61,58 @@ static bool print_schedule(char **arguments, struct error *err) {
     return true;
 }
 
+/* --- prompts --- */
+
+static json_t *chunk_arrays(const struct prompt *prompt, bool weights) {
+    json_t *chunks = json_array();
+    for (int chunk = 0; chunk < prompt->chunks; chunk++) {
+        json_t *row = json_array();
+        for (int i = 0; i < TOKENIZER_LENGTH; i++) {
+            int at = chunk * TOKENIZER_LENGTH + i;
+            json_array_append_new(row, weights ? json_real(prompt->weights[at]) : json_integer(prompt->ids[at]));
+        }
+        json_array_append_new(chunks, row);
+    }
+    return chunks;
+}
+
+static json_t *encode(const struct tokenizer *tokenizer, const char *text, const struct prompt_options *options,
+                      int pad) {
+    struct error err;
+    _cleanup_prompt_ struct prompt prompt = {0};
+    if (!prompt_encode(tokenizer, text, options, &prompt, &err))
+        return json_pack("{s:s, s:s}", "error", error_name(err.code), "message", err.message);
+    prompt_pad(&prompt, tokenizer, pad);
+    return json_pack("{s:o, s:o, s:I, s:I, s:s?}", "ids", chunk_arrays(&prompt, false), "weights",
+                     chunk_arrays(&prompt, true), "tokens", (json_int_t)prompt.tokens, "cut", (json_int_t)prompt.cut,
+                     "cut_text", prompt.cut_text);
+}
+
+/* FOLDER WEIGHTED CHUNKS PAD: one line for each of the JSON array of prompts on stdin. */
+static bool print_prompts(char **arguments, struct error *err) {
+    _cleanup_tokenizer_ struct tokenizer *tokenizer = tokenizer_load(arguments[0], err);
+    struct prompt_options options = {arguments[1][0] == '1', (int)strtol(arguments[2], NULL, 10)};
+    if (!tokenizer)
+        return false;
+    _cleanup_json_ json_t *prompts = json_loadf(stdin, 0, NULL);
+    size_t i;
+    json_t *prompt;
+    json_array_foreach (prompts, i, prompt) {
+        int pad = (int)strtol(arguments[3], NULL, 10);
+        _cleanup_json_ json_t *line = encode(tokenizer, json_string_value(prompt), &options, pad);
+        _cleanup_free_ char *text = json_line(line);
+        puts(text);
+    }
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*run)(char **arguments, struct error *err);
     int arguments;
 } commands[] = {
     {"schedule", print_schedule, 7},
+    {"prompts", print_prompts, 4},
 };
 
 int main(int count, char **arguments) {
