@@ -9,6 +9,8 @@
 #pragma once
 
 #include "diffusion/half.h"
+#include "diffusion/lora.h"
 #include "diffusion/noise.h"
 #include "diffusion/prompt.h"
+#include "diffusion/safetensors.h"
 #include "diffusion/scheduler.h"

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "diffusion/diffusion.h"
@@ -106,6 +107,94 @@ static bool print_prompts(char **arguments, struct error *err) {
     return true;
 }
 
+/* --- weights --- */
+
+/* FILE: one line a tensor, with its values where they are floats; then the metadata "key". */
+static bool print_tensors(char **arguments, struct error *err) {
+    _cleanup_safetensors_ struct safetensors *file = safetensors_open(arguments[0], err);
+    if (!file)
+        return false;
+    size_t count;
+    const struct tensor_entry *entries = safetensors_entries(file, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct tensor_entry *entry = &entries[i];
+        struct error no_floats;
+        _cleanup_free_ float *values = xnew_array(float, (size_t)entry->count + 1);
+        bool read = safetensors_read(file, entry, values, &no_floats);
+        json_t *shape = json_array();
+        for (int k = 0; k < entry->rank; k++)
+            json_array_append_new(shape, json_integer(entry->shape[k]));
+        _cleanup_json_ json_t *line =
+            json_pack("{s:s, s:s, s:o, s:o}", "name", entry->name, "type", entry->type, "shape", shape, "values",
+                      read ? number_array(values, (int)entry->count) : json_null());
+        _cleanup_free_ char *text = json_line(line);
+        puts(text);
+    }
+    _cleanup_json_ json_t *key = json_string(safetensors_metadata(file, "key"));
+    _cleanup_free_ char *text = json_line(key);
+    puts(text);
+    return true;
+}
+
+enum { LORAS = 4, MODULES = 2048 };
+
+/* Merges into the raw file of module `index` and writes the result to OUT/INDEX. */
+static bool merge_module(const struct lora_use *uses, size_t count, const struct lora_model *model,
+                         const json_t *module, size_t index, const char *out, struct error *err) {
+    _cleanup_buffer_ struct buffer base = {0};
+    _cleanup_free_ char *path = xasprintf("%s/%zu", out, index);
+    bool half = json_get_bool(module, "half", false);
+    return file_read(json_get_string(module, "file", ""), SIZE_MAX / 2, &base, err) &&
+           lora_merge(uses, count, model, index, half, base.data, base.data, err) &&
+           file_write_atomic(path, base.data, base.length, 0644, err);
+}
+
+static json_t *touched(const struct lora *lora, size_t modules) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < modules; i++)
+        if (lora_touches(lora, i))
+            json_array_append_new(list, json_integer((json_int_t)i));
+    return list;
+}
+
+static bool merge_all(const json_t *modules, const struct lora_model *model, char **arguments, struct error *err) {
+    struct lora *loras[LORAS];
+    struct lora_use uses[LORAS];
+    size_t count = 0;
+    bool done = true;
+    for (char **at = arguments + 2; done && at[0]; at += 2) {
+        loras[count] = lora_open(at[0], model, err);
+        if (!(done = loras[count] != NULL))
+            break;
+        uses[count] = (struct lora_use){loras[count], strtof(at[1], NULL)};
+        _cleanup_json_ json_t *line =
+            json_pack("{s:I, s:O, s:o}", "matched", (json_int_t)lora_matched(loras[count]), "unmatched",
+                      lora_unmatched(loras[count]), "touched", touched(loras[count], json_array_size(modules)));
+        _cleanup_free_ char *text = json_line(line);
+        puts(text);
+        count++;
+    }
+    for (size_t i = 0; done && i < json_array_size(modules); i++)
+        done = merge_module(uses, count, model, json_array_get(modules, i), i, arguments[1], err);
+    while (count > 0)
+        lora_close(loras[--count]);
+    return done;
+}
+
+/* MODEL OUT [LORA WEIGHT]...: MODEL is a JSON array of modules, each with the raw file of its weight. */
+static bool print_merge(char **arguments, struct error *err) {
+    _cleanup_json_ json_t *modules = json_load_file(arguments[0], 0, NULL);
+    static struct lora_module list[MODULES];
+    size_t i;
+    json_t *module;
+    json_array_foreach (modules, i, module)
+        list[i] =
+            (struct lora_module){json_get_string(module, "name", ""), json_get_integer(module, "rows", 0),
+                                 json_get_integer(module, "columns", 0), json_get_bool(module, "transposed", false)};
+    _cleanup_lora_model_ struct lora_model *model = lora_model_new(list, json_array_size(modules));
+    return merge_all(modules, model, arguments, err);
+}
+
 static const struct {
     const char *name;
     bool (*run)(char **arguments, struct error *err);
@@ -113,6 +202,8 @@ static const struct {
 } commands[] = {
     {"schedule", print_schedule, 7},
     {"prompts", print_prompts, 4},
+    {"tensors", print_tensors, 1},
+    {"merge", print_merge, 2},
 };
 
 int main(int count, char **arguments) {
