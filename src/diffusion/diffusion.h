@@ -8,9 +8,13 @@
  * so the room links no runtime. Nothing is locked: one thread at a time uses an object. */
 #pragma once
 
+#include "diffusion/guidance.h"
 #include "diffusion/half.h"
 #include "diffusion/lora.h"
 #include "diffusion/noise.h"
 #include "diffusion/prompt.h"
+#include "diffusion/rgb.h"
 #include "diffusion/safetensors.h"
+#include "diffusion/sample.h"
 #include "diffusion/scheduler.h"
+#include "diffusion/text.h"

@@ -226,8 +226,8 @@ enum { LANES = 64 };
 
 /* out += scale * left (1 x rank) right (rank x lanes of `count`). The sum over the rank goes in its order, so that the
  * same product of a transposed weight has the same bits. */
-static inline __attribute__((always_inline)) void add_lanes(const float *left, const float *right, int64_t rank,
-                                                            int64_t count, int64_t lanes, float scale, float *out) {
+static inline __attribute__((always_inline)) void merge_lanes(const float *left, const float *right, int64_t rank,
+                                                              int64_t count, int64_t lanes, float scale, float *out) {
     float sums[LANES] = {0};
     for (int64_t k = 0; k < rank; k++)
         for (int64_t i = 0; i < lanes; i++)
@@ -243,24 +243,24 @@ struct product {
 };
 
 /* Whole lanes first: their number is known, so the sums stay in registers. */
-static inline __attribute__((always_inline)) void add_rows(const struct product *p, float *out) {
+static inline __attribute__((always_inline)) void merge_rows(const struct product *p, float *out) {
     int64_t whole = p->columns / LANES * LANES;
     for (int64_t row = 0; row < p->rows; row++) {
         const float *left = p->left + row * p->rank;
         float *to = out + row * p->columns;
         for (int64_t at = 0; at < whole; at += LANES)
-            add_lanes(left, p->right + at, p->rank, p->columns, LANES, p->scale, to + at);
-        add_lanes(left, p->right + whole, p->rank, p->columns, p->columns - whole, p->scale, to + whole);
+            merge_lanes(left, p->right + at, p->rank, p->columns, LANES, p->scale, to + at);
+        merge_lanes(left, p->right + whole, p->rank, p->columns, p->columns - whole, p->scale, to + whole);
     }
 }
 
-__attribute__((target("avx2"))) static void add_rows_fast(const struct product *p, float *out) { add_rows(p, out); }
+__attribute__((target("avx2"))) static void merge_rows_fast(const struct product *p, float *out) { merge_rows(p, out); }
 
 static void add_product(const struct product *p, float *out) {
     if (__builtin_cpu_supports("avx2"))
-        add_rows_fast(p, out);
+        merge_rows_fast(p, out);
     else
-        add_rows(p, out);
+        merge_rows(p, out);
 }
 
 /* [rows][columns] to [columns][rows]. */

@@ -57,16 +57,17 @@ static void divide(struct chunk_list *list, const struct token_list *tokens, int
 
 /* --- ids --- */
 
-static void append_chunk(struct prompt *prompt, const struct tokenizer_ids *ids, const struct token *tokens,
-                         size_t count) {
-    size_t at = (size_t)prompt->chunks++ * TOKENIZER_LENGTH;
+static void append_chunk(struct prompt *prompt, const struct tokenizer_ids *ids, const struct token_list *tokens,
+                         struct chunk chunk) {
+    size_t at = (size_t)prompt->chunks++ * TOKENIZER_LENGTH, count = chunk.end - chunk.begin;
     prompt->ids = xreallocarray(prompt->ids, at + TOKENIZER_LENGTH, sizeof *prompt->ids);
     prompt->weights = xreallocarray(prompt->weights, at + TOKENIZER_LENGTH, sizeof *prompt->weights);
     for (size_t i = 0; i < TOKENIZER_LENGTH; i++) {
         bool inside = i >= 1 && i <= count;
         int32_t frame = i == 0 ? ids->begin : i == count + 1 ? ids->end : ids->pad;
-        prompt->ids[at + i] = inside ? tokens[i - 1].id : frame;
-        prompt->weights[at + i] = inside ? tokens[i - 1].weight : 1;
+        const struct token *token = inside ? &tokens->tokens[chunk.begin + i - 1] : NULL;
+        prompt->ids[at + i] = token ? token->id : frame;
+        prompt->weights[at + i] = token ? token->weight : 1;
     }
 }
 
@@ -116,14 +117,14 @@ bool prompt_encode(const struct tokenizer *tokenizer, const char *text, const st
     divide(&list, &tokens, ids->comma);
     *out = (struct prompt){0};
     for (int i = 0; i < list.count; i++)
-        append_chunk(out, ids, tokens.tokens + list.chunks[i].begin, list.chunks[i].end - list.chunks[i].begin);
+        append_chunk(out, ids, &tokens, list.chunks[i]);
     count_tokens(out, &tokens, list.begin);
     return true;
 }
 
 void prompt_pad(struct prompt *prompt, const struct tokenizer *tokenizer, int chunks) {
     while (prompt->chunks < chunks)
-        append_chunk(prompt, tokenizer_ids(tokenizer), NULL, 0);
+        append_chunk(prompt, tokenizer_ids(tokenizer), NULL, (struct chunk){0});
 }
 
 void prompt_free(struct prompt *prompt) {
