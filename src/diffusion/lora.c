@@ -19,6 +19,7 @@ struct lora_model {
 /* What a file has for one module; borrowed of the file. */
 struct lora_entry {
     const struct tensor_entry *parts[LORA_PARTS];
+    int64_t rank; /* 0: nothing */
     float scale;
 };
 
@@ -141,7 +142,7 @@ static bool read_adapter(const json_t *adapter, const char *module, double rank,
 static bool read_scale(struct lora *lora, const struct lora_module *module, const json_t *adapter,
                        struct lora_entry *entry, struct error *err) {
     const struct tensor_entry *tensor = entry->parts[LORA_ALPHA];
-    double rank = (double)entry->parts[LORA_DOWN]->shape[0], scale = 1;
+    double rank = (double)entry->rank, scale = 1;
     float alpha = 0;
     if (tensor && tensor->count != 1)
         return error_set(err, ERR_WEIGHTS_INVALID, "\"%s\" is not one number", tensor->name);
@@ -158,11 +159,11 @@ static bool read_scale(struct lora *lora, const struct lora_module *module, cons
 /* --- shapes --- */
 
 /* Down is [rank][inputs, kernel], up [outputs][rank], of a convolution with ones behind. */
-static bool check_entry(const struct lora_module *module, const struct lora_entry *entry, struct error *err) {
+static bool read_rank(const struct lora_module *module, struct lora_entry *entry, struct error *err) {
     const struct tensor_entry *down = entry->parts[LORA_DOWN], *up = entry->parts[LORA_UP];
     if (!down || !up)
         return error_set(err, ERR_WEIGHTS_INVALID, "%s has not both a down and an up", module->name);
-    int64_t rank = down->rank >= 2 ? down->shape[0] : 0;
+    int64_t rank = entry->rank = down->rank >= 2 ? down->shape[0] : 0;
     if (rank >= 1 && rank <= down->count && up->rank >= 2 && up->shape[0] == module->rows &&
         up->count == module->rows * rank && down->count == rank * module->columns)
         return true;
@@ -179,7 +180,7 @@ static bool finish_entries(struct lora *lora, const struct lora_model *model, st
         struct lora_entry *entry = &lora->entries[i];
         if (!entry->parts[LORA_DOWN] && !entry->parts[LORA_UP] && !entry->parts[LORA_ALPHA])
             continue;
-        if (!check_entry(&model->modules[i], entry, err) || !read_scale(lora, &model->modules[i], adapter, entry, err))
+        if (!read_rank(&model->modules[i], entry, err) || !read_scale(lora, &model->modules[i], adapter, entry, err))
             return false;
         lora->matched++;
     }
@@ -218,7 +219,7 @@ size_t lora_matched(const struct lora *lora) { return lora->matched; }
 
 const json_t *lora_unmatched(const struct lora *lora) { return lora->unmatched; }
 
-bool lora_touches(const struct lora *lora, size_t module) { return lora->entries[module].parts[LORA_DOWN] != NULL; }
+bool lora_touches(const struct lora *lora, size_t module) { return lora->entries[module].rank > 0; }
 
 /* --- merging --- */
 
@@ -275,7 +276,7 @@ static float *transposed(const float *in, int64_t rows, int64_t columns) {
 static bool add_lora(const struct lora_use *use, const struct lora_module *module, const struct lora_entry *entry,
                      float *out, struct error *err) {
     const struct tensor_entry *down = entry->parts[LORA_DOWN], *up = entry->parts[LORA_UP];
-    int64_t rank = down->shape[0];
+    int64_t rank = entry->rank;
     _cleanup_free_ float *a = xnew_array(float, (size_t)down->count), *b = xnew_array(float, (size_t)up->count);
     if (!safetensors_read(use->lora->file, down, a, err) || !safetensors_read(use->lora->file, up, b, err))
         return false;
