@@ -33,22 +33,18 @@ static bool chunk_close(struct chunk_list *list, size_t end, size_t next) {
 }
 
 static void divide(struct chunk_list *list, const struct token_list *tokens, int32_t comma) {
-    size_t behind_comma = 0, at = 0; /* 0: no comma in the chunk */
+    size_t behind_comma = 0, at = 0; /* an earlier chunk's comma is out of reach */
     for (; at < tokens->count && list->count < list->most; at++) {
         int32_t id = tokens->tokens[at].id;
         if (id == BREAK_TOKEN) {
             chunk_close(list, at, at + 1);
-            behind_comma = 0;
             continue;
         }
-        bool full = at - list->begin == CHUNK_TOKENS;
-        if (full && list->most > 1 && id != comma && behind_comma > 0 && at - behind_comma < COMMA_REACH)
-            chunk_close(list, behind_comma, behind_comma);
-        else if (full)
-            chunk_close(list, at, at);
-        if (full)
-            behind_comma = 0;
-        else if (id == comma)
+        if (at - list->begin == CHUNK_TOKENS) {
+            bool near_comma = list->most > 1 && id != comma && at - behind_comma < COMMA_REACH;
+            chunk_close(list, near_comma ? behind_comma : at, near_comma ? behind_comma : at);
+        }
+        if (id == comma)
             behind_comma = at + 1;
     }
     if (at > list->begin || list->count == 0)

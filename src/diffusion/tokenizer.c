@@ -316,9 +316,9 @@ static void append_character(struct buffer *out, utf8proc_int32_t c) {
     buffer_append(out, bytes, (size_t)utf8proc_encode_char(c, bytes));
 }
 
-/* Lower case character by character, whatever stands around it; one capital has a small letter of two. */
+/* Lower case character by character, whatever stands around it; one capital's small letter is two characters. */
 static void append_lower(struct buffer *out, utf8proc_int32_t c) {
-    append_character(out, c == 0x130 ? 'i' : utf8proc_tolower(c));
+    append_character(out, utf8proc_tolower(c));
     if (c == 0x130)
         append_character(out, 0x307);
 }

@@ -114,6 +114,7 @@ static void test_noise_hashes(void **state) {
     assert_int_equal(noise_hash(0, 65536), 0x17259a042c281ef1U);
     assert_int_equal(noise_hash(42, 1024), 0x84028512adc067baU);
     assert_int_equal(noise_hash(1, 64516), 0x9cde8034dab89249U);
+    assert_int_equal(noise_hash(3577, 27520), 0x91df1253360931c6U); /* a uniform is 0 there, and a product -0 */
     assert_int_equal(noise_hash(0xffffffff, 1000), 0x9d8def090ce0cb8U);
 }
 
