@@ -19,6 +19,8 @@ static const struct {
     {".lora.up.weight", LORA_UP},
     {".lora_linear_layer.down.weight", LORA_DOWN},
     {".lora_linear_layer.up.weight", LORA_UP},
+    {".down.weight", LORA_DOWN}, /* diffusers of 2023: its module's name is made below */
+    {".up.weight", LORA_UP},
 };
 
 size_t lora_split_name(const char *name, enum lora_part *part) {
@@ -145,6 +147,19 @@ static void add_kohya(json_t *names, const char *prefix, const char *path, size_
     json_object_set_new(names, name, json_integer((json_int_t)index));
 }
 
+/* diffusers of 2023: "...attn1.processor.to_q_lora" for "...attn1.to_q", and to_out_lora for to_out.0. */
+static void add_processor(json_t *names, const char *name, size_t index) {
+    size_t length = strlen(name);
+    if (length > 2 && strcmp(name + length - 2, ".0") == 0)
+        length -= 2;
+    const char *dot = memrchr(name, '.', length);
+    if (!dot || strncmp(dot, ".to_", 4) != 0)
+        return;
+    int before = (int)(dot - name), last = (int)(name + length - dot - 1);
+    _cleanup_free_ char *old = xasprintf("%.*s.processor.%.*s_lora", before, name, last, dot + 1);
+    json_object_set_new(names, old, json_integer((json_int_t)index));
+}
+
 void lora_fill_names(const struct lora_module *modules, size_t count, json_t *names) {
     static const char *const folders[][2] = {
         {"unet.", "lora_unet"}, {"text_encoder.", "lora_te1"}, {"text_encoder_2.", "lora_te2"}};
@@ -152,6 +167,7 @@ void lora_fill_names(const struct lora_module *modules, size_t count, json_t *na
     for (size_t i = 0; i < count; i++) {
         const char *name = modules[i].name;
         json_object_set_new(names, name, json_integer((json_int_t)i));
+        add_processor(names, name, i);
         for (size_t k = 0; k < ARRAY_LENGTH(folders); k++)
             if (strncmp(name, folders[k][0], strlen(folders[k][0])) == 0)
                 add_kohya(names, folders[k][1], name + strlen(folders[k][0]), i);

@@ -189,6 +189,16 @@ def test_older_names_of_diffusers(model, tmp_path):
     assert one[0] == other[0] and [a.tobytes() for a in one[1]] == [b.tobytes() for b in other[1]]
 
 
+def test_names_of_2023(model, tmp_path):
+    block = "down_blocks.1.attentions.0.transformer_blocks.0.attn1"
+    target = model([(f"unet.{block}.to_q", None, (8, 8)), (f"unet.{block}.to_out.0", None, (8, 8))])
+    arrays, _ = lora_tensors(target.modules, peft)
+    older = {name.replace("to_out.0", "to_out").replace(".to_", ".processor.to_").replace(".lora_A.", "_lora.down.").replace(".lora_B.", "_lora.up."): a for name, a in arrays.items()}
+    assert f"unet.{block}.processor.to_out_lora.down.weight" in older
+    one, other = (target.merge((tensors.write(tmp_path / f"{i}", a), 1)) for i, a in enumerate((arrays, older)))
+    assert one[0] == other[0] and [a.tobytes() for a in one[1]] == [b.tobytes() for b in other[1]]
+
+
 def test_what_belongs_to_no_module_is_told(model, tmp_path):
     target = model()
     arrays, _ = lora_tensors(target.modules, kohya)
