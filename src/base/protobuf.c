@@ -23,7 +23,7 @@ static bool protobuf_skip(struct protobuf *rest, uint64_t length) {
     return true;
 }
 
-static bool read_bytes(struct protobuf *rest, struct protobuf *bytes) {
+static bool protobuf_read_bytes(struct protobuf *rest, struct protobuf *bytes) {
     uint64_t length;
     if (!protobuf_read_varint(rest, &length))
         return false;
@@ -45,7 +45,7 @@ bool protobuf_read(struct protobuf *rest, struct protobuf_field *field) {
     case PROTOBUF_FIXED32:
         return protobuf_skip(rest, 4);
     case PROTOBUF_BYTES:
-        return read_bytes(rest, &field->bytes);
+        return protobuf_read_bytes(rest, &field->bytes);
     default:
         return false;
     }

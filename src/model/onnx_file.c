@@ -20,7 +20,7 @@ static char *copy_text(struct protobuf text) {
     return memchr(text.at, '\0', length) ? NULL : xasprintf("%.*s", (int)MIN(length, 4096), (const char *)text.at);
 }
 
-static void set_text(char **out, struct protobuf text) {
+static void onnx_set_text(char **out, struct protobuf text) {
     free(*out);
     *out = copy_text(text);
 }
@@ -64,7 +64,7 @@ static bool read_dims(struct onnx_weight *weight, const struct protobuf_field *f
 }
 
 /* A StringStringEntryProto: key 1, value 2. */
-static bool read_entry(struct protobuf rest, struct protobuf *key, struct protobuf *value) {
+static bool onnx_read_entry(struct protobuf rest, struct protobuf *key, struct protobuf *value) {
     *key = *value = protobuf_of("", 0);
     for (struct protobuf_field field; rest.at < rest.end;) {
         if (!protobuf_read(&rest, &field))
@@ -77,10 +77,10 @@ static bool read_entry(struct protobuf rest, struct protobuf *key, struct protob
 
 static bool read_external(struct onnx_weight *weight, struct protobuf entry) {
     struct protobuf key, value;
-    if (!read_entry(entry, &key, &value))
+    if (!onnx_read_entry(entry, &key, &value))
         return false;
     if (protobuf_equals(key, "location"))
-        set_text(&weight->location, value);
+        onnx_set_text(&weight->location, value);
     _cleanup_free_ char *number = copy_text(value);
     if (number && protobuf_equals(key, "offset"))
         weight->offset = strtoull(number, NULL, 10);
@@ -101,7 +101,7 @@ static bool read_tensor(struct protobuf rest, const unsigned char *base, struct 
         else if (good && field.number == 2)
             weight->type = (int)field.value;
         else if (bytes && field.number == 8)
-            set_text(&weight->name, field.bytes);
+            onnx_set_text(&weight->name, field.bytes);
         else if (bytes && field.number == 13)
             good = read_external(weight, field.bytes);
         else if (good && field.number == 14)
@@ -160,10 +160,10 @@ static bool read_attribute(struct reading *reading, struct protobuf rest, struct
 
 static bool read_scope(struct onnx_node *node, struct protobuf entry) {
     struct protobuf key, value;
-    if (!read_entry(entry, &key, &value))
+    if (!onnx_read_entry(entry, &key, &value))
         return false;
     if (protobuf_equals(key, "pkg.torch.onnx.name_scopes"))
-        set_text(&node->scope, value);
+        onnx_set_text(&node->scope, value);
     return true;
 }
 
@@ -184,9 +184,9 @@ static bool read_node(struct reading *reading, struct protobuf rest, struct onnx
         else if (field.number == 2 && !node->output)
             node->output = copy_text(field.bytes);
         else if (field.number == 3)
-            set_text(&node->name, field.bytes);
+            onnx_set_text(&node->name, field.bytes);
         else if (field.number == 4)
-            set_text(&node->operator, field.bytes);
+            onnx_set_text(&node->operator, field.bytes);
         else if (field.number == 5)
             good = read_attribute(reading, field.bytes, node);
         else if (field.number == 9)

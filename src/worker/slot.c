@@ -266,7 +266,7 @@ static void read_failure(const json_t *message, struct error *out) {
 }
 
 /* A number that an executor says: it may say anything. */
-static int64_t read_count(const json_t *message, const char *member) {
+static int64_t slot_read_count(const json_t *message, const char *member) {
     return CLAMP(json_get_integer(message, member, 0), (json_int_t)0, (json_int_t)INT32_MAX);
 }
 
@@ -276,7 +276,7 @@ static json_t *read_steps(const json_t *steps) {
     for (int step = 0; step < STEP_COUNT; step++) {
         const char *name = step_name((enum step)step);
         if (json_is_integer(json_object_get(steps, name)))
-            json_object_set_new(read, name, json_integer(read_count(steps, name)));
+            json_object_set_new(read, name, json_integer(slot_read_count(steps, name)));
     }
     return read;
 }
@@ -288,7 +288,7 @@ static json_t *read_report(const json_t *message) {
     if (!json_is_object(report))
         return NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(counts); i++)
-        json_object_set_new(report, counts[i], json_integer(read_count(report, counts[i])));
+        json_object_set_new(report, counts[i], json_integer(slot_read_count(report, counts[i])));
     for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
         json_object_del(report, own[i]);
     json_object_set_new(report, "steps_ms", read_steps(json_object_get(report, "steps_ms")));
@@ -329,7 +329,7 @@ static void slot_hear_start(struct slot *slot, const json_t *message, bool ready
 }
 
 static void slot_hear_progress(struct slot *slot, const json_t *message) {
-    slot_set_progress(slot, read_count(message, "frames"), read_count(message, "of"),
+    slot_set_progress(slot, slot_read_count(message, "frames"), slot_read_count(message, "of"),
                       step_parse(json_get_string(message, "step", "")));
 }
 
