@@ -26,9 +26,9 @@ def _attribute(name, value):
     return a
 
 
-def _describe(info, name, shape):
+def _describe(info, name, shape, dtype):
     info.name = name
-    info.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    info.type.tensor_type.elem_type = TYPES[np.dtype(dtype)]
     for size in shape:
         dim = info.type.tensor_type.shape.dim.add()
         if isinstance(size, str):
@@ -50,22 +50,24 @@ class Graph:
         self.count += 1
         return f"{prefix}_{self.count}"
 
-    def input(self, name, shape):
-        _describe(self.model.graph.input.add(), name, shape)
+    def input(self, name, shape, dtype=np.float32):
+        _describe(self.model.graph.input.add(), name, shape, dtype)
         return name
 
-    def output(self, value, name, shape):
+    def output(self, value, name, shape, dtype=np.float32):
         self.model.graph.node.add(op_type="Identity", name=f"out_{name}", input=[value], output=[name])
-        _describe(self.model.graph.output.add(), name, shape)
+        _describe(self.model.graph.output.add(), name, shape, dtype)
 
     def const(self, array):
         """A constant; half floats are stored as they are and cast where they are used (folded when the model is loaded)."""
         array = np.asarray(array)
-        tensor = self.model.graph.initializer.add(name=self._name("w"), data_type=TYPES[array.dtype], dims=array.shape)
+        name = self.initializer(self._name("w"), array)
+        return self.op("Cast", name, to=int(onnx.TensorProto.FLOAT)) if array.dtype == np.float16 else name
+
+    def initializer(self, name, array):
+        tensor = self.model.graph.initializer.add(name=name, data_type=TYPES[array.dtype], dims=array.shape)
         tensor.raw_data = array.astype(array.dtype.newbyteorder("<")).tobytes()
-        if array.dtype == np.float16:
-            return self.op("Cast", tensor.name, to=int(onnx.TensorProto.FLOAT))
-        return tensor.name
+        return name
 
     def f32(self, *values):
         return self.const(np.float32(values[0] if len(values) == 1 else values))
@@ -74,10 +76,13 @@ class Graph:
         return self.const(np.array(values, np.int64))
 
     def op(self, kind, *inputs, **attributes):
-        node = self.model.graph.node.add(op_type=kind, name=self._name(kind.lower()), input=inputs)
+        return self.node(kind, self._name(kind.lower()), inputs, attributes).name
+
+    def node(self, kind, name, inputs, attributes):
+        """A node with one output, of the node's name."""
+        node = self.model.graph.node.add(op_type=kind, name=name, input=inputs, output=[name])
         node.attribute.extend(_attribute(k, v) for k, v in sorted(attributes.items()))
-        node.output.append(node.name)
-        return node.name
+        return node
 
     def bytes(self):
         """The finished file; the model is checked first (shapes too where they are static)."""

@@ -1,17 +1,29 @@
 // run-onnx MODEL OUTDIR [NAME=FILE:D,D,...]...
-// Runs an ONNX graph once on the CPU: every input is a file of raw float32 in the given shape, every output
-// is written to OUTDIR/<name>.f32, and its shape is printed as "name D,D,...". It exists to check graphs, not
-// to be fast.
+// Runs an ONNX graph once on the CPU: every input is a file of raw numbers, of the type that the graph declares and in
+// the given shape (rank 0: nothing after the colon). Every output is written to OUTDIR/<name>.raw, and its type and
+// shape are printed as "name f4 D,D,...". It exists to check graphs, not to be fast.
 #include <errno.h>
 #include <onnxruntime_c_api.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_VALUES 8
+#define MAX_VALUES 48
 #define MAX_RANK 8
 
 static const OrtApi *ort;
+
+// Types by numpy's names, which end in the bytes of one number.
+static const struct {
+    ONNXTensorElementDataType type;
+    const char *name;
+} types[] = {
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, "f4"},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, "f2"},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, "i4"},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, "i8"},
+};
 
 static _Noreturn void die(const char *what, const char *why) {
     fprintf(stderr, "run-onnx: %s: %s\n", what, why);
@@ -23,8 +35,41 @@ static void check(OrtStatus *status, const char *what) {
         die(what, ort->GetErrorMessage(status));
 }
 
+static const char *type_name(ONNXTensorElementDataType type, const char *what) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].type == type)
+            return types[i].name;
+    die(what, "a type that run-onnx does not know");
+}
+
+static size_t type_bytes(ONNXTensorElementDataType type, const char *what) {
+    return (size_t)(type_name(type, what)[1] - '0');
+}
+
+static ONNXTensorElementDataType input_type(const OrtSession *session, const char *name, OrtAllocator *allocator) {
+    size_t count;
+    check(ort->SessionGetInputCount(session, &count), name);
+    for (size_t i = 0; i < count; i++) {
+        char *found;
+        check(ort->SessionGetInputName(session, i, allocator, &found), name);
+        bool same = strcmp(found, name) == 0;
+        check(ort->AllocatorFree(allocator, found), name);
+        if (!same)
+            continue;
+        OrtTypeInfo *info;
+        const OrtTensorTypeAndShapeInfo *tensor;
+        ONNXTensorElementDataType type;
+        check(ort->SessionGetInputTypeInfo(session, i, &info), name);
+        check(ort->CastTypeInfoToTensorInfo(info, &tensor), name);
+        check(ort->GetTensorElementType(tensor, &type), name);
+        ort->ReleaseTypeInfo(info);
+        return type;
+    }
+    die(name, "the graph has no such input");
+}
+
 // The tensor described by NAME=FILE:D,D,...; the string is cut at '=' so that it starts with the name.
-static OrtValue *read_input(char *argument, OrtAllocator *allocator) {
+static OrtValue *read_input(const OrtSession *session, char *argument, OrtAllocator *allocator) {
     char *path = strchr(argument, '='), *shape = strrchr(argument, ':');
     if (!path || !shape || shape < path)
         die(argument, "an input is written NAME=FILE:D,D,...");
@@ -37,14 +82,15 @@ static OrtValue *read_input(char *argument, OrtAllocator *allocator) {
         dims[rank] = strtoll(p, NULL, 10);
         count *= (size_t)dims[rank++];
     }
+    ONNXTensorElementDataType type = input_type(session, argument, allocator);
     OrtValue *value;
-    float *data;
-    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value), argument);
-    check(ort->GetTensorMutableData(value, (void **)&data), argument);
+    void *data;
+    check(ort->CreateTensorAsOrtValue(allocator, dims, rank, type, &value), argument);
+    check(ort->GetTensorMutableData(value, &data), argument);
     FILE *f = fopen(path, "rb");
     if (!f)
         die(path, strerror(errno));
-    if (fread(data, sizeof *data, count, f) != count || fgetc(f) != EOF)
+    if (fread(data, type_bytes(type, argument), count, f) != count || fgetc(f) != EOF)
         die(path, "its size does not match the shape");
     fclose(f);
     return value;
@@ -54,20 +100,22 @@ static void write_output(const char *directory, const char *name, const OrtValue
     OrtTensorTypeAndShapeInfo *info;
     int64_t dims[MAX_RANK];
     size_t rank, count;
-    const float *data;
+    ONNXTensorElementDataType type;
+    void *data;
     check(ort->GetTensorTypeAndShape(value, &info), name);
     check(ort->GetDimensionsCount(info, &rank), name);
     if (rank > MAX_RANK)
         die(name, "too many dimensions");
     check(ort->GetDimensions(info, dims, rank), name);
     check(ort->GetTensorShapeElementCount(info, &count), name);
-    check(ort->GetTensorMutableData((OrtValue *)value, (void **)&data), name);
+    check(ort->GetTensorElementType(info, &type), name);
+    check(ort->GetTensorMutableData((OrtValue *)value, &data), name);
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.f32", directory, name);
+    snprintf(path, sizeof path, "%s/%s.raw", directory, name);
     FILE *f = fopen(path, "wb");
-    if (!f || fwrite(data, sizeof *data, count, f) != count || fclose(f))
+    if (!f || fwrite(data, type_bytes(type, name), count, f) != count || fclose(f))
         die(path, strerror(errno));
-    printf("%s ", name);
+    printf("%s %s ", name, type_name(type, name));
     for (size_t i = 0; i < rank; i++)
         printf("%s%lld", i ? "," : "", (long long)dims[i]);
     puts("");
@@ -96,7 +144,7 @@ int main(int argc, char **argv) {
     char *output_names[MAX_VALUES];
     size_t input_count = (size_t)(argc - 3), output_count;
     for (size_t i = 0; i < input_count; i++) {
-        inputs[i] = read_input(argv[3 + i], allocator);
+        inputs[i] = read_input(session, argv[3 + i], allocator);
         input_names[i] = argv[3 + i];
     }
     check(ort->SessionGetOutputCount(session, &output_count), argv[1]);

@@ -1,12 +1,12 @@
 """Finds what the model tests need: the packages and models under .deps, and run-onnx (built by Meson, or here with cc)."""
 import os
 import pathlib
-import subprocess
 import sys
 
 import pytest
 
 from ..support.paths import ROOT
+from . import onnx_runner
 
 DEPS = pathlib.Path(os.environ.get("MELA_DEPS", ROOT / ".deps"))
 sys.path.insert(0, str(ROOT / "models"))
@@ -36,13 +36,7 @@ def model():
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """run(model path, name=array, ...) -> {name: array}"""
-    from . import onnx_runner
-    program = os.environ.get("MELA_RUN_ONNX")
-    if not program:
-        ort = needed(DEPS / "onnxruntime")
-        program = str(tmp_path_factory.mktemp("bin") / "run-onnx")
-        subprocess.run(["cc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{ort}/include", ROOT / "models/run-onnx.c", f"-L{ort}/lib",
-                        "-lonnxruntime", f"-Wl,-rpath,{ort.resolve()}/lib", "-o", program], check=True)
+    program = onnx_runner.program(needed(DEPS / "onnxruntime"), tmp_path_factory.mktemp("bin"))
     return lambda path, **inputs: onnx_runner.run(program, path, **inputs)
 
 
