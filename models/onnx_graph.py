@@ -29,6 +29,7 @@ def _attribute(name, value):
 def _describe(info, name, shape, dtype):
     info.name = name
     info.type.tensor_type.elem_type = TYPES[np.dtype(dtype)]
+    info.type.tensor_type.shape.SetInParent()  # rank 0 is a shape too
     for size in shape:
         dim = info.type.tensor_type.shape.dim.add()
         if isinstance(size, str):
