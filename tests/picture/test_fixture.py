@@ -42,7 +42,7 @@ def cases(network):
 def test_every_network_equals_the_oracle(dtype, network, tiny, networks):
     folder = tiny(dtype=dtype)
     graph, expected = networks(folder, dtype), oracle.Oracle(folder)
-    for inputs in cases(network):
+    for inputs in cases(network)[:2 if dtype == "float16" else None]:  # slow: the CPU has to cast
         found = graph(network, **inputs)
         rounded = {name: x if x.dtype == np.int64 else np.asarray(x).astype(dtype) for name, x in inputs.items()}
         wanted = expected(network, **rounded)
@@ -52,11 +52,11 @@ def test_every_network_equals_the_oracle(dtype, network, tiny, networks):
             assert np.abs(found[name] - array).max() < BOUNDS[dtype] * max(1, array.std()), name
 
 
-@pytest.mark.parametrize("options", [{"naming": "unfolded"}, {"naming": "dynamo"}, {"external": True}])
-def test_other_exports_are_the_same_network(options, tiny, networks):
-    inputs = unet_inputs(2, 8, 8)
-    found, wanted = (networks(tiny(**chosen))("unet", **inputs)["out_sample"] for chosen in (options, {}))
-    assert np.abs(found - wanted).max() < 1e-5
+def test_other_exports_are_the_same_network(tiny, networks):
+    exports = {}, {"naming": "unfolded"}, {"naming": "dynamo"}, {"external": True}
+    wanted, *others = (networks(tiny(**options))("unet", **unet_inputs())["out_sample"] for options in exports)
+    for found in others:
+        assert np.abs(found - wanted).max() < 1e-5
 
 
 def test_vae_may_stay_float32(tiny):

@@ -81,7 +81,7 @@ def test_names_of_files(model):
     assert "lora_unet_mid_block_attentions_0_transformer_blocks_1_attn2_to_v.lora_down.weight" in lora_files.NAMINGS["kohya-diffusers"](lora)[0]
 
 
-def test_files_that_fit_nothing_are_whole_and_the_others_differ(model, tmp_path):
+def test_files_to_be_refused(model, tmp_path):
     for name, tensors in lora_files.foreign(lora_files.draw(model.weights)).items():
         safetensors.write(tmp_path / name, tensors)
         assert safetensors.read(tmp_path / name).keys() == tensors.keys()
