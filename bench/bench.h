@@ -3,4 +3,4 @@
 
 #include "cli/cli.h"
 
-extern const struct command command_bench_queue, command_bench_dub, command_bench_image;
+extern const struct command command_bench_queue, command_bench_dub, command_bench_image, command_bench_picture;

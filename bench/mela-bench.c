@@ -4,7 +4,8 @@
 #include "media/media.h"
 #include "model/model.h"
 
-static const struct command *const commands[] = {&command_bench_queue, &command_bench_dub, &command_bench_image, NULL};
+static const struct command *const commands[] = {&command_bench_queue, &command_bench_dub, &command_bench_image,
+                                                 &command_bench_picture, NULL};
 
 static const struct cli_option common[] = {
     {"models", "DIR", "folder with model weights"},

@@ -29,6 +29,7 @@ static const struct {
 _Static_assert(ARRAY_LENGTH(types) == TENSOR_TYPE_COUNT, "one a type");
 
 const char *tensor_type_name(enum tensor_type type) { return types[type].name; }
+size_t tensor_type_bytes(enum tensor_type type) { return types[type].bytes; }
 
 enum optimise { OPTIMISE, AS_IS };
 

@@ -1,0 +1,133 @@
+#include "picture/picture.h"
+
+#include "base/memory.h"
+#include "picture/networks.h"
+
+struct painter {
+    struct picture_networks *networks;
+    struct tokenizer *tokenizers[2];
+    struct scheduler_config scheduler;
+};
+
+static bool open_tokenizers(struct painter *painter, const char *folder, struct error *err) {
+    static const char *const names[] = {"tokenizer", "tokenizer_2"};
+    for (int i = 0; i < 2; i++) {
+        _cleanup_free_ char *path = xasprintf("%s/%s", folder, names[i]);
+        painter->tokenizers[i] = tokenizer_load(path, err);
+        if (!painter->tokenizers[i])
+            return false;
+    }
+    return true;
+}
+
+struct painter *painter_open(const char *folder, const struct device *device, const char *cache_directory,
+                             struct error *err) {
+    _cleanup_painter_ struct painter *painter = xnew(struct painter);
+    _cleanup_free_ char *scheduler = xasprintf("%s/scheduler/scheduler_config.json", folder);
+    if (!open_tokenizers(painter, folder, err) || !scheduler_config_load(scheduler, &painter->scheduler, err))
+        return NULL;
+    painter->networks = picture_networks_open(folder, device, cache_directory, err); /* last: it is what takes long */
+    return painter->networks ? steal(painter) : NULL;
+}
+
+void painter_close(struct painter *painter) {
+    if (painter->networks)
+        picture_networks_close(painter->networks);
+    for (int i = 0; i < 2; i++)
+        if (painter->tokenizers[i])
+            tokenizer_free(painter->tokenizers[i]);
+    free(painter);
+}
+
+void painting_cut_free(struct painting_cut *cut) {
+    free(cut->text);
+    *cut = (struct painting_cut){0};
+}
+
+/* A text as either tokenizer has it. */
+struct two_prompts {
+    struct prompt prompts[2];
+};
+
+static void two_prompts_free(struct two_prompts *two) {
+    for (int i = 0; i < 2; i++)
+        prompt_free(&two->prompts[i]);
+}
+#define _cleanup_two_prompts_ _cleanup_(two_prompts_free)
+
+static bool encode_text(const struct painter *painter, const char *text, const struct prompt_options *options,
+                        struct two_prompts *out, struct error *err) {
+    for (int i = 0; i < 2; i++)
+        if (!prompt_encode(painter->tokenizers[i], text, options, &out->prompts[i], err))
+            return false;
+    return true;
+}
+
+static bool condition_text(const struct painter *painter, struct two_prompts *two, int chunks, struct conditioning *out,
+                           struct error *err) {
+    for (int i = 0; i < 2; i++)
+        prompt_pad(&two->prompts[i], painter->tokenizers[i], chunks);
+    const struct prompt *prompts[2] = {&two->prompts[0], &two->prompts[1]};
+    return text_condition(picture_networks_text(painter->networks), prompts, 0, out, err);
+}
+
+/* The prompt and what is to be avoided, of as many tokens. */
+struct conditions {
+    struct conditioning positive, negative;
+};
+
+static void conditions_free(struct conditions *conditions) {
+    conditioning_free(&conditions->positive);
+    conditioning_free(&conditions->negative);
+}
+#define _cleanup_conditions_ _cleanup_(conditions_free)
+
+static bool condition_both(const struct painter *painter, const struct painting *painting, struct conditions *out,
+                           struct painting_cut *cut, struct error *err) {
+    bool is_zero = !painting->negative && picture_networks_zero_negative(painter->networks);
+    const char *avoided = painting->negative ? painting->negative : "";
+    _cleanup_two_prompts_ struct two_prompts prompt = {0}, negative = {0};
+    if (!encode_text(painter, painting->prompt, &painting->words, &prompt, err) ||
+        !encode_text(painter, avoided, &painting->words, &negative, err))
+        return false;
+    int chunks = MAX(prompt.prompts[0].chunks, negative.prompts[0].chunks);
+    *cut = (struct painting_cut){prompt.prompts[0].tokens, prompt.prompts[0].cut, steal(prompt.prompts[0].cut_text)};
+    if (!condition_text(painter, &prompt, chunks, &out->positive, err))
+        return false;
+    if (!is_zero)
+        return condition_text(painter, &negative, chunks, &out->negative, err);
+    text_condition_nothing(picture_networks_text(painter->networks), chunks, &out->negative);
+    return true;
+}
+
+bool painter_paint(struct painter *painter, const struct painting *painting, uint8_t *rgb, struct painting_cut *cut,
+                   struct error *err) {
+    const struct sample_networks *networks = picture_networks_sampling(painter->networks);
+    struct scheduler_config scheduler = painter->scheduler;
+    _cleanup_conditions_ struct conditions conditions = {0};
+    if (!scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
+        !condition_both(painter, painting, &conditions, cut, err))
+        return false;
+    struct sample_request request = {.scheduler = &scheduler,
+                                     .steps = painting->steps,
+                                     .width = painting->width,
+                                     .height = painting->height,
+                                     .count = painting->count,
+                                     .seed = painting->seed,
+                                     .guidance = painting->guidance,
+                                     .rescale = painting->rescale,
+                                     .positive = &conditions.positive,
+                                     .negative = &conditions.negative,
+                                     .cancel = painting->cancel,
+                                     .progress = painting->progress,
+                                     .context = painting->context};
+    size_t values = sample_latent_count(&request), bytes = 3 * (size_t)painting->width * (size_t)painting->height;
+    _cleanup_free_ float *latents = xnew_array(float, values *(size_t)MAX(painting->count, 1));
+    if (!sample_latents(&request, networks, latents, err))
+        return false;
+    for (int k = 0; k < painting->count; k++)
+        if (!sample_decode(networks, latents + (size_t)k * values, painting->width, painting->height,
+                           rgb + (size_t)k * bytes, err))
+            return error_wrap(err, "picture %d", k + 1);
+    return true;
+}

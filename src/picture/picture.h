@@ -1,0 +1,45 @@
+/* picture: pictures from words, with one image model.
+ *
+ * A painter is a model that is loaded: tokenizers, text encoders, UNet, decoder and its scheduler's configuration, from
+ * a folder in the layout of diffusers' ONNX exports. It promises: the same request gives the same picture on one device
+ * and build, alone and in a batch; values that are no numbers end it with an error, never in a black picture. It knows
+ * no queue and no store. One thread at a time uses a painter. */
+#pragma once
+
+#include "diffusion/sample.h"
+#include "model/device.h"
+
+struct painter;
+
+/* Loads the model. model.not_found, model.invalid, scheduler.unsupported, model.device, model.run, io; each names the
+ * file. The caller closes it. */
+struct painter *painter_open(const char *folder, const struct device *device, const char *cache_directory,
+                             struct error *err) must_check;
+void painter_close(struct painter *painter);
+DEFINE_CLEANUP(struct painter *, painter_close)
+#define _cleanup_painter_ _cleanup_(painter_close_cleanup)
+
+struct painting {
+    const char *prompt, *negative; /* negative NULL: not given, which is not the empty text */
+    struct prompt_options words;
+    struct scheduler_choice scheduler;
+    int steps, width, height, count; /* sizes in pixels, multiples of 8 */
+    uint32_t seed;                   /* of the first picture; the next have the next ones */
+    float guidance, rescale;
+    const atomic_bool *cancel;
+    void (*progress)(void *context, int done, int steps, const float *latents); /* NULL: none */
+    void *context;
+};
+
+/* What was not in the pictures because the prompt was too long. */
+struct painting_cut {
+    size_t tokens, cut;
+    char *text; /* owned; NULL: nothing was cut */
+};
+void painting_cut_free(struct painting_cut *cut);
+#define _cleanup_painting_cut_ _cleanup_(painting_cut_free)
+
+/* Writes [count][height][width][3] to `rgb`, and what was cut of the prompt, which the caller frees. prompt.invalid,
+ * picture.invalid, scheduler.unsupported, picture.not_finite, model.run, cancelled. */
+bool painter_paint(struct painter *painter, const struct painting *painting, uint8_t *rgb, struct painting_cut *cut,
+                   struct error *err) must_check;

@@ -1,0 +1,102 @@
+"""Whole pictures by mela-bench picture, against the oracle."""
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from ..support.paths import BUILD
+from . import oracle, sampling, vocabulary
+
+PROMPT, NEGATIVE = "a photo of a red cat on the moon, highly detailed", "blurry, low quality"
+WIDTH, HEIGHT, STEPS, SEED = 128, 64, 4, 5
+
+
+@pytest.fixture
+def paint(tmp_path):
+    """paint(folder, option, ...) -> (pixels [count, height, width, 3], what it printed)"""
+    def run(folder, *options, steps=STEPS, count=1, prompt=PROMPT, check=True):
+        done = subprocess.run(
+            [BUILD / "mela-bench", "picture", "--model", folder, "--prompt", prompt, "--steps", str(steps), "--width", str(WIDTH),
+             "--height", str(HEIGHT), "--count", str(count), "--seed", str(SEED), "--device", "cpu", "--output", tmp_path / "out", *options],
+            capture_output=True, text=True)
+        if not check:
+            return done
+        assert done.returncode == 0, done.stderr
+        return np.stack([pixels_of(tmp_path / f"out-{SEED + k}.png") for k in range(count)]), json.loads(done.stdout)
+    return run
+
+
+def pixels_of(path):
+    raw = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
+    return np.frombuffer(raw.stdout, np.uint8).reshape(HEIGHT, WIDTH, 3)
+
+
+def noises(seed, count):
+    """What one generator draws in turn."""
+    shape = (4, HEIGHT // 8, WIDTH // 8)
+    return sampling.torch_noise(seed, (count, *shape)).reshape(count, 1, *shape)
+
+
+def expected(folder, sampler, negative=NEGATIVE, seed=SEED, guidance=5):
+    both = lambda prompt: tuple(np.array([vocabulary.encode(prompt, second)], np.int64) for second in (False, True))
+    negatives = None if negative is None else both(negative)
+    return sampling.text_to_image(oracle.Oracle(folder), both(PROMPT), negatives, noises(seed, 1)[0], sampler, guidance)[1][0]
+
+
+def euler(predict, noise):
+    return sampling.euler(predict, sampling.schedule("euler", STEPS), noise)
+
+
+def assert_same(found, wanted, level=1):
+    assert found.shape == wanted.shape and np.abs(found.astype(int) - wanted).max() <= level
+
+
+def test_a_picture_is_the_oracles(paint, tiny):
+    assert_same(paint(tiny(), "--negative", NEGATIVE)[0][0], expected(tiny(), euler))
+
+
+def test_no_negative_is_not_an_empty_one(paint, tiny):
+    none, empty = paint(tiny())[0][0], paint(tiny(), "--negative", "")[0][0]
+    assert_same(none, expected(tiny(), euler, negative=None))
+    assert_same(empty, expected(tiny(), euler, negative=""))
+    assert np.abs(none.astype(int) - empty).max() > 1
+
+
+def test_weights_beside_the_model_are_read(paint, tiny):
+    assert (paint(tiny(external=True))[0] == paint(tiny())[0]).all()
+
+
+def test_a_picture_is_the_same_alone_and_in_a_batch(paint, tiny):
+    three = paint(tiny(), "--negative", NEGATIVE, count=3)[0]
+    for k, seen in enumerate(three):
+        assert_same(seen, expected(tiny(), euler, seed=SEED + k))
+
+
+@pytest.mark.parametrize("options, sampler", [
+    (["--scheduler", "dpmpp_2m", "--karras"], lambda predict, noise: sampling.dpm(predict, sampling.schedule("dpm", STEPS, is_karras=True), noise)),
+    (["--spacing", "trailing"], lambda predict, noise: sampling.euler(predict, sampling.schedule("euler", STEPS, "trailing"), noise)),
+])
+def test_other_schedulers_are_the_oracles(paint, tiny, options, sampler):
+    assert_same(paint(tiny(), "--negative", NEGATIVE, *options)[0][0], expected(tiny(), sampler))
+
+
+def test_half_precision_is_near(paint, tiny):
+    found = paint(tiny(dtype="float16", vae_dtype="float32"), "--negative", NEGATIVE)[0][0]
+    wanted = expected(tiny(dtype="float16", vae_dtype="float32"), euler)
+    assert np.abs(found.astype(int) - wanted).mean() < 2
+
+
+@pytest.mark.parametrize("missing, said", [
+    ("unet/model.onnx", "unet/model.onnx"), ("tokenizer_2/merges.txt", "merges.txt"), ("model_index.json", "model_index.json"),
+    ("scheduler/scheduler_config.json", "scheduler_config.json"), ("text_encoder/config.json", "text_encoder/config.json")])
+def test_a_missing_piece_is_named(paint, tiny, tmp_path, missing, said):
+    folder = tmp_path / "model"
+    for path in tiny().rglob("*"):
+        if path.is_file() and str(path.relative_to(tiny())) != missing:
+            target = folder / path.relative_to(tiny())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target)
+    done = paint(folder, check=False)
+    assert done.returncode != 0 and said in done.stderr
