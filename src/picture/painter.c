@@ -91,7 +91,8 @@ static bool condition_both(const struct painter *painter, const struct painting 
         !encode_text(painter, avoided, &painting->words, &negative, err))
         return false;
     int chunks = MAX(prompt.prompts[0].chunks, negative.prompts[0].chunks);
-    *cut = (struct painting_cut){prompt.prompts[0].tokens, prompt.prompts[0].cut, steal(prompt.prompts[0].cut_text)};
+    *cut = (struct painting_cut){.tokens = prompt.prompts[0].tokens, .cut = prompt.prompts[0].cut};
+    cut->text = steal(prompt.prompts[0].cut_text);
     if (!condition_text(painter, &prompt, chunks, &out->positive, err))
         return false;
     if (!is_zero)
