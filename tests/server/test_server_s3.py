@@ -60,7 +60,7 @@ def test_the_memory_of_eight_large_uploads_is_bounded(farm, proxy):
     """While S3 takes nothing, each upload holds all it ever does: the parts that are under way, and one that is filled."""
     released, parts = threading.Event(), []
 
-    def hold(_, path):
+    def hold(_, path, headers):
         if "partNumber=" in path:
             parts.append(path)
             released.wait(DEADLINE)
