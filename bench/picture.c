@@ -11,8 +11,8 @@
 #include "picture/png.h"
 
 struct picture_times {
-    int64_t began_ns, last_ns; /* when the last step ended */
-    double *steps;             /* seconds a step */
+    int64_t last_ns; /* when the last step ended */
+    double *steps;   /* seconds a step */
 };
 
 static double picture_seconds(int64_t from_ns, int64_t to_ns) { return (double)(to_ns - from_ns) / 1e9; }
@@ -83,7 +83,8 @@ static bool bench_picture_run(struct cli *cli, struct error *err) {
     _cleanup_model_flags_ struct model_flags flags = {0};
     if (!read_painting(cli, &painting, err) || !model_flags_read(cli, &flags, err))
         return false;
-    struct picture_times times = {.began_ns = clock_monotonic_ns(clock_system())};
+    int64_t began = clock_monotonic_ns(clock_system());
+    struct picture_times times = {0};
     _cleanup_free_ double *steps = times.steps = xnew_array(double, (size_t)painting.steps);
     _cleanup_painter_ struct painter *painter = painter_open(cli_value(cli, "model"), &flags.options.device, NULL, err);
     if (!painter)
@@ -95,7 +96,7 @@ static bool bench_picture_run(struct cli *cli, struct error *err) {
     if (!painter_paint(painter, &painting, rgb, &cut, err))
         return false;
     double all = picture_seconds(loaded, clock_monotonic_ns(clock_system()));
-    _cleanup_json_ json_t *json = picture_report(&painting, &times, picture_seconds(times.began_ns, loaded), all);
+    _cleanup_json_ json_t *json = picture_report(&painting, &times, picture_seconds(began, loaded), all);
     cli_print_json(json);
     return write_pictures(cli, &painting, rgb, err);
 }

@@ -8,8 +8,6 @@
 #include "diffusion/noise.h"
 #include "diffusion/rgb.h"
 
-enum { SIZE_IDS = 6 };
-
 /* A run: what the loop works on. All owned. */
 struct run {
     struct scheduler *scheduler;

@@ -10,6 +10,7 @@
 #include "diffusion/text.h"
 
 enum { LATENT_CHANNELS = 4, LATENT_PIXELS = 8 }; /* of latents; pixels to one, each way */
+enum { SIZE_IDS = 6 };
 enum { PICTURE_LEAST = 64, PICTURE_MOST = 4096, PICTURE_COUNT = 16 };
 
 /* What a picture is said to be cut from: the six numbers that SDXL's UNet takes besides, in its order. */

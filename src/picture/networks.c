@@ -8,7 +8,7 @@
 #include "diffusion/half.h"
 #include "model/session.h"
 
-enum { CONFIG_BYTES = 1 << 20, SIZE_IDS = 6, WIDTH_MAX = 1 << 16 };
+enum { CONFIG_BYTES = 1 << 20, WIDTH_MAX = 1 << 16 };
 
 /* A tensor of a network: which, and as what it goes in or comes out. */
 struct plug {
@@ -140,6 +140,14 @@ static bool plug_find(const struct session *session, bool is_input, const struct
     return error_set(err, ERR_MODEL_INVALID, "there is no %s %s", is_input ? "input" : "output", wanted->name);
 }
 
+/* An input that nobody fills cannot be run. */
+static bool check_inputs(const struct session *session, int known, struct error *err) {
+    int count = session_input_count(session);
+    return count == known ||
+           error_set(err, ERR_MODEL_INVALID, "it has %d inputs, of which %d are known: export it as diffusers does",
+                     count, known);
+}
+
 /* The states of a text encoder: hidden_states.0 is the embedding, .1 the first layer's, and so on. */
 static bool find_states(const struct encoder *encoder, int layer, struct plug *out, struct error *err) {
     char name[32];
@@ -250,7 +258,7 @@ static bool bind_encoder(struct encoder *encoder, struct error *err) {
         if (sscanf(session_output(encoder->session, i)->name, "hidden_states.%d", &layer) == 1)
             encoder->last = MAX(encoder->last, layer);
     const struct wanted pooled = {"text_embeds", 2, 2, FLOATS, encoder->pooled_width};
-    return plug_find(encoder->session, true, &ids, &encoder->ids, err) &&
+    return plug_find(encoder->session, true, &ids, &encoder->ids, err) && check_inputs(encoder->session, 1, err) &&
            find_states(encoder, encoder->last - 1, &states, err) &&
            (!encoder->pooled_width || plug_find(encoder->session, false, &pooled, &encoder->pooled, err));
 }
@@ -274,9 +282,9 @@ static bool open_text_encoder(struct picture_networks *networks, int which, cons
 static bool bind_guidance(struct picture_networks *networks, struct error *err) {
     static const struct wanted guidance = {"timestep_cond", 2, 2, FLOATS, 0};
     networks->guidance.index = -1;
-    if (session_input_count(networks->unet) <= 5)
+    if (session_input_count(networks->unet) == 5)
         return true;
-    if (!plug_find(networks->unet, true, &guidance, &networks->guidance, err))
+    if (!plug_find(networks->unet, true, &guidance, &networks->guidance, err) || !check_inputs(networks->unet, 6, err))
         return false;
     int64_t width = session_input(networks->unet, networks->guidance.index)->dims[1];
     networks->sampling.guidance_width = (int)width;
@@ -324,6 +332,7 @@ static bool open_decoder(struct picture_networks *networks, const char *folder, 
         return error_set(err, ERR_MODEL_INVALID, "its config.json has no \"scaling_factor\"");
     networks->decoder = open_part(folder, "vae_decoder", device, cache_directory, err);
     return networks->decoder && plug_find(networks->decoder, true, &latents, &networks->latents, err) &&
+           check_inputs(networks->decoder, 1, err) &&
            plug_find(networks->decoder, false, &planes, &networks->planes, err);
 }
 

@@ -84,7 +84,8 @@ static void conditions_free(struct conditions *conditions) {
 
 static bool condition_both(const struct painter *painter, const struct painting *painting, struct conditions *out,
                            struct painting_cut *cut, struct error *err) {
-    bool is_zero = !painting->negative && picture_networks_zero_negative(painter->networks);
+    bool is_unused = painting->guidance <= 1; /* zeros then too, which cost nothing */
+    bool is_zero = is_unused || (!painting->negative && picture_networks_zero_negative(painter->networks));
     const char *avoided = painting->negative ? painting->negative : "";
     _cleanup_two_prompts_ struct two_prompts prompt = {0}, negative = {0};
     if (!encode_text(painter, painting->prompt, &painting->words, &prompt, err) ||

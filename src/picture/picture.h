@@ -2,8 +2,8 @@
  *
  * A painter is a model that is loaded: tokenizers, text encoders, UNet, decoder and its scheduler's configuration, from
  * a folder in the layout of diffusers' ONNX exports. It promises: the same request gives the same picture on one device
- * and build, alone and in a batch; values that are no numbers end it with an error, never in a black picture. It knows
- * no queue and no store. One thread at a time uses a painter. */
+ * and build; one of a batch is as it is alone, to a level of a pixel; values that are no numbers end it with an error,
+ * never in a black picture. It knows no queue and no store. One thread at a time uses a painter. */
 #pragma once
 
 #include "diffusion/sample.h"

@@ -4,6 +4,7 @@ import os
 import subprocess
 
 import numpy as np
+import onnx
 import pytest
 
 from ..support.paths import BUILD
@@ -88,15 +89,33 @@ def test_half_precision_is_near(paint, tiny):
     assert np.abs(found.astype(int) - wanted).mean() < 2
 
 
+def copy_of(folder, to, without):
+    """The model, less one of its files."""
+    for path in folder.rglob("*"):
+        if path.is_file() and str(path.relative_to(folder)) != without:
+            target = to / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target)
+    return to
+
+
 @pytest.mark.parametrize("missing, said", [
     ("unet/model.onnx", "unet/model.onnx"), ("tokenizer_2/merges.txt", "merges.txt"), ("model_index.json", "model_index.json"),
     ("scheduler/scheduler_config.json", "scheduler_config.json"), ("text_encoder/config.json", "text_encoder/config.json")])
 def test_a_missing_piece_is_named(paint, tiny, tmp_path, missing, said):
-    folder = tmp_path / "model"
-    for path in tiny().rglob("*"):
-        if path.is_file() and str(path.relative_to(tiny())) != missing:
-            target = folder / path.relative_to(tiny())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(path, target)
-    done = paint(folder, check=False)
+    done = paint(copy_of(tiny(), tmp_path / "model", missing), check=False)
     assert done.returncode != 0 and said in done.stderr
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2", "unet", "vae_decoder"])
+def test_an_input_that_nobody_fills_is_refused(paint, tiny, tmp_path, part):
+    network = onnx.load(tiny() / part / "model.onnx")
+    network.graph.input.append(onnx.helper.make_tensor_value_info("attention_mask", onnx.TensorProto.FLOAT, [1, 77]))
+    folder = copy_of(tiny(), tmp_path / "model", f"{part}/model.onnx")
+    onnx.save(network, folder / part / "model.onnx")
+    done = paint(folder, check=False)
+    assert done.returncode > 0 and "model.invalid" in done.stderr and part in done.stderr, done.stderr
+
+
+def test_without_guidance_the_negative_is_nothing(paint, tiny):
+    assert (paint(tiny(), "--guidance", "1", "--negative", NEGATIVE)[0] == paint(tiny(), "--guidance", "1")[0]).all()
