@@ -7,9 +7,7 @@ from .farm_process import Farm, frame_count
 
 @pytest.fixture
 def s3(tmp_path, monkeypatch):
-    server = s3_servers.start_any(tmp_path)
-    if not server:
-        pytest.skip("no S3 server: neither moto_server nor s3rver is here")
+    server = s3_servers.start_or_skip(tmp_path)
     monkeypatch.setenv("MELA_S3_ENDPOINT", f"http://{server.address}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.keys[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.keys[1])

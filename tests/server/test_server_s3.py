@@ -11,15 +11,13 @@ import time
 import pytest
 import requests
 
-from ..support.s3_servers import Proxy, start_any
+from ..support.s3_servers import Proxy, start_or_skip
 from ..support.waiting import DEADLINE, wait_for
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
-    server = start_any(tmp_path_factory.mktemp("s3"))
-    if not server:
-        pytest.skip("there is no S3 server: script/setup --test")
+    server = start_or_skip(tmp_path_factory.mktemp("s3"))
     yield server
     server.stop()
 

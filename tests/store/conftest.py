@@ -51,9 +51,7 @@ class Tool:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    running = s3_servers.start_any(tmp_path_factory.mktemp("s3"))
-    if not running:
-        pytest.skip("no S3 server: neither moto_server on PATH nor s3rver in .deps")
+    running = s3_servers.start_or_skip(tmp_path_factory.mktemp("s3"))
     yield running
     running.stop()
 

@@ -7,6 +7,8 @@ import threading
 import urllib.error
 import urllib.request
 
+import pytest
+
 from .network import free_port
 from .paths import DEPS
 from .server_process import ServerProcess
@@ -79,6 +81,14 @@ def start_any(directory):
     if shutil.which("moto_server"):
         return start_moto(directory)
     return start_s3rver(directory) if S3RVER.exists() else None
+
+
+def start_or_skip(directory):
+    """The same for tests that cannot do without."""
+    server = start_any(directory)
+    if not server:
+        pytest.skip("no S3 server: neither moto_server on PATH nor s3rver in .deps (script/setup --test)")
+    return server
 
 
 class Proxy:

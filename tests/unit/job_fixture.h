@@ -7,6 +7,7 @@
 #include "../support/plan_of_frames.h"
 #include "directory_fixture.h"
 #include "thread_fixture.h"
+#include "wav_fixture.h"
 
 #include "dub/dub.h"
 #include "dub/track_file.h"
@@ -28,26 +29,10 @@ struct job_fixture {
     struct job_context context;
 };
 
-/* A WAV file of one second: 16 kHz, mono, 16 bit, 250 Hz. The path is the fixture's. */
+/* A speech of one second. The path is the fixture's. */
 static inline const char *job_speech(struct job_fixture *fixture) {
-    struct {
-        char riff[4];
-        uint32_t size;
-        char wave[8];
-        uint32_t format_size;
-        uint16_t format, channels;
-        uint32_t rate, bytes_a_second;
-        uint16_t block, bits;
-        char data[4];
-        uint32_t data_size;
-        int16_t samples[SPEECH_SAMPLES];
-    } wav = {"RIFF", 36 + 2 * SPEECH_SAMPLES, "WAVEfmt ", 16, 1, 1, AUDIO_RATE, 2 * AUDIO_RATE, 2, 16,
-             "data", 2 * SPEECH_SAMPLES,      {0}};
-    struct error err;
-    for (int i = 0; i < SPEECH_SAMPLES; i++)
-        wav.samples[i] = i / 32 % 2 ? 8000 : -8000;
     fixture->speech = xasprintf("%s/speech.wav", fixture->directory);
-    assert_ok(file_write_atomic(fixture->speech, &wav, sizeof wav, 0644, &err), err);
+    wav_write(fixture->speech, 1);
     return fixture->speech;
 }
 

@@ -5,23 +5,29 @@
 #include "base/memory.h"
 #include "farm/plan.h"
 
-/* A film at 25 frames/s in ticks of 1/100 s, with one dub whose speech lasts `speech` seconds. */
-static struct plan *plan_of(int64_t frames, double speech, enum sync_mode sync) {
-    int64_t *pts = xnew_array(int64_t, frames);
+/* A film of one shot, its frames `step` ticks of 1/100 s apart. */
+static struct plan_input film_of(int64_t *pts, int64_t frames, int64_t step, const double *speech) {
+    static const int64_t shots[] = {0};
     for (int64_t i = 0; i < frames; i++)
-        pts[i] = i * 4;
-    struct dub dub = {.language = (char *)"hi"};
-    struct campaign campaign = {.dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 2, .sync = sync}};
-    struct plan_input input = {.width = 64,
+        pts[i] = i * step;
+    return (struct plan_input){.width = 64,
                                .height = 48,
                                .time_base_num = 1,
                                .time_base_den = 100,
                                .pts = pts,
                                .frame_count = frames,
-                               .end_pts = frames * 4,
-                               .shots = (int64_t[]){0},
+                               .end_pts = frames * step,
+                               .shots = shots,
                                .shot_count = 1,
-                               .speech_seconds = &speech};
+                               .speech_seconds = speech};
+}
+
+/* A film at 25 frames/s in ticks of 1/100 s, with one dub whose speech lasts `speech` seconds. */
+static struct plan *plan_of(int64_t frames, double speech, enum sync_mode sync) {
+    int64_t *pts = xnew_array(int64_t, frames);
+    struct dub dub = {.language = (char *)"hi"};
+    struct campaign campaign = {.dubs = &dub, .dub_count = 1, .options = {.segment_seconds = 2, .sync = sync}};
+    struct plan_input input = film_of(pts, frames, 4, &speech);
     struct error err;
     struct plan *plan = plan_make(&campaign, &input, &err);
     assert_ok(plan, err);
@@ -207,23 +213,12 @@ static void test_a_long_film_in_many_languages_is_planned(void **state) {
     static int64_t pts[SECONDS];
     struct dub dubs[LANGUAGES];
     double speech[LANGUAGES];
-    for (int i = 0; i < SECONDS; i++)
-        pts[i] = i;
     for (int i = 0; i < LANGUAGES; i++) {
         dubs[i].language = (char *)"hi";
         speech[i] = SECONDS;
     }
     struct campaign campaign = {.dubs = dubs, .dub_count = LANGUAGES, .options = {.segment_seconds = 10}};
-    struct plan_input input = {.width = 2,
-                               .height = 2,
-                               .time_base_num = 1,
-                               .time_base_den = 1,
-                               .pts = pts,
-                               .frame_count = SECONDS,
-                               .end_pts = SECONDS,
-                               .shots = (int64_t[]){0},
-                               .shot_count = 1,
-                               .speech_seconds = speech};
+    struct plan_input input = film_of(pts, SECONDS, 100, speech);
     struct error err;
     _cleanup_plan_ struct plan *plan = plan_make(&campaign, &input, &err);
     assert_ok(plan, err);

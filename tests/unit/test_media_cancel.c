@@ -2,10 +2,11 @@
 #include "directory_fixture.h"
 
 #include "media/media.h"
+#include "wav_fixture.h"
 
 #define MASTER SOURCE_ROOT "/.deps/media/cap13_edit2.mp4" /* 765 frames */
 
-enum { ENOUGH = 3, SPEECH_BYTES = 20 * AUDIO_RATE };
+enum { ENOUGH = 3, SPEECH_SECONDS = 20 };
 
 static atomic_bool stop;
 
@@ -13,26 +14,6 @@ static void stop_after_some(int64_t frames, void *count) {
     *(int64_t *)count = frames;
     if (frames == ENOUGH)
         atomic_store(&stop, true);
-}
-
-/* A WAV file of 20 s: 16 kHz, mono, 8 bit. The caller frees its path. */
-static char *write_speech(const char *directory) {
-    static struct {
-        char riff[4];
-        uint32_t size;
-        char wave[8];
-        uint32_t format_size;
-        uint16_t format, channels;
-        uint32_t rate, bytes_a_second;
-        uint16_t block, bits;
-        char data[4];
-        uint32_t data_size;
-        uint8_t samples[SPEECH_BYTES];
-    } wav = {"RIFF", 36 + SPEECH_BYTES, "WAVEfmt ", 16, 1, 1, AUDIO_RATE, AUDIO_RATE, 1, 8, "data", SPEECH_BYTES, {0}};
-    struct error err;
-    char *path = xasprintf("%s/speech.wav", directory);
-    assert_ok(file_write_atomic(path, &wav, sizeof wav, 0644, &err), err);
-    return path;
 }
 
 static void scan_stops_within_what_is_decoded_already(void **state) {
@@ -66,7 +47,8 @@ static void speech_stops_within_what_is_decoded_already(void **state) {
     atomic_store(&stop, false);
     int pieces = 0;
     int64_t count;
-    _cleanup_free_ char *speech = write_speech(*state);
+    _cleanup_free_ char *speech = xasprintf("%s/speech.wav", (char *)*state);
+    wav_write(speech, SPEECH_SECONDS);
     assert_code(audio_each(speech, stop_at_once, &pieces, &stop, &count, &err), ERR_CANCELLED, err);
     assert_int_equal(pieces, 1);
 }
