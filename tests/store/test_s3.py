@@ -171,10 +171,11 @@ def test_conditional_create(tool, url, make_file, shows):
     assert tool.ok(url, "get", "k").out == second.read_bytes()
 
 
-def test_one_creator_wins(tool, url, make_file, shows):
+def test_one_creator_wins(tool, harmed, proxy, url, make_file, shows):
     shows("conditional create")
+    proxy.pass_one_by_one()
     files = [make_file(1000, f"racer{i}") for i in range(6)]
-    running = [tool.start(url, "put", "k", path, "absent") for path in files]
+    running = [harmed.start(url, "put", "k", path, "absent") for path in files]
     codes = [process.communicate() and process.returncode for process in running]
     assert sorted(codes) == [0, 1, 1, 1, 1, 1]
     assert tool.ok(url, "get", "k").out == files[codes.index(0)].read_bytes()

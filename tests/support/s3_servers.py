@@ -1,4 +1,5 @@
 """S3 servers for the tests: moto_server or s3rver as found, and a proxy in front that does harm on request."""
+import contextlib
 import hashlib
 import http.client
 import http.server
@@ -97,6 +98,7 @@ class Proxy:
 
     def __init__(self, target):
         self.target, self.rules, self.seen, self.released = target, [], [], threading.Event()
+        self.turn = contextlib.nullcontext()
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -130,7 +132,8 @@ class Proxy:
         if isinstance(harm, tuple) and harm[0] != "cut":
             status, headers, content = harm[0], {}, harm[1].encode()
         else:
-            status, headers, content = self.forward(handler, body)
+            with self.turn:
+                status, headers, content = self.forward(handler, body)
         if harm == "lose":
             return
         handler.send_response_only(status)
@@ -167,6 +170,11 @@ class Proxy:
             return None
 
         self.rules.append(rule)
+
+    def pass_one_by_one(self):
+        """Makes each request atomic, as S3's are: moto looks whether an object is there and then puts it, and another one may come
+        in between."""
+        self.turn = threading.Lock()
 
     def stop(self):
         self.released.set()
