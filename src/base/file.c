@@ -71,6 +71,23 @@ bool file_write_atomic(const char *path, const void *data, size_t length, int mo
     return false;
 }
 
+bool path_is_plain(const char *path) {
+    for (const char *part = path;; part++) {
+        size_t length = strcspn(part, "/");
+        if (length == 0 || (length <= 2 && strspn(part, ".") == length))
+            return false;
+        part += length;
+        if (*part == '\0')
+            return true;
+    }
+}
+
+bool path_is_inside(const char *path, const char *folder) {
+    _cleanup_free_ char *real = realpath(path, NULL), *base = realpath(folder, NULL);
+    size_t length = base ? strlen(base) : 0;
+    return real && base && strncmp(real, base, length) == 0 && real[length] == '/';
+}
+
 bool directory_make(const char *path, struct error *err) {
     _cleanup_free_ char *copy = xstrdup(path);
     for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {

@@ -16,6 +16,11 @@ bool file_rename(const char *from, const char *to, struct error *err) must_check
  * the old file or the whole new one, after a success the new one. `mode`: permissions, whatever the umask. io or
  * disk.full. */
 bool file_write_atomic(const char *path, const void *data, size_t length, int mode, struct error *err) must_check;
+/* True for a relative path of plain parts, "unet/model.onnx": what it names lies below the folder that it is taken
+ * from, links aside. */
+bool path_is_plain(const char *path);
+/* True when the file is in `folder` after every link was followed; false too when either is not there. */
+bool path_is_inside(const char *path, const char *folder);
 /* mkdir -p with mode 0755; an existing directory is success. io otherwise. */
 bool directory_make(const char *path, struct error *err) must_check;
 /* Removes a file or a whole tree, best effort, following no links. A missing path is success. */

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/protobuf.h"
 
@@ -27,20 +28,8 @@ static void onnx_set_text(char **out, struct protobuf text) {
 
 /* ---- weights ---- */
 
-/* A file that lies beside the model or below: a path of plain parts. */
-static bool is_beside(const char *location) {
-    for (const char *part = location;; part++) {
-        size_t length = strcspn(part, "/");
-        if (length == 0 || (length <= 2 && strspn(part, ".") == length))
-            return false;
-        part += length;
-        if (*part == '\0')
-            return true;
-    }
-}
-
 static bool note_location(struct onnx_file *file, const char *location) {
-    if (!is_beside(location) || file->location_count == LOCATIONS_MAX)
+    if (!path_is_plain(location) || file->location_count == LOCATIONS_MAX)
         return false;
     for (size_t i = 0; i < file->location_count; i++)
         if (strcmp(file->locations[i], location) == 0)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -23,10 +24,31 @@ static const OrtApi *runtime_ort;
 static OrtEnv *runtime_env;
 static struct error runtime_error;
 
+ONNXTensorElementDataType runtime_element(enum tensor_type type) {
+    static const ONNXTensorElementDataType elements[] = {
+        [TENSOR_FLOAT32] = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+        [TENSOR_FLOAT16] = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
+        [TENSOR_INT32] = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32,
+        [TENSOR_INT64] = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
+    };
+    _Static_assert(ARRAY_LENGTH(elements) == TENSOR_TYPE_COUNT, "one a type");
+    return elements[type];
+}
+
+/* What ONNX Runtime says when an allocation fails, on the CPU, in its arena, and on a card. */
+static bool is_about_memory(const char *message) {
+    static const char *const texts[] = {"bad_alloc", "bad allocation", "Failed to allocate memory", "out of memory"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+        if (strstr(message, texts[i]))
+            return true;
+    return false;
+}
+
 bool runtime_passed(const OrtApi *ort, OrtStatus *status, enum error_code code, const char *what, struct error *err) {
     if (!status)
         return true;
-    error_set(err, code, "%s: %s", what, ort->GetErrorMessage(status));
+    const char *message = ort->GetErrorMessage(status);
+    error_set(err, is_about_memory(message) ? ERR_MODEL_MEMORY : code, "%s: %s", what, message);
     for (char *c = err->message; *c; c++)
         if (*c == '\n')
             *c = ' ';

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model/graph_cache.h"
+#include "model/onnx_file.h"
+#include "model/replaced.h"
 #include "model/runtime.h"
 
 struct session {
@@ -19,12 +21,11 @@ struct session {
 static const struct {
     const char *name;
     size_t bytes;
-    ONNXTensorElementDataType element;
 } types[] = {
-    [TENSOR_FLOAT32] = {"float32", 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
-    [TENSOR_FLOAT16] = {"float16", 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16},
-    [TENSOR_INT32] = {"int32", 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32},
-    [TENSOR_INT64] = {"int64", 8, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64},
+    [TENSOR_FLOAT32] = {"float32", 4},
+    [TENSOR_FLOAT16] = {"float16", 2},
+    [TENSOR_INT32] = {"int32", 4},
+    [TENSOR_INT64] = {"int64", 8},
 };
 _Static_assert(ARRAY_LENGTH(types) == TENSOR_TYPE_COUNT, "one a type");
 
@@ -33,13 +34,16 @@ size_t tensor_type_bytes(enum tensor_type type) { return types[type].bytes; }
 
 enum optimise { OPTIMISE, AS_IS };
 
+static OrtSessionOptions *session_options(const OrtApi *ort, const struct device *device, struct error *err) {
+    return runtime_options(ort, device->kind == DEVICE_CUDA ? device->index : RUNTIME_CPU, device->threads, err);
+}
+
 /* Loads `path`; with `save_to` the optimised graph is written there. */
 static OrtSession *session_load(const char *path, const struct device *device, enum optimise optimise,
                                 const char *save_to, struct error *err) {
     const OrtEnv *env;
     const OrtApi *ort = runtime_api(&env, err);
-    int card = device->kind == DEVICE_CUDA ? device->index : RUNTIME_CPU;
-    OrtSessionOptions *options = ort ? runtime_options(ort, card, device->threads, err) : NULL;
+    OrtSessionOptions *options = ort ? session_options(ort, device, err) : NULL;
     if (!options)
         return NULL;
     OrtSession *network = NULL;
@@ -52,6 +56,28 @@ static OrtSession *session_load(const char *path, const struct device *device, e
                               path, err);
     if (done && !runtime_passed(ort, ort->CreateSession(env, path, options, &network), ERR_MODEL_INVALID, path, err))
         network = NULL;
+    ort->ReleaseSessionOptions(options);
+    return network;
+}
+
+/* Loads `path` with other weights. */
+static OrtSession *session_load_with(const char *path, const struct device *device,
+                                     const struct session_weight *weights, size_t count, struct error *err) {
+    const OrtEnv *env;
+    const OrtApi *ort = runtime_api(&env, err);
+    OrtSessionOptions *options = ort ? session_options(ort, device, err) : NULL;
+    if (!options)
+        return NULL;
+    struct replaced replaced;
+    OrtSession *network = NULL;
+    bool done = replaced_prepare(ort, path, weights, count, options, &replaced, err);
+    if (done && !runtime_passed(ort,
+                                replaced.bytes ? ort->CreateSessionFromArray(env, replaced.bytes, replaced.length,
+                                                                             options, &network)
+                                               : ort->CreateSession(env, path, options, &network),
+                                ERR_MODEL_INVALID, path, err))
+        network = NULL;
+    replaced_clear(&replaced);
     ort->ReleaseSessionOptions(options);
     return network;
 }
@@ -98,7 +124,7 @@ static OrtSession *load_cached(const char *path, const struct device *device, co
 
 static bool find_type(ONNXTensorElementDataType element, enum tensor_type *type) {
     for (int i = 0; i < TENSOR_TYPE_COUNT; i++)
-        if (types[i].element == element) {
+        if (runtime_element((enum tensor_type)i) == element) {
             *type = (enum tensor_type)i;
             return true;
         }
@@ -175,28 +201,46 @@ static bool describe_all(struct session *session, struct error *err) {
     return true;
 }
 
-struct session *session_open(const char *path, const struct device *device, const char *cache_directory,
-                             struct error *err) {
-    if (access(path, R_OK) != 0) {
-        error_set(err, ERR_MODEL_NOT_FOUND, "there is no model file %s that can be read", path);
+/* A graph whose weights lie beside the file is not cached: it may be too large for one file, and its name in the cache
+ * would not change with them. */
+static OrtSession *load_as_file(const char *path, const struct device *device, const char *cache_directory,
+                                struct error *err) {
+    _cleanup_onnx_file_ struct onnx_file *file = cache_directory ? onnx_file_read(path, err) : NULL;
+    if (cache_directory && !file)
         return NULL;
-    }
+    return file && file->location_count == 0 ? load_cached(path, device, cache_directory, err)
+                                             : session_load(path, device, OPTIMISE, NULL, err);
+}
+
+/* Takes the network over. */
+static struct session *session_of(OrtSession *network, const char *path, struct error *err) {
     _cleanup_session_ struct session *session = xnew(struct session);
     session->ort = runtime_api(NULL, err);
-    if (!session->ort)
-        return NULL;
-    session->network = cache_directory ? load_cached(path, device, cache_directory, err)
-                                       : session_load(path, device, OPTIMISE, NULL, err);
-    if (!session->network ||
+    session->network = network;
+    if (!network ||
         !runtime_passed(session->ort,
                         session->ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &session->memory),
                         ERR_MODEL_RUN, path, err))
         return NULL;
-    if (!describe_all(session, err)) {
-        error_wrap(err, "%s", path);
-        return NULL;
-    }
-    return steal(session);
+    if (describe_all(session, err))
+        return steal(session);
+    error_wrap(err, "%s", path);
+    return NULL;
+}
+
+static bool check_there(const char *path, struct error *err) {
+    return access(path, R_OK) == 0 ||
+           error_set(err, ERR_MODEL_NOT_FOUND, "there is no model file %s that can be read", path);
+}
+
+struct session *session_open(const char *path, const struct device *device, const char *cache_directory,
+                             struct error *err) {
+    return check_there(path, err) ? session_of(load_as_file(path, device, cache_directory, err), path, err) : NULL;
+}
+
+struct session *session_open_with(const char *path, const struct device *device, const struct session_weight *weights,
+                                  size_t count, struct error *err) {
+    return check_there(path, err) ? session_of(session_load_with(path, device, weights, count, err), path, err) : NULL;
 }
 
 void session_close(struct session *session) {
@@ -222,7 +266,7 @@ static bool wrap_tensor(const struct session *session, const struct tensor *tens
         count *= (size_t)tensor->dims[i];
     OrtStatus *status =
         session->ort->CreateTensorWithDataAsOrtValue(session->memory, tensor->data, count * types[type].bytes,
-                                                     tensor->dims, (size_t)tensor->rank, types[type].element, value);
+                                                     tensor->dims, (size_t)tensor->rank, runtime_element(type), value);
     return runtime_passed(session->ort, status, ERR_MODEL_RUN, "tensor", err);
 }
 

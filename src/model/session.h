@@ -28,6 +28,18 @@ struct session;
  * which one thread at a time may run. model.not_found, model.invalid, model.device, model.run, io. */
 struct session *session_open(const char *path, const struct device *device, const char *cache_directory,
                              struct error *err) must_check;
+/* A weight that takes the place of the file's initializer of that name, type and shape. */
+struct session_weight {
+    const char *name;
+    enum tensor_type type;
+    int rank;
+    int64_t dims[TENSOR_RANK_MAX];
+    void *data;
+};
+/* The same with other weights, on every device: they are in the graph before it is optimised. They are borrowed for the
+ * call; the graph is not cached. model.invalid when the file has no such initializer. */
+struct session *session_open_with(const char *path, const struct device *device, const struct session_weight *weights,
+                                  size_t count, struct error *err) must_check;
 void session_close(struct session *session);
 DEFINE_CLEANUP(struct session *, session_close)
 #define _cleanup_session_ _cleanup_(session_close_cleanup)

@@ -6,6 +6,7 @@
  * never in a black picture. It knows no queue and no store. One thread at a time uses a painter. */
 #pragma once
 
+#include "base/json.h"
 #include "diffusion/sample.h"
 #include "model/device.h"
 
@@ -19,6 +20,11 @@ void painter_close(struct painter *painter);
 DEFINE_CLEANUP(struct painter *, painter_close)
 #define _cleanup_painter_ _cleanup_(painter_close_cleanup)
 
+/* What a receipt says of it: {"model": {"name", "sha256"}, "loras": [{"name", "sha256", "weight", "matched",
+ * "unmatched": how many of its tensors}], "vocabulary": the sha256 of both tokenizers, "device": "cpu" or "cuda"}. New
+ * reference. */
+json_t *painter_origin(const struct painter *painter);
+
 struct painting {
     const char *prompt, *negative; /* negative NULL: not given, which is not the empty text */
     struct prompt_options words;
@@ -26,6 +32,8 @@ struct painting {
     int steps, width, height, count; /* sizes in pixels, multiples of 8 */
     uint32_t seed;                   /* of the first picture; the next have the next ones */
     float guidance, rescale;
+    int tile; /* pixels: the decoder makes larger pictures of blended squares of this side; 0: the painter's own choice
+               */
     const atomic_bool *cancel;
     void (*progress)(void *context, int done, int steps, const float *latents); /* NULL: none */
     void *context;
