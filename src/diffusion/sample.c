@@ -6,7 +6,6 @@
 #include "base/memory.h"
 #include "diffusion/guidance.h"
 #include "diffusion/noise.h"
-#include "diffusion/rgb.h"
 
 /* A run: what the loop works on. All owned. */
 struct run {
@@ -178,15 +177,4 @@ bool sample_latents(const struct sample_request *request, const struct sample_ne
         if (!run_step(&run, request, networks, step, latents, err))
             return false;
     return true;
-}
-
-bool sample_decode(const struct sample_networks *networks, const float *latents, int width, int height, uint8_t *rgb,
-                   struct error *err) {
-    size_t size = (size_t)(width / LATENT_PIXELS) * (size_t)(height / LATENT_PIXELS);
-    _cleanup_free_ float *scaled = xnew_array(float, LATENT_CHANNELS *size);
-    _cleanup_free_ float *planes = xnew_array(float, 3 * (size_t)width * (size_t)height);
-    for (size_t i = 0; i < LATENT_CHANNELS * size; i++)
-        scaled[i] = latents[i] * networks->scale[i / size] / networks->scaling + networks->mean[i / size];
-    return networks->decode(networks->context, scaled, height / LATENT_PIXELS, width / LATENT_PIXELS, planes, err) &&
-           rgb_from_planes(planes, width, height, rgb, err);
 }

@@ -61,6 +61,9 @@ size_t sample_latent_count(const struct sample_request *request);
  * picture.not_finite the step; cancelled. */
 bool sample_latents(const struct sample_request *request, const struct sample_networks *networks, float *latents,
                     struct error *err) must_check;
-/* The pixels of one picture's latents, [height][width][3]. picture.not_finite. */
-bool sample_decode(const struct sample_networks *networks, const float *latents, int width, int height, uint8_t *rgb,
-                   struct error *err) must_check;
+/* The pixels of one picture's latents, [height][width][3]. A side of more than `tile` pixels is decoded in tiles of
+ * that side, a multiple of 8 and at least TILE_LEAST, which overlap by a quarter and are faded into each other: what
+ * the decoder needs is then bounded. 0: as a whole. picture.not_finite; picture.invalid for another tile. */
+enum { TILE_LEAST = 128 };
+bool sample_decode(const struct sample_networks *networks, const float *latents, int width, int height, int tile,
+                   uint8_t *rgb, struct error *err) must_check;

@@ -30,9 +30,12 @@ struct scheduler_config {
  * when it is no such file at all. diffusers' -Infinity, which is not JSON, is understood. */
 bool scheduler_config_load(const char *path, struct scheduler_config *out, struct error *err) must_check;
 
+/* "euler", "euler_ancestral", "dpmpp_2m", "lcm". Static. */
+const char *scheduler_kind_name(enum scheduler_kind kind);
+
 /* What a picture's author may choose instead; NULL, or -1, is as the model has it. */
 struct scheduler_choice {
-    const char *name;    /* "euler", "euler_ancestral", "dpmpp_2m", "lcm" */
+    const char *name;    /* of a scheduler_kind */
     const char *spacing; /* "linspace", "leading", "trailing" */
     int karras;          /* 0, 1 */
 };

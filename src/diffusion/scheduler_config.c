@@ -16,6 +16,8 @@ static const struct {
     [SCHEDULER_LCM] = {"lcm", "LCMScheduler"},
 };
 
+const char *scheduler_kind_name(enum scheduler_kind kind) { return kinds[kind].name; }
+
 static const char *const spacings[SPACING_KINDS] = {"linspace", "leading", "trailing"};
 
 /* Options that change nothing here, or only at another value than those allowed. */

@@ -23,6 +23,7 @@ struct tokenizer {
     int32_t byte[2][256]; /* symbols of single bytes: inside a word, and at its end */
     struct merge *merges; /* owned */
     size_t slots;         /* a power of two, at least twice the merges */
+    size_t size;          /* of the vocabulary */
 };
 
 /* --- merges --- */
@@ -152,6 +153,7 @@ static bool tokenizer_read(struct tokenizer *tokenizer, const char *folder, stru
     _cleanup_json_ json_t *vocabulary = read_json_of(folder, "vocab.json", err);
     _cleanup_json_ json_t *config = vocabulary ? read_json_of(folder, "tokenizer_config.json", err) : NULL;
     _cleanup_json_ json_t *map = read_json_of(folder, "special_tokens_map.json", &no_map);
+    tokenizer->size = json_object_size(vocabulary);
     return config && read_file_of(folder, "merges.txt", &merges, err) && read_bytes(tokenizer, vocabulary, err) &&
            read_merges(tokenizer, vocabulary, &merges, err) && read_specials(tokenizer, vocabulary, config, map, err);
 }
@@ -170,6 +172,7 @@ void tokenizer_free(struct tokenizer *tokenizer) {
 }
 
 const struct tokenizer_ids *tokenizer_ids(const struct tokenizer *tokenizer) { return &tokenizer->ids; }
+size_t tokenizer_size(const struct tokenizer *tokenizer) { return tokenizer->size; }
 
 /* --- lists --- */
 

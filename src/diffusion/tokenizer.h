@@ -23,6 +23,8 @@ struct tokenizer_ids {
     int32_t begin, end, pad, comma;
 };
 const struct tokenizer_ids *tokenizer_ids(const struct tokenizer *tokenizer);
+/* Tokens of its vocabulary. */
+size_t tokenizer_size(const struct tokenizer *tokenizer);
 
 struct token {
     int32_t id;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "model/runtime.h"
 
 /* How many cards the NVIDIA driver shows: cuInit and cuDeviceGetCount of the CUDA driver API, 0 being
@@ -62,4 +63,23 @@ bool device_parse(const char *text, struct device *out, struct error *err) {
     }
     *out = device;
     return true;
+}
+
+/* cuDeviceGet and cuDeviceTotalMem of the CUDA driver API, after cuInit. */
+static int64_t card_memory_mb(int index) {
+    struct error none;
+    int count, card;
+    size_t bytes = 0;
+    void *driver = card_count(&count, &none) ? dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL) : NULL;
+    if (!driver)
+        return 0;
+    int (*get)(int *, int) = (int (*)(int *, int))dlsym(driver, "cuDeviceGet");
+    int (*total)(size_t *, int) = (int (*)(size_t *, int))dlsym(driver, "cuDeviceTotalMem_v2");
+    bool known = get && total && get(&card, index) == 0 && total(&bytes, card) == 0;
+    dlclose(driver); /* card_count keeps it loaded */
+    return known ? (int64_t)(bytes >> 20) : 0;
+}
+
+int64_t device_memory_mb(const struct device *device) {
+    return device->kind == DEVICE_CPU ? process_memory_mb() : card_memory_mb(device->index);
 }

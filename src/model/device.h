@@ -1,6 +1,8 @@
 /* What a network runs on. */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 struct device {
@@ -13,3 +15,7 @@ struct device {
  * model.device when the text is none of these or the card cannot be used; model.run when ONNX Runtime does not start.
  */
 bool device_parse(const char *text, struct device *out, struct error *err) must_check;
+/* MB of memory that there are for networks: the card's, all of it; of the CPU what this process may use now. 0:
+ * unknown.
+ */
+int64_t device_memory_mb(const struct device *device);

@@ -23,6 +23,9 @@ struct modules {
 size_t modules_count(const struct modules *modules) { return modules->count; }
 const struct module *modules_get(const struct modules *modules, size_t index) { return &modules->modules[index]; }
 size_t modules_shared(const struct modules *modules) { return modules->shared; }
+const char *modules_file(const struct modules *modules, size_t index) {
+    return index < modules->file->location_count ? modules->file->locations[index] : NULL;
+}
 size_t module_bytes(const struct module *module) {
     return (size_t)(module->rows * module->columns) * tensor_type_bytes(module->weight.type);
 }
@@ -166,6 +169,24 @@ static bool describe_weight(const struct onnx_weight *weight, struct session_wei
             return false;
     }
     return weight->size == (uint64_t)bytes || (weight->location && weight->size == 0);
+}
+
+struct weight_sum modules_sum(const struct modules *modules) {
+    struct weight_sum sum = {0, 0};
+    for (size_t i = 0; i < modules->file->weight_count; i++) {
+        struct session_weight weight;
+        int64_t numbers = 1;
+        if (!describe_weight(&modules->file->weights[i], &weight))
+            continue;
+        for (int k = 0; k < weight.rank; k++)
+            numbers *= weight.dims[k];
+        int64_t bytes = numbers * (int64_t)tensor_type_bytes(weight.type);
+        if (bytes > INT64_MAX / 2 - sum.bytes) /* a file that says so of weights beside it */
+            break;
+        sum.numbers += numbers;
+        sum.bytes += bytes;
+    }
+    return sum;
 }
 
 static void add_module(struct modules *modules, const char *prefix, const struct onnx_weight *weight,

@@ -26,6 +26,14 @@ size_t modules_count(const struct modules *modules);
 const struct module *modules_get(const struct modules *modules, size_t index);
 /* How many weights were left out because two modules share each. */
 size_t modules_shared(const struct modules *modules);
+/* A file besides the ONNX file that the network needs, as a path from its folder: 0 is the first; NULL: there are no
+ * more. Borrowed. */
+const char *modules_file(const struct modules *modules, size_t index);
+/* All weights of the network, of whatever use: how many numbers, and as how many bytes. */
+struct weight_sum {
+    int64_t numbers, bytes;
+};
+struct weight_sum modules_sum(const struct modules *modules);
 /* Bytes of the module's weight. */
 size_t module_bytes(const struct module *module);
 /* Copies the weight as the file has it to `out`. io; model.invalid when the file is too short. */

@@ -6,7 +6,6 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "diffusion/half.h"
-#include "model/session.h"
 
 enum { CONFIG_BYTES = 1 << 20, WIDTH_MAX = 1 << 16 };
 
@@ -18,7 +17,7 @@ struct plug {
 };
 
 struct encoder {
-    struct session *session;
+    struct session *session; /* borrowed, as all of them */
     struct plug ids, pooled;
     int width, pooled_width, last; /* the states of its last layer are "hidden_states.<last>" */
 };
@@ -28,7 +27,6 @@ struct picture_networks {
     struct session *unet, *decoder;
     struct plug sample, time, states, pooled, size_ids, guidance, noise; /* of the UNet */
     struct plug latents, planes;                                         /* of the decoder */
-    bool zero_negative;
     struct text_encoder text[2];
     struct sample_networks sampling;
 };
@@ -37,7 +35,12 @@ const struct text_encoder *picture_networks_text(const struct picture_networks *
 const struct sample_networks *picture_networks_sampling(const struct picture_networks *networks) {
     return &networks->sampling;
 }
-bool picture_networks_zero_negative(const struct picture_networks *networks) { return networks->zero_negative; }
+
+const char *picture_part_name(enum picture_part part) {
+    static const char *const names[] = {"text_encoder", "text_encoder_2", "unet", "vae_decoder"};
+    _Static_assert(ARRAY_LENGTH(names) == PICTURE_PARTS, "one a part");
+    return names[part];
+}
 
 /* ---- numbers of any type ---- */
 
@@ -223,16 +226,10 @@ static bool decoder_run(void *context, const float *latents, int height, int wid
     return true;
 }
 
-/* ---- opening ---- */
+/* ---- binding ---- */
 
-static struct session *open_part(const char *folder, const char *part, const struct device *device,
-                                 const char *cache_directory, struct error *err) {
-    _cleanup_free_ char *path = xasprintf("%s/%s/model.onnx", folder, part);
-    return session_open(path, device, cache_directory, err);
-}
-
-static json_t *read_part_config(const char *folder, const char *file, struct error *err) {
-    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file);
+json_t *picture_read_config(const char *folder, const char *part, const char *name, struct error *err) {
+    _cleanup_free_ char *path = xasprintf("%s/%s%s%s", folder, part, *part ? "/" : "", name);
     _cleanup_buffer_ struct buffer text = {0};
     if (access(path, R_OK) != 0) {
         error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s that can be read", path);
@@ -263,16 +260,13 @@ static bool bind_encoder(struct encoder *encoder, struct error *err) {
            (!encoder->pooled_width || plug_find(encoder->session, false, &pooled, &encoder->pooled, err));
 }
 
-static bool open_text_encoder(struct picture_networks *networks, int which, const char *folder, const char *part,
-                              const struct device *device, const char *cache_directory, struct error *err) {
+static bool bind_text_encoder(struct picture_networks *networks, int which, const json_t *config,
+                              struct session *session, struct error *err) {
     struct encoder *encoder = &networks->encoders[which];
-    _cleanup_free_ char *file = xasprintf("%s/config.json", part);
-    _cleanup_json_ json_t *config = read_part_config(folder, file, err);
-    if (!config || !read_width(config, "hidden_size", &encoder->width, err) ||
-        (which == 1 && !read_width(config, "projection_dim", &encoder->pooled_width, err)))
-        return false;
-    encoder->session = open_part(folder, part, device, cache_directory, err);
-    if (!encoder->session || !bind_encoder(encoder, err))
+    encoder->session = session;
+    if (!read_width(config, "hidden_size", &encoder->width, err) ||
+        (which == 1 && !read_width(config, "projection_dim", &encoder->pooled_width, err)) ||
+        !bind_encoder(encoder, err))
         return false;
     networks->text[which] = (struct text_encoder){encoder_run, encoder, encoder->width, encoder->pooled_width};
     return true;
@@ -291,17 +285,16 @@ static bool bind_guidance(struct picture_networks *networks, struct error *err) 
     return (width > 0 && width <= WIDTH_MAX) || error_set(err, ERR_MODEL_INVALID, "the width of timestep_cond is free");
 }
 
-static bool open_unet(struct picture_networks *networks, const char *folder, const struct device *device,
-                      const char *cache_directory, struct error *err) {
+static bool bind_unet(struct picture_networks *networks, struct session *unet, struct error *err) {
     struct sample_networks *sampling = &networks->sampling;
     sampling->states_width = networks->encoders[0].width + networks->encoders[1].width;
     sampling->pooled_width = networks->encoders[1].pooled_width;
-    struct session *unet = networks->unet = open_part(folder, "unet", device, cache_directory, err);
+    networks->unet = unet;
     const struct wanted sample = {"sample", 4, 4, FLOATS, 0}, time = {"timestep", 0, 1, ANY, 0},
                         states = {"encoder_hidden_states", 3, 3, FLOATS, sampling->states_width},
                         pooled = {"text_embeds", 2, 2, FLOATS, sampling->pooled_width},
                         size_ids = {"time_ids", 2, 2, FLOATS, SIZE_IDS}, noise = {"out_sample", 4, 4, FLOATS, 0};
-    return unet && plug_find(unet, true, &sample, &networks->sample, err) &&
+    return plug_find(unet, true, &sample, &networks->sample, err) &&
            plug_find(unet, true, &time, &networks->time, err) &&
            plug_find(unet, true, &states, &networks->states, err) &&
            plug_find(unet, true, &pooled, &networks->pooled, err) &&
@@ -319,64 +312,39 @@ static bool read_channels(const json_t *config, const char *key, float usual, fl
            error_set(err, ERR_MODEL_INVALID, "\"%s\" of its config.json is not %d numbers", key, LATENT_CHANNELS);
 }
 
-static bool open_decoder(struct picture_networks *networks, const char *folder, const struct device *device,
-                         const char *cache_directory, struct error *err) {
+static bool bind_decoder(struct picture_networks *networks, const json_t *config, struct session *decoder,
+                         struct error *err) {
     static const struct wanted latents = {"latent_sample", 4, 4, FLOATS, 0}, planes = {"sample", 4, 4, FLOATS, 0};
     struct sample_networks *sampling = &networks->sampling;
-    _cleanup_json_ json_t *config = read_part_config(folder, "vae_decoder/config.json", err);
-    if (!config || !read_channels(config, "latents_mean", 0, sampling->mean, err) ||
+    if (!read_channels(config, "latents_mean", 0, sampling->mean, err) ||
         !read_channels(config, "latents_std", 1, sampling->scale, err))
         return false;
     sampling->scaling = (float)json_get_number(config, "scaling_factor", 0);
     if (!(sampling->scaling > 0))
         return error_set(err, ERR_MODEL_INVALID, "its config.json has no \"scaling_factor\"");
-    networks->decoder = open_part(folder, "vae_decoder", device, cache_directory, err);
-    return networks->decoder && plug_find(networks->decoder, true, &latents, &networks->latents, err) &&
-           check_inputs(networks->decoder, 1, err) &&
-           plug_find(networks->decoder, false, &planes, &networks->planes, err);
+    networks->decoder = decoder;
+    return plug_find(decoder, true, &latents, &networks->latents, err) && check_inputs(decoder, 1, err) &&
+           plug_find(decoder, false, &planes, &networks->planes, err);
 }
 
-static bool read_index(struct picture_networks *networks, const char *folder, struct error *err) {
-    _cleanup_json_ json_t *index = read_part_config(folder, "model_index.json", err);
-    if (!index)
-        return false;
-    const char *kind = json_get_string(index, "_class_name", "");
-    networks->zero_negative = json_get_bool(index, "force_zeros_for_empty_prompt", true);
-    return strstr(kind, "StableDiffusionXL") != NULL ||
-           error_set(err, ERR_MODEL_INVALID,
-                     "model_index.json says \"%.80s\": StableDiffusionXLPipeline is what is handled", kind);
-}
-
-static bool open_all(struct picture_networks *networks, const char *folder, const struct device *device,
-                     const char *cache_directory, struct error *err) {
-    static const char *const encoders[] = {"text_encoder", "text_encoder_2"};
-    if (!read_index(networks, folder, err))
-        return false;
-    for (int i = 0; i < 2; i++)
-        if (!open_text_encoder(networks, i, folder, encoders[i], device, cache_directory, err))
-            return error_wrap(err, "%s", encoders[i]);
-    if (!open_unet(networks, folder, device, cache_directory, err))
-        return error_wrap(err, "unet");
-    return open_decoder(networks, folder, device, cache_directory, err) || error_wrap(err, "vae_decoder");
-}
-
-struct picture_networks *picture_networks_open(const char *folder, const struct device *device,
-                                               const char *cache_directory, struct error *err) {
-    _cleanup_picture_networks_ struct picture_networks *networks = xnew(struct picture_networks);
+struct picture_networks *picture_networks_new(void) {
+    struct picture_networks *networks = xnew(struct picture_networks);
     networks->sampling.unet = unet_run;
     networks->sampling.decode = decoder_run;
     networks->sampling.context = networks;
-    if (open_all(networks, folder, device, cache_directory, err))
-        return steal(networks);
-    error_wrap(err, "%s", folder);
-    return NULL;
+    return networks;
 }
 
-void picture_networks_close(struct picture_networks *networks) {
-    struct session *sessions[] = {networks->encoders[0].session, networks->encoders[1].session, networks->unet,
-                                  networks->decoder};
-    for (size_t i = 0; i < ARRAY_LENGTH(sessions); i++)
-        if (sessions[i])
-            session_close(sessions[i]);
-    free(networks);
+bool picture_networks_bind(struct picture_networks *networks, const char *folder, enum picture_part part,
+                           struct session *session, struct error *err) {
+    const char *name = picture_part_name(part);
+    _cleanup_json_ json_t *config = part == PICTURE_UNET ? NULL : picture_read_config(folder, name, "config.json", err);
+    if (part != PICTURE_UNET && !config)
+        return false;
+    bool done = part == PICTURE_UNET      ? bind_unet(networks, session, err)
+                : part == PICTURE_DECODER ? bind_decoder(networks, config, session, err)
+                                          : bind_text_encoder(networks, (int)part, config, session, err);
+    return done || error_wrap(err, "%s/%s", folder, name);
 }
+
+void picture_networks_free(struct picture_networks *networks) { free(networks); }

@@ -1,42 +1,41 @@
-#include "picture/picture.h"
+#include "picture/painter.h"
 
 #include "base/memory.h"
-#include "picture/networks.h"
 
-struct painter {
-    struct picture_networks *networks;
-    struct tokenizer *tokenizers[2];
-    struct scheduler_config scheduler;
-};
-
-static bool open_tokenizers(struct painter *painter, const char *folder, struct error *err) {
-    static const char *const names[] = {"tokenizer", "tokenizer_2"};
-    for (int i = 0; i < 2; i++) {
-        _cleanup_free_ char *path = xasprintf("%s/%s", folder, names[i]);
-        painter->tokenizers[i] = tokenizer_load(path, err);
-        if (!painter->tokenizers[i])
-            return false;
-    }
-    return true;
+struct painter *painter_new(struct image_model *model, json_t *origin) {
+    struct painter *painter = xnew(struct painter);
+    painter->model = image_model_keep(model);
+    painter->origin = origin;
+    return painter;
 }
 
 struct painter *painter_open(const char *folder, const struct device *device, const char *cache_directory,
                              struct error *err) {
-    _cleanup_painter_ struct painter *painter = xnew(struct painter);
-    _cleanup_free_ char *scheduler = xasprintf("%s/scheduler/scheduler_config.json", folder);
-    if (!open_tokenizers(painter, folder, err) || !scheduler_config_load(scheduler, &painter->scheduler, err))
+    _cleanup_image_model_ struct image_model *model = image_model_open(folder, err);
+    if (!model)
         return NULL;
-    painter->networks = picture_networks_open(folder, device, cache_directory, err); /* last: it is what takes long */
-    return painter->networks ? steal(painter) : NULL;
+    _cleanup_painter_ struct painter *painter = painter_new(model, json_pack("{s:{s:s}}", "model", "name", folder));
+    return painter_load(painter, NULL, 0, device, cache_directory, err) ? steal(painter) : NULL;
 }
 
 void painter_close(struct painter *painter) {
-    if (painter->networks)
-        picture_networks_close(painter->networks);
-    for (int i = 0; i < 2; i++)
-        if (painter->tokenizers[i])
-            tokenizer_free(painter->tokenizers[i]);
+    picture_networks_free_cleanup(&painter->networks);
+    for (int part = 0; part < PICTURE_PARTS; part++)
+        loaded_release_cleanup(&painter->parts[part]);
+    image_model_release(painter->model);
+    json_decref(painter->origin);
     free(painter);
+}
+
+json_t *painter_origin(const struct painter *painter) { return json_incref(painter->origin); }
+
+/* Numbers that the decoder has of a pixel at its widest, where it is as large as the picture: 256 channels, of what
+ * goes into a layer, what comes out, and what a convolution is worked out in. */
+enum { DECODER_BYTES = 3 * 256 * 4, TILE = 512 };
+
+int painter_tile(const struct painter *painter, int width, int height) {
+    int64_t bytes = (int64_t)width * height * DECODER_BYTES;
+    return painter->memory_mb > 0 && bytes >> 20 > painter->memory_mb / 4 ? TILE : 0;
 }
 
 void painting_cut_free(struct painting_cut *cut) {
@@ -58,7 +57,7 @@ static void two_prompts_free(struct two_prompts *two) {
 static bool encode_text(const struct painter *painter, const char *text, const struct prompt_options *options,
                         struct two_prompts *out, struct error *err) {
     for (int i = 0; i < 2; i++)
-        if (!prompt_encode(painter->tokenizers[i], text, options, &out->prompts[i], err))
+        if (!prompt_encode(painter->model->tokenizers[i], text, options, &out->prompts[i], err))
             return false;
     return true;
 }
@@ -66,7 +65,7 @@ static bool encode_text(const struct painter *painter, const char *text, const s
 static bool condition_text(const struct painter *painter, struct two_prompts *two, int chunks, struct conditioning *out,
                            struct error *err) {
     for (int i = 0; i < 2; i++)
-        prompt_pad(&two->prompts[i], painter->tokenizers[i], chunks);
+        prompt_pad(&two->prompts[i], painter->model->tokenizers[i], chunks);
     const struct prompt *prompts[2] = {&two->prompts[0], &two->prompts[1]};
     return text_condition(picture_networks_text(painter->networks), prompts, 0, out, err);
 }
@@ -85,7 +84,7 @@ static void conditions_free(struct conditions *conditions) {
 static bool condition_both(const struct painter *painter, const struct painting *painting, struct conditions *out,
                            struct painting_cut *cut, struct error *err) {
     bool is_unused = painting->guidance <= 1; /* zeros then too, which cost nothing */
-    bool is_zero = is_unused || (!painting->negative && picture_networks_zero_negative(painter->networks));
+    bool is_zero = is_unused || (!painting->negative && painter->model->zero_negative);
     const char *avoided = painting->negative ? painting->negative : "";
     _cleanup_two_prompts_ struct two_prompts prompt = {0}, negative = {0};
     if (!encode_text(painter, painting->prompt, &painting->words, &prompt, err) ||
@@ -105,7 +104,8 @@ static bool condition_both(const struct painter *painter, const struct painting 
 bool painter_paint(struct painter *painter, const struct painting *painting, uint8_t *rgb, struct painting_cut *cut,
                    struct error *err) {
     const struct sample_networks *networks = picture_networks_sampling(painter->networks);
-    struct scheduler_config scheduler = painter->scheduler;
+    int tile = painting->tile ? painting->tile : painter_tile(painter, painting->width, painting->height);
+    struct scheduler_config scheduler = painter->model->scheduler;
     _cleanup_conditions_ struct conditions conditions = {0};
     if (!scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
         !condition_both(painter, painting, &conditions, cut, err))
@@ -128,7 +128,7 @@ bool painter_paint(struct painter *painter, const struct painting *painting, uin
     if (!sample_latents(&request, networks, latents, err))
         return false;
     for (int k = 0; k < painting->count; k++)
-        if (!sample_decode(networks, latents + (size_t)k * values, painting->width, painting->height,
+        if (!sample_decode(networks, latents + (size_t)k * values, painting->width, painting->height, tile,
                            rgb + (size_t)k * bytes, err))
             return error_wrap(err, "picture %d", k + 1);
     return true;

@@ -31,8 +31,9 @@ struct painter_lora {
 /* The painter of `model` with these LoRAs, borrowed until the next call. `key` is what the caller calls the set: one
  * that is loaded under this key, of the same model, names and weights, is given back as it is. The sets that were not
  * used for longest are closed where the memory is too small. model.not_found, model.invalid, model.hash_mismatch,
- * scheduler.unsupported, lora.unsupported, lora.no_match, weights.invalid, model.device, model.run, io; model.memory
- * says what the set needs. After a failure nothing of the set is left, and others may be asked for. */
+ * scheduler.unsupported, picture.invalid for a weight that is no number, lora.unsupported, lora.no_match,
+ * weights.invalid, model.device, model.run, io; model.memory says what the set needs. After a failure nothing of the
+ * set is left, and others may be asked for. */
 struct painter *painters_get(struct painters *painters, const char *key, const char *model,
                              const struct painter_lora *loras, size_t count, struct error *err) must_check;
 /* Keys of the sets that are loaded, newest first: an array of strings. New reference. */

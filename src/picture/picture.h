@@ -20,6 +20,9 @@ void painter_close(struct painter *painter);
 DEFINE_CLEANUP(struct painter *, painter_close)
 #define _cleanup_painter_ _cleanup_(painter_close_cleanup)
 
+/* The side of the tiles in which it decodes a picture of this size unless it is told: 0, the picture as a whole, where
+ * there is the memory. The same with as much memory. */
+int painter_tile(const struct painter *painter, int width, int height);
 /* What a receipt says of it: {"model": {"name", "sha256"}, "loras": [{"name", "sha256", "weight", "matched",
  * "unmatched": how many of its tensors}], "vocabulary": the sha256 of both tokenizers, "device": "cpu" or "cuda"}. New
  * reference. */
@@ -48,6 +51,6 @@ void painting_cut_free(struct painting_cut *cut);
 #define _cleanup_painting_cut_ _cleanup_(painting_cut_free)
 
 /* Writes [count][height][width][3] to `rgb`, and what was cut of the prompt, which the caller frees. prompt.invalid,
- * picture.invalid, scheduler.unsupported, picture.not_finite, model.run, cancelled. */
+ * picture.invalid, scheduler.unsupported, picture.not_finite, model.run, model.memory, cancelled. */
 bool painter_paint(struct painter *painter, const struct painting *painting, uint8_t *rgb, struct painting_cut *cut,
                    struct error *err) must_check;

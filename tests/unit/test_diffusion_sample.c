@@ -365,16 +365,16 @@ static void test_decode(void **state) {
     static float latents[COUNT];
     static uint8_t rgb[3 * WIDTH * HEIGHT];
     latents[0] = 0.13025F * 0.5F; /* 0.5 after scaling: level 191.25 */
-    assert_ok(sample_decode(&networks, latents, WIDTH, HEIGHT, rgb, &err), err);
+    assert_ok(sample_decode(&networks, latents, WIDTH, HEIGHT, 0, rgb, &err), err);
     assert_int_equal(rgb[0], 191);
     assert_int_equal(rgb[1], 128);
     networks.mean[1] = -0.5F;
     networks.scale[0] = 2;
-    assert_ok(sample_decode(&networks, latents, WIDTH, HEIGHT, rgb, &err), err);
+    assert_ok(sample_decode(&networks, latents, WIDTH, HEIGHT, 0, rgb, &err), err);
     assert_int_equal(rgb[0], 255);
     assert_int_equal(rgb[1], 64);
     latents[0] = NAN;
-    assert_code(sample_decode(&networks, latents, WIDTH, HEIGHT, rgb, &err), ERR_PICTURE_NOT_FINITE, err);
+    assert_code(sample_decode(&networks, latents, WIDTH, HEIGHT, 0, rgb, &err), ERR_PICTURE_NOT_FINITE, err);
 }
 
 static void test_preview(void **state) {
