@@ -3,7 +3,8 @@
 
 #include <onnxruntime_c_api.h>
 
-#include "model/session.h"
+#include "base/error.h"
+#include "model/tensor.h"
 
 /* The C API and the one OrtEnv of the process, made on first use; its warnings go to our log. NULL with
  * model.run. */

@@ -18,20 +18,6 @@ struct session {
     struct tensor_shape inputs[SESSION_IO_MAX], outputs[SESSION_IO_MAX];
 };
 
-static const struct {
-    const char *name;
-    size_t bytes;
-} types[] = {
-    [TENSOR_FLOAT32] = {"float32", 4},
-    [TENSOR_FLOAT16] = {"float16", 2},
-    [TENSOR_INT32] = {"int32", 4},
-    [TENSOR_INT64] = {"int64", 8},
-};
-_Static_assert(ARRAY_LENGTH(types) == TENSOR_TYPE_COUNT, "one a type");
-
-const char *tensor_type_name(enum tensor_type type) { return types[type].name; }
-size_t tensor_type_bytes(enum tensor_type type) { return types[type].bytes; }
-
 enum optimise { OPTIMISE, AS_IS };
 
 static OrtSessionOptions *session_options(const OrtApi *ort, const struct device *device, struct error *err) {
@@ -265,7 +251,7 @@ static bool wrap_tensor(const struct session *session, const struct tensor *tens
     for (int i = 0; i < tensor->rank; i++)
         count *= (size_t)tensor->dims[i];
     OrtStatus *status =
-        session->ort->CreateTensorWithDataAsOrtValue(session->memory, tensor->data, count * types[type].bytes,
+        session->ort->CreateTensorWithDataAsOrtValue(session->memory, tensor->data, count * tensor_type_bytes(type),
                                                      tensor->dims, (size_t)tensor->rank, runtime_element(type), value);
     return runtime_passed(session->ort, status, ERR_MODEL_RUN, "tensor", err);
 }

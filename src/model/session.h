@@ -4,17 +4,12 @@
 #include <stdint.h>
 
 #include "model/device.h"
+#include "model/tensor.h"
 
 enum {
     TENSOR_RANK_MAX = 6,
     SESSION_IO_MAX = 48, /* SDXL's second text encoder has 35 outputs */
 };
-enum tensor_type { TENSOR_FLOAT32, TENSOR_FLOAT16, TENSOR_INT32, TENSOR_INT64, TENSOR_TYPE_COUNT };
-
-/* "float32", "float16", "int32", "int64". Static. */
-const char *tensor_type_name(enum tensor_type type);
-/* Of one element. */
-size_t tensor_type_bytes(enum tensor_type type);
 
 struct tensor_shape {
     char name[128];

@@ -138,11 +138,13 @@ json_t *zoo_files(const struct zoo *zoo, const char *name, struct error *err) {
     for (size_t i = 0; i < json_array_size(files); i++) {
         json_t *file = json_copy(json_array_get(files, i));
         _cleanup_free_ char *path = xasprintf("%s/%s", name, json_get_string(file, "path", ""));
+        json_object_set(file, "file", json_object_get(file, "path"));
         json_object_set_new(file, "path", json_string(path));
         json_array_append_new(list, file);
     }
     if (!files)
-        json_array_append_new(list, json_pack("{s:O,s:O,s:O*}", "path", json_object_get(manifest, "file"), "sha256",
+        json_array_append_new(list, json_pack("{s:O,s:O,s:O,s:O*}", "path", json_object_get(manifest, "file"), "file",
+                                              json_object_get(manifest, "file"), "sha256",
                                               json_object_get(manifest, "sha256"), "bytes",
                                               json_object_get(manifest, "bytes")));
     return list;
@@ -156,7 +158,7 @@ const json_t *zoo_manifest(const struct zoo *zoo, const char *name, struct error
 }
 
 /* Of one of its files: there, as long as the manifest says, and in the folder. */
-static bool check_size(const struct zoo *zoo, const char *name, const json_t *file, struct error *err) {
+static bool check_file_size(const struct zoo *zoo, const char *name, const json_t *file, struct error *err) {
     struct stat info;
     _cleanup_free_ char *path = xasprintf("%s/%s", zoo->directory, json_get_string(file, "path", ""));
     if (stat(path, &info) != 0)
@@ -172,7 +174,7 @@ static bool check_sizes(const struct zoo *zoo, const char *name, struct error *e
     _cleanup_json_ json_t *files = zoo_files(zoo, name, err);
     bool done = files != NULL;
     for (size_t i = 0; done && i < json_array_size(files); i++)
-        done = check_size(zoo, name, json_array_get(files, i), err);
+        done = check_file_size(zoo, name, json_array_get(files, i), err);
     return done;
 }
 

@@ -33,8 +33,8 @@ char *zoo_file(const struct zoo *zoo, const char *name, struct error *err) must_
  * whatever links it goes through. Caller frees. model.not_found, model.hash_mismatch; model.invalid when the model is
  * one file. */
 char *zoo_folder(const struct zoo *zoo, const char *name, struct error *err) must_check;
-/* All files of a model, whether one or a folder: [{"path" below the zoo's directory, "sha256", "bytes"}...]. New
- * reference; model.not_found. */
+/* All files of a model, whether one or a folder: [{"path" below the zoo's directory, "file" in the model's folder,
+ * "sha256", "bytes"}...]. New reference; model.not_found. */
 json_t *zoo_files(const struct zoo *zoo, const char *name, struct error *err) must_check;
 /* Full hash check of every file; model.hash_mismatch. */
 bool zoo_check(const struct zoo *zoo, const char *name, struct error *err) must_check;

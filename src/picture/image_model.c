@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-static const char *const tokenizer_names[] = {"tokenizer", "tokenizer_2"};
+const char *picture_tokenizer_name(int which) { return which == 0 ? "tokenizer" : "tokenizer_2"; }
 
 void problem_add(struct error *all, bool *good, const struct error *one) {
     struct error so_far = *all;
@@ -39,7 +39,8 @@ static bool hash_vocabulary(struct image_model *model, struct error *err) {
     _cleanup_buffer_ struct buffer sums = {0};
     char hex[SHA256_HEX + 1];
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(files); i++) {
-        const char *file = files[i % ARRAY_LENGTH(files)], *folder = tokenizer_names[i / ARRAY_LENGTH(files)];
+        const char *file = files[i % ARRAY_LENGTH(files)],
+                   *folder = picture_tokenizer_name((int)(i / ARRAY_LENGTH(files)));
         _cleanup_free_ char *path = xasprintf("%s/%s/%s", model->folder, folder, file);
         if (!sha256_file(path, hex, NULL, err))
             return false;
@@ -53,7 +54,7 @@ static bool hash_vocabulary(struct image_model *model, struct error *err) {
 
 /* A token that the text encoder has no row for would end its run. */
 static bool read_tokenizer(struct image_model *model, int which, struct error *err) {
-    _cleanup_free_ char *path = xasprintf("%s/%s", model->folder, tokenizer_names[which]);
+    _cleanup_free_ char *path = xasprintf("%s/%s", model->folder, picture_tokenizer_name(which));
     model->tokenizers[which] = tokenizer_load(path, err);
     struct error none;
     const char *part = picture_part_name((enum picture_part)which);
@@ -68,30 +69,24 @@ static bool read_tokenizer(struct image_model *model, int which, struct error *e
 
 /* ---- networks ---- */
 
-/* A file beside the network, behind whatever links, must be the model's own. */
-static bool check_files(const struct image_model *model, const char *path, const struct modules *part,
-                        struct error *err) {
-    const char *file;
-    if (!path_is_inside(path, model->folder))
-        return error_set(err, ERR_MODEL_INVALID, "%s leads out of the model's folder: copy the files behind the links",
-                         path);
-    for (size_t i = 0; (file = modules_file(part, i)); i++) {
-        _cleanup_free_ char *beside = xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, file);
-        if (access(beside, R_OK) != 0)
-            return error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s, in which %s has weights", beside, path);
-        if (!path_is_inside(beside, model->folder))
-            return error_set(err, ERR_MODEL_INVALID,
-                             "%s leads out of the model's folder: copy the files behind the links", beside);
-    }
-    return true;
-}
-
-static bool read_part(struct image_model *model, enum picture_part part, struct error *err) {
-    _cleanup_free_ char *path = image_model_file(model, part);
+static bool check_inside(const char *path, const char *folder, struct error *err) {
     if (access(path, R_OK) != 0)
         return error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s that can be read", path);
-    model->parts[part] = modules_open(path, picture_part_name(part), err);
-    return model->parts[part] && check_files(model, path, model->parts[part], err);
+    return path_is_inside(path, folder) ||
+           error_set(err, ERR_MODEL_INVALID, "%s leads out of the model's folder: copy the files behind the links",
+                     path);
+}
+
+struct modules *image_model_read_part(const char *folder, const char *part, struct error *err) {
+    _cleanup_free_ char *path = xasprintf("%s/%s/model.onnx", folder, part);
+    _cleanup_modules_ struct modules *modules = check_inside(path, folder, err) ? modules_open(path, part, err) : NULL;
+    const char *file;
+    for (size_t i = 0; modules && (file = modules_file(modules, i)); i++) {
+        _cleanup_free_ char *beside = xasprintf("%s/%s/%s", folder, part, file);
+        if (!check_inside(beside, folder, err))
+            return NULL;
+    }
+    return steal(modules);
 }
 
 /* No LoRA changes the VAE. */
@@ -125,7 +120,7 @@ struct image_model *image_model_open(const char *folder, struct error *err) {
         if (!read_tokenizer(model, i, &why))
             problem_add(err, &good, &why);
     for (enum picture_part part = 0; part < PICTURE_PARTS; part++)
-        if (!read_part(model, part, &why))
+        if (!(model->parts[part] = image_model_read_part(folder, picture_part_name(part), &why)))
             problem_add(err, &good, &why);
     if (!good || !hash_vocabulary(model, err))
         return NULL;

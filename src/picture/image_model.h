@@ -30,6 +30,11 @@ void image_model_release(struct image_model *model);
 DEFINE_CLEANUP(struct image_model *, image_model_release)
 #define _cleanup_image_model_ _cleanup_(image_model_release_cleanup)
 
+/* Reads the graph of a network, FOLDER/PART/model.onnx, whose files must all be in the folder, behind whatever links.
+ * model.not_found, model.invalid, io. The caller closes it. */
+struct modules *image_model_read_part(const char *folder, const char *part, struct error *err) must_check;
+/* "tokenizer", "tokenizer_2". Static. */
+const char *picture_tokenizer_name(int which);
 /* Path of a part's ONNX file. Caller frees. */
 char *image_model_file(const struct image_model *model, enum picture_part part);
 /* MB that a part needs when it is loaded. On the CPU float16 is computed as float32, and weights are there as read and

@@ -7,6 +7,7 @@
 #include "cli/worker/commands.h"
 #include "farm/layout.h"
 #include "model/add.h"
+#include "picture/add.h"
 #include "store/store.h"
 
 static struct zoo *models_open_zoo(struct cli *cli, struct error *err) {
@@ -79,35 +80,97 @@ const struct command command_models_check = {
     .run = models_check_run,
 };
 
-/* wav2lip.onnx is called "wav2lip" unless --name says otherwise. */
-static bool models_add_run(struct cli *cli, struct error *err) {
-    const char *role = cli_argument(cli, 0), *path = cli_argument(cli, 1);
+/* wav2lip.onnx is called "wav2lip", and the folder sdxl-1.0 "sdxl-1.0", unless --name says otherwise. */
+static char *name_of_path(const char *path, bool is_folder) {
     _cleanup_free_ char *copy = xstrdup(path);
-    char *base = basename(copy), *dot = strrchr(base, '.');
+    char *base = basename(copy), *dot = is_folder ? NULL : strrchr(base, '.');
     if (dot && dot > base)
         *dot = '\0';
-    const char *name = cli_value(cli, "name") ? cli_value(cli, "name") : base;
+    return xstrdup(base);
+}
+
+static void print_image_model(const json_t *contract) {
+    size_t i;
+    json_t *entry;
+    const json_t *memory_mb = json_object_get(contract, "memory_mb");
+    int64_t modules = 0, shared = 0;
+    json_array_foreach (json_object_get(contract, "parts"), i, entry) {
+        printf("  %-16s %-8s %9.1f MB\n", json_get_string(entry, "part", ""), json_get_string(entry, "type", ""),
+               (double)json_get_integer(entry, "bytes", 0) / 1e6);
+        modules += json_get_integer(entry, "modules", 0);
+        shared += json_get_integer(entry, "shared", 0);
+    }
+    json_array_foreach (json_object_get(contract, "tokenizers"), i, entry)
+        printf("  %-16s %lld tokens\n", json_get_string(entry, "tokenizer", ""),
+               (long long)json_get_integer(entry, "tokens", 0));
+    printf("  %-16s %s\n  %-16s %lld MB on the CPU, %lld MB on a card\n", "scheduler",
+           json_get_string(contract, "scheduler", ""), "memory", (long long)json_get_integer(memory_mb, "cpu", 0),
+           (long long)json_get_integer(memory_mb, "cuda", 0));
+    printf("  %-16s can change %lld modules", "LoRAs", (long long)modules);
+    if (shared > 0)
+        printf("; %lld weights belong to several, and stay as they are", (long long)shared);
+    putchar('\n');
+}
+
+static void print_lora(const json_t *contract) {
+    size_t i;
+    json_t *entry;
+    if (json_is_integer(json_object_get(contract, "modules")))
+        printf("  changes %lld modules of SDXL\n", (long long)json_get_integer(contract, "modules", 0));
+    json_array_foreach (json_object_get(contract, "models"), i, entry)
+        printf("  fits %s: %lld modules, %lld tensors that it does not have\n", json_get_string(entry, "model", ""),
+               (long long)json_get_integer(entry, "matched", 0), (long long)json_get_integer(entry, "unmatched", 0));
+}
+
+static bool add_of_role(struct zoo *zoo, const char *role, const char *path, const char *name, struct error *err) {
+    if (strcmp(role, "image") == 0)
+        return picture_add_model(zoo, path, name, err);
+    if (strcmp(role, "lora") == 0)
+        return picture_add_lora(zoo, path, name, err);
+    return model_add(zoo, role, path, name, err);
+}
+
+static bool models_add_run(struct cli *cli, struct error *err) {
+    const char *role = cli_argument(cli, 0), *path = cli_argument(cli, 1);
+    bool is_image = strcmp(role, "image") == 0, is_lora = strcmp(role, "lora") == 0;
+    _cleanup_free_ char *own = name_of_path(path, is_image);
+    const char *name = cli_value(cli, "name") ? cli_value(cli, "name") : own;
     _cleanup_zoo_ struct zoo *zoo = models_open_zoo(cli, err);
-    if (!zoo || !model_add(zoo, role, path, name, err))
-        return false;
-    const json_t *manifest = zoo_manifest(zoo, name, err);
-    if (manifest && cli_json(cli))
-        cli_print_json(manifest);
-    else if (manifest)
-        printf("%s is a model for %s now\n", name, role);
-    return manifest != NULL;
+    const json_t *manifest = zoo && add_of_role(zoo, role, path, name, err) ? zoo_manifest(zoo, name, err) : NULL;
+    if (!manifest || cli_json(cli)) {
+        if (manifest)
+            cli_print_json(manifest);
+        return manifest != NULL;
+    }
+    printf(is_lora ? "%s is a LoRA now\n" : "%s is a model for %s now\n", name, role);
+    const json_t *contract = json_object_get(manifest, "contract");
+    if (is_image)
+        print_image_model(contract);
+    else if (is_lora)
+        print_lora(contract);
+    return true;
 }
 
 const struct command command_models_add = {
     .name = "models add",
-    .arguments = "ROLE FILE.onnx",
+    .arguments = "ROLE FILE|DIR",
     .min_arguments = 2,
     .max_arguments = 2,
-    .summary = "add a model of your own: lips, detect, mesh or enhance",
+    .summary = "add a model of your own: lips, detect, mesh, enhance, image or lora",
     .help =
-        "The file's inputs and outputs are inspected and must fit the role; it is copied into the models folder.\n\n"
-        "Example:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n",
-    .options = (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's name"}, {0}},
+        "lips, detect, mesh, enhance: an ONNX file; its inputs and outputs must fit the role.\n"
+        "image: an SDXL model as a folder in the layout of diffusers' ONNX exports (model_index.json, scheduler, two "
+        "tokenizers, text_encoder, text_encoder_2, unet, vae_decoder); each network is loaded once, and what was found "
+        "is "
+        "printed.\n"
+        "lora: a .safetensors file with a LoRA for SDXL, in the names of kohya, PEFT or diffusers.\n"
+        "All that is needed is copied into the models folder. What does not fit is refused, and leaves nothing "
+        "behind.\n\n"
+        "Examples:\n  mela models add lips wav2lip.onnx --name wav2lip-studio\n"
+        "  mela models add image sdxl-base-onnx --name sdxl-base\n"
+        "  mela models add lora diwali.safetensors\n",
+    .options =
+        (const struct cli_option[]){{"name", "NAME", "what to call it; default: the file's or folder's name"}, {0}},
     .run = models_add_run,
 };
 
@@ -126,34 +189,39 @@ static struct store *models_open_store(struct cli *cli, struct error *err) {
     return store_open(url, &options, err);
 }
 
-static char *model_store_key(const json_t *manifest) {
-    return layout_model(json_get_string(manifest, "name", ""), json_get_string(manifest, "sha256", ""),
-                        json_get_string(manifest, "file", ""));
+static char *model_store_key(const struct zoo *zoo, const char *name, const json_t *file, struct error *err) {
+    const json_t *manifest = zoo_manifest(zoo, name, err);
+    return manifest ? layout_model(name, json_get_string(manifest, "sha256", ""), json_get_string(file, "file", ""))
+                    : NULL;
 }
 
-/* Fetches a model under another name, and renames it when its hash is the manifest's. */
-static bool model_pull(struct store *store, const struct zoo *zoo, const char *folder, const char *name,
-                       struct error *err) {
-    const json_t *manifest = zoo_manifest(zoo, name, err);
-    if (!manifest)
-        return false;
-    _cleanup_free_ char *key = model_store_key(manifest),
-                        *file = xasprintf("%s/%s", folder, json_get_string(manifest, "file", ""));
-    _cleanup_free_ char *part = xasprintf("%s.part", file);
+/* Fetches a file under another name, and renames it when its hash is the manifest's. */
+static bool model_pull_file(struct store *store, const char *key, const char *path, const char *sha256,
+                            struct error *err) {
+    _cleanup_free_ char *part = xasprintf("%s.part", path), *copy = xstrdup(path);
     char hex[SHA256_HEX + 1];
-    if (!store_get_file(store, key, part, err) || !sha256_file(part, hex, NULL, err))
-        return error_wrap(err, "pulling %s", name);
-    if (strcmp(hex, json_get_string(manifest, "sha256", "")) == 0 && rename(part, file) == 0)
+    if (!directory_make(dirname(copy), err) || !store_get_file(store, key, part, err) ||
+        !sha256_file(part, hex, NULL, err))
+        return error_wrap(err, "pulling %s", key);
+    if (strcmp(hex, sha256) == 0 && rename(part, path) == 0)
         return true;
     unlink(part);
     return error_set(err, ERR_MODEL_HASH_MISMATCH, "%s in the store is not the file that its manifest names", key);
 }
 
-static bool model_push(struct store *store, const struct zoo *zoo, const char *name, struct error *err) {
-    const json_t *manifest = zoo_check(zoo, name, err) ? zoo_manifest(zoo, name, err) : NULL;
-    _cleanup_free_ char *file = manifest ? zoo_file(zoo, name, err) : NULL,
-                        *key = file ? model_store_key(manifest) : NULL;
-    return key && store_put_file(store, key, file, 0, err);
+/* Each file of a model, one way or the other. */
+static bool model_transfer(struct store *store, const struct zoo *zoo, const char *folder, const char *name,
+                           bool pulling, struct error *err) {
+    _cleanup_json_ json_t *files = pulling || zoo_check(zoo, name, err) ? zoo_files(zoo, name, err) : NULL;
+    bool done = files != NULL;
+    for (size_t i = 0; done && i < json_array_size(files); i++) {
+        const json_t *file = json_array_get(files, i);
+        _cleanup_free_ char *path = xasprintf("%s/%s", folder, json_get_string(file, "path", ""));
+        _cleanup_free_ char *key = model_store_key(zoo, name, file, err);
+        done = key && (pulling ? model_pull_file(store, key, path, json_get_string(file, "sha256", ""), err)
+                               : store_put_file(store, key, path, 0, err));
+    }
+    return done;
 }
 
 static bool models_transfer(struct cli *cli, bool pulling, struct error *err) {
@@ -165,7 +233,7 @@ static bool models_transfer(struct cli *cli, bool pulling, struct error *err) {
         return false;
     for (int i = 0; cli_argument(cli, i); i++) {
         const char *name = cli_argument(cli, i);
-        if (!(pulling ? model_pull(store, zoo, folder, name, err) : model_push(store, zoo, name, err)))
+        if (!model_transfer(store, zoo, folder, name, pulling, err))
             return false;
         json_array_append_new(names, json_string(name));
         if (!cli_json(cli))
