@@ -21,12 +21,16 @@ static int tile_begin(const struct tiling *tiling, int index) {
     return index == 0 ? 0 : (int)((int64_t)(tiling->size - tiling->length) * index / (tiling->count - 1));
 }
 
-/* How much a pixel of a tile counts: less and less towards an end where there is another tile. */
+/* How much a pixel counts at a distance from a tile's end where there is another tile: not at all where the end itself
+ * can be seen, then more and more. */
+static float fade_in(const struct tiling *tiling, int distance) {
+    int overlap = tiling->length / 4 * LATENT_PIXELS, blind = overlap / 4;
+    return CLAMP(((float)(distance - blind) + 0.5F) / (float)(overlap - 2 * blind), 0.0F, 1.0F);
+}
+
 static float tile_weight(const struct tiling *tiling, int index, int pixel) {
-    float fade = (float)(tiling->length / 4 * LATENT_PIXELS);
-    float from_begin = (float)pixel + 0.5F, from_end = (float)(tiling->length * LATENT_PIXELS - pixel) - 0.5F;
-    float weight = index > 0 ? MIN(1, from_begin / fade) : 1;
-    return index + 1 < tiling->count ? weight * MIN(1, from_end / fade) : weight;
+    float weight = index > 0 ? fade_in(tiling, pixel) : 1;
+    return index + 1 < tiling->count ? weight * fade_in(tiling, tiling->length * LATENT_PIXELS - 1 - pixel) : weight;
 }
 
 /* A picture that is put together: the sum of weighted tiles, and of their weights. */

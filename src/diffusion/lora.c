@@ -26,6 +26,7 @@ struct lora_entry {
 struct lora {
     struct safetensors *file;
     struct lora_entry *entries; /* one for each module of the model */
+    size_t count;               /* of them */
     size_t matched;
     json_t *unmatched;
 };
@@ -191,6 +192,7 @@ static bool finish_entries(struct lora *lora, const struct lora_model *model, st
 static bool lora_read(struct lora *lora, const char *path, const struct lora_model *model, struct error *err) {
     lora->unmatched = json_array();
     lora->entries = xnew_array(struct lora_entry, model->count);
+    lora->count = model->count;
     lora->file = safetensors_open(path, err);
     if (!lora->file)
         return false;
@@ -294,6 +296,21 @@ static bool add_lora(const struct lora_use *use, const struct lora_module *modul
 static bool all_below(const float *values, size_t count, float limit) {
     for (size_t i = 0; i < count; i++)
         if (!(fabsf(values[i]) < limit))
+            return false;
+    return true;
+}
+
+static bool check_values(const struct lora *lora, const struct tensor_entry *tensor, struct error *err) {
+    _cleanup_free_ float *values = xnew_array(float, (size_t)tensor->count);
+    return safetensors_read(lora->file, tensor, values, err) &&
+           (all_below(values, (size_t)tensor->count, INFINITY) ||
+            error_set(err, ERR_WEIGHTS_INVALID, "\"%s\" has values that are not finite", tensor->name));
+}
+
+bool lora_check_values(const struct lora *lora, struct error *err) {
+    for (size_t i = 0; i < lora->count; i++)
+        if (lora_touches(lora, i) && (!check_values(lora, lora->entries[i].parts[LORA_DOWN], err) ||
+                                      !check_values(lora, lora->entries[i].parts[LORA_UP], err)))
             return false;
     return true;
 }

@@ -42,6 +42,9 @@ const json_t *lora_unmatched(const struct lora *lora);
 /* Whether it changes the module of this index. */
 bool lora_touches(const struct lora *lora, size_t module);
 
+/* Reads all values that it has for modules; weights.invalid when one is not finite; io. */
+bool lora_check_values(const struct lora *lora, struct error *err) must_check;
+
 /* A LoRA and what the user weighs it. */
 struct lora_use {
     const struct lora *lora;

@@ -122,18 +122,15 @@ static json_t *describe_model(const struct image_model *model) {
                      (json_int_t)memory_mb[1]);
 }
 
-/* The copy is loaded, not the original: what works in the zoo is what counts. */
 bool picture_add_model(struct zoo *zoo, const char *folder, const char *name, struct error *err) {
     _cleanup_json_ json_t *names = json_array(), *files = json_array();
     _cleanup_image_model_ struct image_model *model =
         zoo_check_new_name(zoo, name, err) ? image_model_open(folder, err) : NULL;
     _cleanup_(remove_and_free) char *temporary = NULL;
-    if (!model || !list_files(model, names, err) || !zoo_copy_folder_in(zoo, folder, names, &temporary, files, err))
+    if (!model || !list_files(model, names, err) || !try_parts(model, err) ||
+        !zoo_copy_folder_in(zoo, folder, names, &temporary, files, err))
         return false;
-    _cleanup_image_model_ struct image_model *copy = image_model_open(temporary, err);
-    if (!copy || !try_parts(copy, err))
-        return error_wrap(err, "%s", folder);
-    _cleanup_json_ json_t *contract = describe_model(copy);
+    _cleanup_json_ json_t *contract = describe_model(model);
     int64_t memory_mb = json_get_integer(json_object_get(contract, "memory_mb"), "cpu", 0);
     _cleanup_json_ json_t *manifest = manifest_new(name, "image", memory_mb, contract);
     json_object_set(manifest, "files", files);
@@ -142,47 +139,52 @@ bool picture_add_model(struct zoo *zoo, const char *folder, const char *name, st
 
 /* ---- a LoRA ---- */
 
-/* The models of the zoo that it fits. */
-static json_t *list_fitting(const struct zoo *zoo, const char *path) {
-    _cleanup_json_ json_t *models = zoo_list(zoo);
-    json_t *fitting = json_array(), *entry;
-    size_t i;
+/* Appends to `fitting` how the LoRA fits a model of the zoo, if it does. False when what it has for it is no number. */
+static bool note_fit(const struct zoo *zoo, const char *name, const char *path, json_t *fitting, struct error *err) {
     struct error why; /* a model that cannot be read fits nothing */
-    json_array_foreach (models, i, entry) {
-        const char *name = json_get_string(entry, "name", "");
-        bool is_image = strcmp(json_get_string(entry, "role", ""), "image") == 0;
-        _cleanup_free_ char *folder = is_image ? zoo_folder(zoo, name, &why) : NULL;
-        _cleanup_image_model_ struct image_model *model = folder ? image_model_open(folder, &why) : NULL;
-        _cleanup_lora_ struct lora *lora = model ? lora_open(path, model->loras, &why) : NULL;
-        if (lora)
-            json_array_append_new(fitting,
-                                  json_pack("{s:s,s:I,s:I}", "model", name, "matched", (json_int_t)lora_matched(lora),
-                                            "unmatched", (json_int_t)json_array_size(lora_unmatched(lora))));
-    }
-    return fitting;
+    _cleanup_free_ char *folder = zoo_folder(zoo, name, &why);
+    _cleanup_image_model_ struct image_model *model = folder ? image_model_open(folder, &why) : NULL;
+    _cleanup_lora_ struct lora *lora = model ? lora_open(path, model->loras, &why) : NULL;
+    if (!lora)
+        return true;
+    json_array_append_new(fitting, json_pack("{s:s,s:I,s:I}", "model", name, "matched", (json_int_t)lora_matched(lora),
+                                             "unmatched", (json_int_t)json_array_size(lora_unmatched(lora))));
+    return lora_check_values(lora, err) || error_wrap(err, "%s", path);
+}
+
+static bool note_fits(const struct zoo *zoo, const char *path, json_t *fitting, struct error *err) {
+    _cleanup_json_ json_t *models = zoo_list(zoo);
+    size_t i;
+    json_t *entry;
+    json_array_foreach (models, i, entry)
+        if (strcmp(json_get_string(entry, "role", ""), "image") == 0 &&
+            !note_fit(zoo, json_get_string(entry, "name", ""), path, fitting, err))
+            return false;
+    return true;
 }
 
 static json_t *describe_lora(const struct zoo *zoo, const char *path, struct error *err) {
-    json_t *fitting = list_fitting(zoo, path);
+    _cleanup_json_ json_t *fitting = json_array();
     _cleanup_lora_model_ struct lora_model *sdxl = sdxl_modules();
+    if (!note_fits(zoo, path, fitting, err))
+        return NULL;
     _cleanup_lora_ struct lora *lora = lora_open(path, sdxl, err);
-    if (lora || json_array_size(fitting) > 0)
-        return json_pack("{s:o,s:o}", "modules", lora ? json_integer((json_int_t)lora_matched(lora)) : json_null(),
-                         "models", fitting);
-    json_decref(fitting);
-    return NULL;
+    if (!lora && json_array_size(fitting) == 0)
+        return NULL;
+    if (lora && !lora_check_values(lora, err)) {
+        error_wrap(err, "%s", path);
+        return NULL;
+    }
+    return json_pack("{s:o,s:O}", "modules", lora ? json_integer((json_int_t)lora_matched(lora)) : json_null(),
+                     "models", fitting);
 }
 
 bool picture_add_lora(struct zoo *zoo, const char *path, const char *name, struct error *err) {
     _cleanup_(remove_and_free) char *temporary = NULL;
     char sha256[SHA256_HEX + 1];
     int64_t bytes;
-    if (!zoo_check_new_name(zoo, name, err) || !zoo_copy_in(zoo, path, &temporary, err))
-        return false;
-    _cleanup_json_ json_t *contract = describe_lora(zoo, temporary, err);
-    if (!contract)
-        return error_wrap(err, "%s", path);
-    if (!sha256_file(temporary, sha256, &bytes, err))
+    _cleanup_json_ json_t *contract = zoo_check_new_name(zoo, name, err) ? describe_lora(zoo, path, err) : NULL;
+    if (!contract || !zoo_copy_in(zoo, path, &temporary, err) || !sha256_file(temporary, sha256, &bytes, err))
         return false;
     _cleanup_free_ char *file = xasprintf("%s.safetensors", name);
     _cleanup_json_ json_t *manifest = manifest_new(name, "lora", bytes >> 20, contract);

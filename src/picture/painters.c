@@ -162,6 +162,19 @@ static char *lora_find(const struct painters *painters, const struct painter_lor
     return zoo_file(painters->zoo, lora->name, err);
 }
 
+/* The shortest decimal number that is this float again: 0.7 for what is not quite 0.7. */
+static double tidy(float weight) {
+    double value = (double)weight;
+    for (int digits = 1; digits <= 9; digits++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.*g", digits, (double)weight);
+        value = strtod(text, NULL);
+        if ((float)value == weight)
+            break;
+    }
+    return value;
+}
+
 /* Appends the LoRA to the set, and what it is to `origins`. */
 static bool lora_add(const struct painters *painters, const struct image_model *model, const struct painter_lora *lora,
                      struct lora_set *set, json_t *origins, struct error *err) {
@@ -174,7 +187,7 @@ static bool lora_add(const struct painters *painters, const struct image_model *
         return error_wrap(err, "LoRA %s", lora->name);
     set->uses[set->count++] = (struct lora_use){opened, lora->weight};
     json_array_append_new(origins, json_pack("{s:s,s:s,s:f,s:I,s:I}", "name", lora->name, "sha256", sha256, "weight",
-                                             (double)lora->weight, "matched", (json_int_t)lora_matched(opened),
+                                             tidy(lora->weight), "matched", (json_int_t)lora_matched(opened),
                                              "unmatched", (json_int_t)json_array_size(lora_unmatched(opened))));
     return true;
 }
