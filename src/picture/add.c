@@ -20,17 +20,14 @@ static json_t *manifest_new(const char *name, const char *role, int64_t memory_m
 
 /* ---- an image model: what it is made of ---- */
 
-static bool list_file(const char *folder, const char *path, json_t *names, struct error *err) {
-    _cleanup_free_ char *file = xasprintf("%s/%s", folder, path);
-    json_array_append_new(names, json_string(path));
-    return path_is_inside(file, folder) ||
-           error_set(err, ERR_MODEL_INVALID, "%s is not there, or leads out of the model's folder by a link: copy it",
-                     file);
+static bool list_file(const char *folder, const char *file, json_t *names, struct error *err) {
+    json_array_append_new(names, json_string(file));
+    return image_model_check_file(folder, file, err);
 }
 
-static bool list_optional(const char *folder, const char *path, json_t *names, struct error *err) {
-    _cleanup_free_ char *file = xasprintf("%s/%s", folder, path);
-    return access(file, F_OK) != 0 || list_file(folder, path, names, err);
+static bool list_optional(const char *folder, const char *file, json_t *names, struct error *err) {
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file);
+    return access(path, F_OK) != 0 || list_file(folder, file, names, err);
 }
 
 static bool list_network(const char *folder, const char *part, const struct modules *modules, json_t *names,
@@ -127,8 +124,11 @@ bool picture_add_model(struct zoo *zoo, const char *folder, const char *name, st
     _cleanup_image_model_ struct image_model *model =
         zoo_check_new_name(zoo, name, err) ? image_model_open(folder, err) : NULL;
     _cleanup_(remove_and_free) char *temporary = NULL;
-    if (!model || !list_files(model, names, err) || !try_parts(model, err) ||
-        !zoo_copy_folder_in(zoo, folder, names, &temporary, files, err))
+    if (!model)
+        return false;
+    if (!list_files(model, names, err))
+        return error_wrap(err, "%s", folder);
+    if (!try_parts(model, err) || !zoo_copy_folder_in(zoo, folder, names, &temporary, files, err))
         return false;
     _cleanup_json_ json_t *contract = describe_model(model);
     int64_t memory_mb = json_get_integer(json_object_get(contract, "memory_mb"), "cpu", 0);

@@ -69,22 +69,26 @@ static bool read_tokenizer(struct image_model *model, int which, struct error *e
 
 /* ---- networks ---- */
 
-static bool check_inside(const char *path, const char *folder, struct error *err) {
+bool image_model_check_file(const char *folder, const char *file, struct error *err) {
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file);
     if (access(path, R_OK) != 0)
-        return error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s that can be read", path);
+        return error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s that can be read", file);
     return path_is_inside(path, folder) ||
            error_set(err, ERR_MODEL_INVALID, "%s leads out of the model's folder: copy the files behind the links",
-                     path);
+                     file);
 }
 
 struct modules *image_model_read_part(const char *folder, const char *part, struct error *err) {
-    _cleanup_free_ char *path = xasprintf("%s/%s/model.onnx", folder, part);
-    _cleanup_modules_ struct modules *modules = check_inside(path, folder, err) ? modules_open(path, part, err) : NULL;
+    _cleanup_free_ char *network = xasprintf("%s/model.onnx", part), *path = xasprintf("%s/%s", folder, network);
+    _cleanup_modules_ struct modules *modules =
+        image_model_check_file(folder, network, err) ? modules_open(path, part, err) : NULL;
     const char *file;
     for (size_t i = 0; modules && (file = modules_file(modules, i)); i++) {
-        _cleanup_free_ char *beside = xasprintf("%s/%s/%s", folder, part, file);
-        if (!check_inside(beside, folder, err))
+        _cleanup_free_ char *beside = xasprintf("%s/%s", part, file);
+        if (!image_model_check_file(folder, beside, err)) {
+            error_wrap(err, "%s", network);
             return NULL;
+        }
     }
     return steal(modules);
 }
@@ -122,8 +126,10 @@ struct image_model *image_model_open(const char *folder, struct error *err) {
     for (enum picture_part part = 0; part < PICTURE_PARTS; part++)
         if (!(model->parts[part] = image_model_read_part(folder, picture_part_name(part), &why)))
             problem_add(err, &good, &why);
-    if (!good || !hash_vocabulary(model, err))
+    if (!good || !hash_vocabulary(model, err)) {
+        error_wrap(err, "%s", folder);
         return NULL;
+    }
     list_modules(model);
     return steal(model);
 }

@@ -30,8 +30,10 @@ void image_model_release(struct image_model *model);
 DEFINE_CLEANUP(struct image_model *, image_model_release)
 #define _cleanup_image_model_ _cleanup_(image_model_release_cleanup)
 
-/* Reads the graph of a network, FOLDER/PART/model.onnx, whose files must all be in the folder, behind whatever links.
- * model.not_found, model.invalid, io. The caller closes it. */
+/* Whether a file of the folder is there, and in the folder, behind whatever links. model.not_found, model.invalid. */
+bool image_model_check_file(const char *folder, const char *file, struct error *err) must_check;
+/* Reads the graph of a network, FOLDER/PART/model.onnx, and checks the files that it needs besides. model.not_found,
+ * model.invalid, io. The caller closes it. */
 struct modules *image_model_read_part(const char *folder, const char *part, struct error *err) must_check;
 /* "tokenizer", "tokenizer_2". Static. */
 const char *picture_tokenizer_name(int which);

@@ -229,15 +229,16 @@ static bool decoder_run(void *context, const float *latents, int height, int wid
 /* ---- binding ---- */
 
 json_t *picture_read_config(const char *folder, const char *part, const char *name, struct error *err) {
-    _cleanup_free_ char *path = xasprintf("%s/%s%s%s", folder, part, *part ? "/" : "", name);
+    _cleanup_free_ char *file = xasprintf("%s%s%s", part, *part ? "/" : "", name);
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file);
     _cleanup_buffer_ struct buffer text = {0};
     if (access(path, R_OK) != 0) {
-        error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s that can be read", path);
+        error_set(err, ERR_MODEL_NOT_FOUND, "there is no %s that can be read", file);
         return NULL;
     }
     json_t *json = file_read(path, CONFIG_BYTES, &text, err) ? json_parse(text.data, text.length, err) : NULL;
     if (!json)
-        error_wrap(err, "%s", path);
+        error_wrap(err, "%s", file);
     return json;
 }
 
