@@ -377,6 +377,61 @@ static void test_decode(void **state) {
     assert_code(sample_decode(&networks, latents, WIDTH, HEIGHT, 0, rgb, &err), ERR_PICTURE_NOT_FINITE, err);
 }
 
+/* ---- tiles: a decoder that sees one latent, and of each tile another brightness ---- */
+
+enum { WIDE = 40, HIGH = 33, TILE = 128, OFFSET = 40 }; /* WIDE, HIGH: latents */
+
+struct brightness {
+    int calls;
+    float step; /* from a tile to the next */
+};
+
+static bool uneven_decode(void *context, const float *latents, int height, int width, float *planes,
+                          struct error *err) {
+    struct brightness *brightness = context;
+    float offset = (float)(brightness->calls++ % 2) * brightness->step;
+    assert_true(height <= TILE / LATENT_PIXELS && width <= TILE / LATENT_PIXELS);
+    for (int i = 0; i < 3 * height * width * 64; i++) {
+        int x = i % (width * 8), y = i / (width * 8) % (height * 8);
+        planes[i] = latents[y / 8 * width + x / 8] + offset;
+    }
+    return true;
+}
+
+static void decode_tiled(float step, uint8_t *rgb) {
+    static float latents[4 * WIDE * HIGH];
+    struct brightness brightness = {.step = step};
+    struct sample_networks networks = {
+        .decode = uneven_decode, .context = &brightness, .scaling = 1, .scale = {1, 1, 1, 1}};
+    struct error err;
+    for (int i = 0; i < WIDE * HIGH; i++)
+        latents[i] = step == 0 ? (float)(i * 37 % 101) / 50 - 1 : -0.5F;
+    assert_ok(sample_decode(&networks, latents, WIDE * 8, HIGH * 8, TILE, rgb, &err), err);
+    assert_int_equal(brightness.calls, 3 * 3);
+    for (int i = 0; step == 0 && i < WIDE * HIGH * 64; i++) {
+        int x = i % (WIDE * 8) / 8, y = i / (WIDE * 8) / 8;
+        assert_true(abs(rgb[3 * i] - level_of(latents[y * WIDE + x])) <= 1);
+    }
+}
+
+static void test_tiles(void **state) {
+    static uint8_t rgb[3 * WIDE * HIGH * 64];
+    decode_tiled(0, rgb);
+    decode_tiled((float)OFFSET / 127.5F, rgb);
+    int largest = 0, stride = 3 * WIDE * 8;
+    for (int i = 0; i < WIDE * HIGH * 64 * 3; i++) {
+        largest = MAX(largest, i % stride >= 3 ? abs(rgb[i] - rgb[i - 3]) : 0);
+        largest = MAX(largest, i >= stride ? abs(rgb[i] - rgb[i - stride]) : 0);
+    }
+    assert_in_range(largest, 1, OFFSET / 10); /* the tiles' ends differ by 40 levels, pixel and pixel by at most 4 */
+    struct sample_networks networks = {.decode = uneven_decode};
+    struct error err;
+    float latents[4 * 64] = {0};
+    static const int wrong[] = {-128, 8, 120, 132};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
+        assert_code(sample_decode(&networks, latents, 64, 64, wrong[i], rgb, &err), ERR_PICTURE_INVALID, err);
+}
+
 static void test_preview(void **state) {
     static const float latents[8] = {0, 1, 0, -0.5F, 0, 0.25F, 0, 9};
     uint8_t rgb[6];
@@ -400,6 +455,7 @@ int main(void) {
         cmocka_unit_test(test_pixels_round_to_even),
         cmocka_unit_test(test_a_pixel_that_is_no_number),
         cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_preview),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,58 @@ static ino_t inode_of(const char *path) {
     return info.st_ino;
 }
 
+static void expect_output(struct session *session, float wanted) {
+    struct error err;
+    float x = 0, y = -1;
+    struct tensor input = {&x, 1, {1}}, output = {&y, 1, {1}};
+    assert_ok(session_run(session, &input, &output, &err), err);
+    assert_true(y == wanted);
+}
+
+/* Of a network y = constant_y; what was given is in it, wherever the file's own lies, and is not needed afterwards. */
+static void test_another_weight(void **state) {
+    _cleanup_free_ char *path = scratch_path(state, "y.onnx"), *beside = scratch_path(state, "weights");
+    struct onnx_tensor in = {.name = "x", .rank = 1, .dims = {1}};
+    struct error err;
+    assert_ok(file_write_atomic(beside, &(float){1}, sizeof(float), 0644, &err), err);
+    for (int is_beside = 0; is_beside < 2; is_beside++) {
+        float value = 7;
+        struct onnx_tensor out = {
+            .name = "y", .rank = 1, .dims = {1}, .values = (float[]){1}, .location = is_beside ? "weights" : NULL};
+        struct session_weight weight = {"constant_y", TENSOR_FLOAT32, 1, {1}, &value};
+        onnx_write(path, &in, 1, &out, 1);
+        _cleanup_session_ struct session *other = session_open_with(path, &cpu, &weight, 1, &err);
+        assert_ok(other, err);
+        value = 9;
+        expect_output(other, 7);
+        _cleanup_session_ struct session *own = session_open(path, &cpu, NULL, &err);
+        assert_ok(own, err);
+        expect_output(own, 1);
+        weight.name = "constant_z";
+        assert_error(session_open_with(path, &cpu, &weight, 1, &err), ERR_MODEL_INVALID, "no weight constant_z", err);
+        weight = (struct session_weight){"constant_y", TENSOR_FLOAT32, 1, {2}, &value};
+        assert_error(session_open_with(path, &cpu, &weight, 1, &err), ERR_MODEL_INVALID, "type and shape", err);
+        weight = (struct session_weight){"constant_y", TENSOR_INT32, 1, {1}, &value};
+        assert_error(session_open_with(path, &cpu, &weight, 1, &err), ERR_MODEL_INVALID, "type and shape", err);
+    }
+}
+
+/* The graph's name in the cache does not change with a file beside it, so it is not kept. */
+static void test_weights_beside_the_file_are_not_cached(void **state) {
+    _cleanup_free_ char *path = scratch_path(state, "y.onnx"), *beside = scratch_path(state, "weights"),
+                        *cache = scratch_path(state, "cache");
+    struct onnx_tensor in = {.name = "x", .rank = 1, .dims = {1}},
+                       out = {.name = "y", .rank = 1, .dims = {1}, .location = "weights"};
+    struct error err;
+    onnx_write(path, &in, 1, &out, 1);
+    for (int i = 1; i <= 2; i++) {
+        assert_ok(file_write_atomic(beside, &(float){(float)i}, sizeof(float), 0644, &err), err);
+        _cleanup_session_ struct session *session = session_open(path, &cpu, cache, &err);
+        assert_ok(session, err);
+        expect_output(session, (float)i);
+    }
+}
+
 static void test_the_optimised_graph_is_used_again(void **state) {
     _cleanup_free_ char *cache = scratch_path(state, "deep/cache");
     open_and_run(cache);
@@ -177,6 +229,8 @@ int main(void) {
     model_process_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_devices),
+        SCRATCH_TEST(test_another_weight),
+        SCRATCH_TEST(test_weights_beside_the_file_are_not_cached),
         SCRATCH_TEST(test_bad_files),
         SCRATCH_TEST(test_a_run_fills_the_callers_memory),
         SCRATCH_TEST(test_types_and_outputs_that_nobody_asks_for),
