@@ -42,16 +42,27 @@ static void print_command(const struct program *program, const struct command *c
     printf(" --json --help' ;;\n");
 }
 
-/* The second words of commands: "scale hold" is completed a word at a time, and "queue check|stats" has its choices as
- * arguments (other arguments are in capitals). */
-static void print_second_words(const struct command *command) {
+/* Choices as words, "check|stats" up to the end or a space. */
+static void print_choices(const char *choices) {
+    for (; *choices && *choices != ' '; choices++)
+        putchar(*choices == '|' ? ' ' : *choices);
+}
+
+/* The next words of commands: "scale hold" is completed a word at a time, and "queue check|stats" has its choices as
+ * arguments, as "models add lips|image" has behind its second word (other arguments are in capitals). */
+static void print_next_words(const struct command *command) {
     const char *name = command->name, *space = strchr(name, ' '), *choices = command->arguments;
-    if (!space && !(choices && islower((unsigned char)choices[0])))
-        return;
-    printf("  [ \"$COMP_CWORD ${COMP_WORDS[1]}\" = '2 %.*s' ] && seconds+=' ", (int)strcspn(name, " "), name);
-    for (const char *c = space ? space + 1 : choices; *c; c++)
-        putchar(*c == '|' ? ' ' : *c);
-    printf("'\n");
+    bool has_choices = choices && islower((unsigned char)choices[0]);
+    if (space || has_choices) {
+        printf("  [ \"$COMP_CWORD ${COMP_WORDS[1]}\" = '2 %.*s' ] && nexts+=' ", (int)strcspn(name, " "), name);
+        print_choices(space ? space + 1 : choices);
+        printf("'\n");
+    }
+    if (space && has_choices) {
+        printf("  [ \"$COMP_CWORD ${COMP_WORDS[*]:1:2}\" = '3 %s' ] && nexts+=' ", name);
+        print_choices(choices);
+        printf("'\n");
+    }
 }
 
 static void print_names(const struct program *program) {
@@ -60,12 +71,12 @@ static void print_names(const struct program *program) {
         printf(" %.*s", (int)strcspn((*command)->name, " "), (*command)->name);
     printf("'\n");
     for (const struct command *const *command = program->commands; *command; command++)
-        print_second_words(*command);
+        print_next_words(*command);
 }
 
 static void print_bash(const struct program *program) {
     print_function(program->name);
-    printf("() {\n  local word=${COMP_WORDS[COMP_CWORD]} words seconds\n  case \"${COMP_WORDS[*]:1:2} \" in\n");
+    printf("() {\n  local word=${COMP_WORDS[COMP_CWORD]} words nexts\n  case \"${COMP_WORDS[*]:1:2} \" in\n");
     for (const struct command *const *command = program->commands; *command; command++)
         print_command(program, *command);
     printf("  esac\n");
@@ -73,7 +84,7 @@ static void print_bash(const struct program *program) {
     printf("  case $word in\n"
            "  -*) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\") ;;\n"
            "  *) if [ \"$COMP_CWORD\" = 1 ]; then mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
-           "     elif [ -n \"$seconds\" ]; then mapfile -t COMPREPLY < <(compgen -W \"$seconds\" -- \"$word\")\n"
+           "     elif [ -n \"$nexts\" ]; then mapfile -t COMPREPLY < <(compgen -W \"$nexts\" -- \"$word\")\n"
            "     else mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); fi ;;\n"
            "  esac\n}\ncomplete -o filenames -F ");
     print_function(program->name);

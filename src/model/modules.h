@@ -21,9 +21,9 @@ void modules_close(struct modules *modules);
 DEFINE_CLEANUP(struct modules *, modules_close)
 #define _cleanup_modules_ _cleanup_(modules_close_cleanup)
 
-/* How many there are, and one of them, borrowed. */
+/* How many there are. */
 size_t modules_count(const struct modules *modules);
-
+/* Borrowed. */
 const struct module *modules_get(const struct modules *modules, size_t index);
 /* How many weights were left out because two modules share each. */
 size_t modules_shared(const struct modules *modules);

@@ -156,6 +156,7 @@ COMP_WORDS=({words}); COMP_CWORD={at}; {function}; printf '%s\\n' "${{COMPREPLY[
         function = "_" + program.replace("-", "_")
         assert complete(function, f"{program} models pul", 2) == ["pull"]
         assert complete(function, f"{program} models add --na", 3) == ["--name"]
+        assert complete(function, f"{program} models add im", 3) == ["image"]
         assert complete(function, f"{program} mod", 1)[0] == "models"
 
 

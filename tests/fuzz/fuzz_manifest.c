@@ -1,4 +1,4 @@
-/* A model's manifest in the zoo: its weights lie in the zoo's own folder, whatever it says. */
+/* A model's manifest in the zoo: its weights lie in the zoo's own folder, or in the model's, whatever it says. */
 #include "fuzz.h"
 #include "model/zoo.h"
 
@@ -31,7 +31,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     ensure(*name && !strchr(name, '/'));
     _cleanup_free_ char *path = zoo_file(zoo, name, &err);
     ensure(!path || (strncmp(path, folder, strlen(folder)) == 0 && strrchr(path, '/') == path + strlen(folder)));
-    if (path && zoo_check(zoo, name, &err))
-        ensure(strlen(json_get_string(json_array_get(list, 0), "sha256", "")) == 64);
+    ensure(strlen(json_get_string(json_array_get(list, 0), "sha256", "")) == 64);
+    _cleanup_json_ json_t *files = zoo_files(zoo, name, &err);
+    ensure(json_array_size(files) > 0);
+    for (size_t i = 0; i < json_array_size(files); i++)
+        ensure(path_is_plain(json_get_string(json_array_get(files, i), "path", "/")));
+    _cleanup_free_ char *whole = zoo_folder(zoo, name, &err);
+    ensure(!whole || !path);
+    (void)!zoo_check(zoo, name, &err);
     return 0;
 }

@@ -173,6 +173,49 @@ def test_a_lora_of_sdxl_needs_no_model(tmp_path):
     assert mela("check", "--models", tmp_path / "zoo").returncode == 0
 
 
+def whole_unet():
+    """diffusers' names and shapes of all linear layers and convolutions of SDXL's UNet, written down from its widths."""
+    found = {"conv_in": (4, 320, 3), "conv_out": (320, 4, 3), "time_embedding.linear_1": (320, 1280), "time_embedding.linear_2": (1280, 1280),
+             "add_embedding.linear_1": (2816, 1280), "add_embedding.linear_2": (1280, 1280)}
+    resnets = {"down_blocks.0": [(320, 320), (320, 320)], "down_blocks.1": [(320, 640), (640, 640)], "down_blocks.2": [(640, 1280), (1280, 1280)],
+               "mid_block": [(1280, 1280), (1280, 1280)], "up_blocks.0": [(2560, 1280), (2560, 1280), (1920, 1280)],
+               "up_blocks.1": [(1920, 640), (1280, 640), (960, 640)], "up_blocks.2": [(960, 320), (640, 320), (640, 320)]}
+    attentions = {"down_blocks.1": (2, 640, 2), "down_blocks.2": (2, 1280, 10), "mid_block": (1, 1280, 10), "up_blocks.0": (3, 1280, 10), "up_blocks.1": (3, 640, 2)}
+    for name, width in {"down_blocks.0.downsamplers": 320, "down_blocks.1.downsamplers": 640, "up_blocks.0.upsamplers": 1280, "up_blocks.1.upsamplers": 640}.items():
+        found[f"{name}.0.conv"] = (width, width, 3)
+    for block, sizes in resnets.items():
+        for i, (inputs, outputs) in enumerate(sizes):
+            at = f"{block}.resnets.{i}"
+            found.update({f"{at}.conv1": (inputs, outputs, 3), f"{at}.conv2": (outputs, outputs, 3), f"{at}.time_emb_proj": (1280, outputs)})
+            found.update({f"{at}.conv_shortcut": (inputs, outputs, 1)} if inputs != outputs else {})
+    for block, (count, width, depth) in attentions.items():
+        for i in range(count):
+            found.update({f"{block}.attentions.{i}.{name}": (width, width) for name in ("proj_in", "proj_out")})
+            for k in range(depth):
+                at = f"{block}.attentions.{i}.transformer_blocks.{k}"
+                found.update({f"{at}.attn{n}.to_{name}": (2048 if n == 2 and name in "kv" else width, width) for n in (1, 2) for name in ("q", "k", "v", "out.0")})
+                found.update({f"{at}.ff.net.0.proj": (width, 8 * width), f"{at}.ff.net.2": (4 * width, width)})
+    return found
+
+
+def test_all_of_sdxl_is_known(tmp_path):
+    unet = whole_unet()
+    blocks = {name: shape for name, shape in unet.items() if "attentions" in name}
+    weights = lambda names: sum(np.prod(shape[:2]) * (shape[2] ** 2 if len(shape) > 2 else 1) for shape in names.values())
+    assert len(blocks) == 722 and abs(weights(unet) / 2.567e9 - 1) < 0.001  # as kohya's trainer counts, and as the UNet is large
+    tensors = {}
+    for name, (inputs, outputs, *kernel) in unet.items():
+        tensors[f"unet.{name}.lora_A.weight"] = np.zeros((1, inputs, *2 * kernel), np.float16)
+        tensors[f"unet.{name}.lora_B.weight"] = np.zeros((outputs, 1, *[1, 1] * len(kernel)), np.float16)
+    for encoder, layers, width in (("text_encoder", 12, 768), ("text_encoder_2", 32, 1280)):
+        tensors.update({f"{encoder}.{name}": array for name, array in pairs({
+            f"text_model.encoder.layers.{i}.{module}": shape for i in range(layers) for module, shape in
+            {**{f"self_attn.{x}_proj": (width, width) for x in ("q", "k", "v", "out")}, "mlp.fc1": (width, 4 * width), "mlp.fc2": (4 * width, width)}.items()}).items()})
+    safetensors.write(tmp_path / "all.safetensors", tensors)
+    done = mela("add", "lora", tmp_path / "all.safetensors", "--models", tmp_path / "zoo")
+    assert done.stdout == f"all is a LoRA now\n  changes {len(unet) + 6 * (12 + 32)} modules of SDXL\n", done.stderr
+
+
 def test_a_lora_of_a_model_in_the_zoo(tiny, tmp_path):
     zoo, file = tmp_path / "zoo", tmp_path / "diwali.safetensors"
     assert mela("add", "image", tiny(), "--name", "tiny", "--models", zoo).returncode == 0

@@ -153,7 +153,7 @@ static bool models_add_run(struct cli *cli, struct error *err) {
 
 const struct command command_models_add = {
     .name = "models add",
-    .arguments = "ROLE FILE|DIR",
+    .arguments = "lips|detect|mesh|enhance|image|lora FILE|DIR",
     .min_arguments = 2,
     .max_arguments = 2,
     .summary = "add a model of your own: lips, detect, mesh, enhance, image or lora",
