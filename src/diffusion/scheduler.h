@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "base/error.h"
+#include "base/json.h"
 
 enum scheduler_kind { SCHEDULER_EULER, SCHEDULER_EULER_ANCESTRAL, SCHEDULER_DPM, SCHEDULER_LCM, SCHEDULER_KINDS };
 enum scheduler_spacing { SPACING_LINSPACE, SPACING_LEADING, SPACING_TRAILING, SPACING_KINDS };
@@ -42,6 +42,9 @@ struct scheduler_choice {
 /* scheduler.unsupported for a name that there is not, and for what LCM does not have. */
 bool scheduler_config_choose(struct scheduler_config *config, const struct scheduler_choice *choice,
                              struct error *err) must_check;
+
+/* {"name": as a choice has it, "spacing", "karras", "prediction": "epsilon" or "v_prediction"}. New reference. */
+json_t *scheduler_config_to_json(const struct scheduler_config *config);
 
 /* A table of times and sigmas, and what the last step left for the next. */
 struct scheduler;

@@ -241,3 +241,8 @@ bool scheduler_config_choose(struct scheduler_config *config, const struct sched
         config->karras = choice->karras;
     return true;
 }
+
+json_t *scheduler_config_to_json(const struct scheduler_config *config) {
+    return json_pack("{s:s,s:s,s:b,s:s}", "name", kinds[config->kind].name, "spacing", spacings[config->spacing],
+                     "karras", config->karras, "prediction", config->v_prediction ? "v_prediction" : "epsilon");
+}

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
-#include "farm/campaign.h"
+#include "farm/graph.h"
 
 enum { LIPS_MAX = 8, BATCH_CPU = 8, BATCH_CUDA = 128 };
 
@@ -107,4 +107,15 @@ struct enhance *models_enhance(struct models *models, struct error *err) {
     if (!models->enhance)
         models->enhance = enhance_open(models->zoo, models->enhancer_name, &models->device, err);
     return models->enhance;
+}
+
+json_t *models_held(const struct models *models) {
+    json_t *held = json_array();
+    char affinity[AFFINITY_MAX + 1];
+    for (int i = models->lips_count - 1; i >= 0; i--) {
+        graph_lips_affinity(models->lips_names[i], affinity);
+        if (affinity[0])
+            json_array_append_new(held, json_string(affinity));
+    }
+    return held;
 }

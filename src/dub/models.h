@@ -36,3 +36,6 @@ struct mesh *models_mesh(struct models *models);
  * more unloads the one that was loaded first. Borrowed. Errors as models_load, but model.memory. */
 struct lips *models_lips(struct models *models, const char *name, struct error *err) must_check;
 struct enhance *models_enhance(struct models *models, struct error *err) must_check;
+/* Affinities of the lips networks that are loaded (graph_lips_affinity), newest first, without that of the usual one.
+ * New reference. */
+json_t *models_held(const struct models *models);

@@ -1,8 +1,9 @@
 #include "executor/executor.h"
 
 #include "dub/dub.h"
+#include "picture/picture_jobs.h"
 
-#define KIND(id, name, pool, per_language, numbered, files, runner, ...) [KIND_##id] = {files, runner},
+#define KIND(id, name, workload, pool, per_language, numbered, alone, files, runner, ...) [KIND_##id] = {files, runner},
 static const struct {
     job_files_function *files;
     job_runner *run;
@@ -20,7 +21,7 @@ bool executor_job_files(const struct campaign *campaign, const struct plan *plan
  * then. Jobs of the pool cpu run no network. */
 static int64_t card_ms(const struct job_context *context, const struct step_times *times) {
     bool on_card =
-        context->models && models_are_on_card(context->models) && job_kind_pool(context->job.kind) != POOL_CPU;
+        job_kind_pool(context->job.kind) != POOL_CPU && context->models && models_are_on_card(context->models);
     return on_card ? (times->behind_gate_ns + 500000) / 1000000 : 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "executor/executor.h"
 #include "executor/wire.h"
+#include "picture/painters.h"
 
 enum { PROGRESS_MS = 250 };
 
@@ -14,6 +15,7 @@ enum { PROGRESS_MS = 250 };
 struct session {
     const struct serve_options *options;
     struct models *models;
+    struct painters *painters; /* NULL: no pool of pictures */
     /* Guards the wire's sending side and `entered`. Nothing that waits but a send is called under it: the supervisor
      * reads whatever else it does. */
     pthread_mutex_t lock;
@@ -46,9 +48,9 @@ static void session_send(struct session *session, json_t *message) {
         _exit(EXIT_FAILURE);
 }
 
-static void session_send_failure(struct session *session, const struct error *failure) {
-    session_send(session, json_pack("{s:s,s:s,s:s}", "type", "failed", "code", error_name(failure->code), "message",
-                                    failure->message));
+static void session_send_failure(struct session *session, const struct error *failure, json_t *holds) {
+    session_send(session, json_pack("{s:s,s:s,s:s,s:o*}", "type", "failed", "code", error_name(failure->code),
+                                    "message", failure->message, "holds", holds));
 }
 
 static void session_send_progress(struct session *session) {
@@ -112,12 +114,22 @@ static bool session_compute(struct session *session, const struct job_id *job, s
                                   .inputs = inputs,
                                   .input_count = count,
                                   .models = session->models,
+                                  .painters = session->painters,
                                   .scratch = json_get_string(session->message, "scratch", ""),
                                   .progress = &session->progress,
                                   .gate = &session->gate,
                                   .cancel = &session->cancel,
                                   .log = &log};
     return executor_run_job(&context, result, err);
+}
+
+/* What is loaded and takes long to load; its job's thread asks, which alone loads. */
+static json_t *session_holds(const struct session *session) {
+    json_t *holds = models_held(session->models),
+           *pictures = session->painters ? painters_held(session->painters) : NULL;
+    json_array_extend(holds, pictures);
+    json_decref(pictures);
+    return holds;
 }
 
 static void *session_thread(void *context) {
@@ -127,12 +139,13 @@ static void *session_thread(void *context) {
     struct error err;
     bool done = job_id_check(json_get_string(session->message, "job", ""), &job, &err) &&
                 session_compute(session, &job, &result, &err);
+    json_t *holds = session_holds(session);
     /* Before the answer: the supervisor may send the next job at once. */
     atomic_store(&session->running, false);
     if (done)
-        session_send(session, json_pack("{s:s,s:O}", "type", "done", "report", result.report));
+        session_send(session, json_pack("{s:s,s:O,s:o*}", "type", "done", "report", result.report, "holds", holds));
     else
-        session_send_failure(session, &err);
+        session_send_failure(session, &err, holds);
     return NULL;
 }
 
@@ -233,11 +246,29 @@ static bool session_raise_fence(const struct fence *fence, struct error *err) {
 static void session_end(struct session *session) {
     session_put_away_job(session);
     models_free_cleanup(&session->models);
+    painters_close_cleanup(&session->painters);
     campaign_free_cleanup(&session->campaign);
     plan_free_cleanup(&session->plan);
     wire_close(&session->wire);
     pthread_mutex_destroy(&session->lock);
     pthread_cond_destroy(&session->changed);
+}
+
+/* Networks of dubs are loaded now, those of pictures when a job asks for them. */
+static bool session_load(struct session *session, struct error *err) {
+    const struct models_options *models = &session->options->models;
+    const struct painters_options painters = {.manifests = models->manifests,
+                                              .directory = models->directory,
+                                              .cache_directory = models->cache_directory,
+                                              .enhancer = models->enhancer,
+                                              .device = models->device};
+    bool draws = false;
+    for (size_t i = 0; i < session->options->pool_count; i++)
+        draws |= session->options->pools[i] == POOL_IMAGE;
+    session->models = models_load(models, session->options->pools, session->options->pool_count, err);
+    if (session->models && draws)
+        session->painters = painters_open(&painters, err);
+    return session->models && (session->painters || !draws);
 }
 
 bool executor_serve(const struct serve_options *options, struct error *err) {
@@ -249,10 +280,8 @@ bool executor_serve(const struct serve_options *options, struct error *err) {
     pthread_mutex_init(&session.lock, NULL);
     pthread_cond_init(&session.changed, NULL);
     session.gate = (struct gate){session_enter, session_leave, &session};
-    if (session_raise_fence(&options->fence, err))
-        session.models = models_load(&options->models, options->pools, options->pool_count, err);
-    if (!session.models) {
-        session_send_failure(&session, err);
+    if (!session_raise_fence(&options->fence, err) || !session_load(&session, err)) {
+        session_send_failure(&session, err, NULL);
         return false;
     }
     bool card = models_are_on_card(session.models);

@@ -6,29 +6,20 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/memory.h"
+#include "farm/dub_spec.h"
+#include "farm/image_spec.h"
 #include "farm/names.h"
-#include "farm/spec.h"
 
 static const char *const class_names[] = {"urgent", "batch"};
-static const char *const sync_names[] = {"cut_off", "loop", "bounce", "silence"};
 _Static_assert(ARRAY_LENGTH(class_names) == CLASS_COUNT, "one a class");
 
 const char *campaign_class_name(enum campaign_class class) { return class_names[class]; }
-static const char *sync_mode_name(enum sync_mode mode) { return sync_names[mode]; }
 
 bool campaign_class_parse(const char *name, enum campaign_class *out) {
     int index;
     bool known = names_find(class_names, ARRAY_LENGTH(class_names), name, &index);
     if (known)
         *out = (enum campaign_class)index;
-    return known;
-}
-
-static bool sync_mode_parse(const char *name, enum sync_mode *out) {
-    int index;
-    bool known = names_find(sync_names, ARRAY_LENGTH(sync_names), name, &index);
-    if (known)
-        *out = (enum sync_mode)index;
     return known;
 }
 
@@ -83,123 +74,7 @@ char *campaign_make_id(const char *name, const char *seed) {
     return xasprintf("%s%s%.*s", slug, length ? "-" : "c-", HASH_PART, hex);
 }
 
-static struct speaker default_speaker(void) { return (struct speaker){.kind = SPEAKER_LARGEST}; }
-
 /* ---- reading a spec ---- */
-
-static void read_uri(struct spec *spec, const json_t *object, const char *key, const char *path, char **out) {
-    const char *uri = spec_string(spec, object, key, path, true, 1, 2048);
-    if (!uri)
-        return;
-    bool s3 = strncmp(uri, "s3://", 5) == 0, uploaded = strncmp(uri, "sha256:", 7) == 0;
-    const char *slash = s3 ? strchr(uri + 5, '/') : NULL;
-    if (!s3 && !uploaded)
-        spec_problem(spec, path, key, "is not s3://bucket/key or sha256:<64 hex digits of an uploaded file>");
-    else if (uploaded && !is_sha256_hex(uri + 7))
-        spec_problem(spec, path, key, "needs 64 lower-case hex digits behind sha256:");
-    else if (s3 && (!slash || slash == uri + 5 || slash[1] == '\0'))
-        spec_problem(spec, path, key, "needs a bucket and a key: s3://bucket/key");
-    else if (s3 && spec_path_escapes(slash + 1))
-        spec_problem(spec, path, key, "has an empty, '.' or '..' part or a control character in its key");
-    else
-        *out = xstrdup(uri);
-}
-
-static bool read_fractions(const json_t *list, size_t count, double *out) {
-    if (!json_is_array(list) || json_array_size(list) != count)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *value = json_array_get(list, i);
-        out[i] = json_is_number(value) ? json_number_value(value) : -1;
-        if (!(out[i] >= 0 && out[i] <= 1))
-            return false;
-    }
-    return true;
-}
-
-static void read_speaker(struct spec *spec, const json_t *options, struct speaker *speaker) {
-    const json_t *value = json_object_get(options, "speaker");
-    double n[4];
-    if (!value || (json_is_string(value) && strcmp(json_string_value(value), "largest") == 0))
-        return;
-    if (json_object_size(value) == 1 && read_fractions(json_object_get(value, "point"), 2, n))
-        *speaker = (struct speaker){SPEAKER_POINT, n[0], n[1], 0, 0};
-    else if (json_object_size(value) == 1 && read_fractions(json_object_get(value, "box"), 4, n) && n[2] > 0 &&
-             n[3] > 0)
-        *speaker = (struct speaker){SPEAKER_BOX, n[0], n[1], n[2], n[3]};
-    else
-        spec_problem(spec, "$.options", "speaker",
-                     "is not \"largest\", {\"point\":[x,y]} or {\"box\":[x,y,width,height]} in fractions of "
-                     "the picture");
-}
-
-static void campaign_read_options(struct spec *spec, const json_t *root, struct campaign_options *out) {
-    static const char *const known[] = {"lips", "enhance", "sync", "segment_seconds", "speaker", "quality", NULL};
-    *out = (struct campaign_options){.segment_seconds = 10, .quality = 18, .speaker = default_speaker()};
-    const json_t *options = json_object_get(root, "options");
-    if (options && !json_is_object(options))
-        spec_problem(spec, "$", "options", "is not an object");
-    spec_unknown_members(spec, options, "$.options", known);
-    const char *lips = spec_string(spec, options, "lips", "$.options", false, 1, 64);
-    if (lips && strspn(lips, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(lips))
-        spec_problem(spec, "$.options", "lips", "is not a model's name (lower-case letters, digits, '-', '_', '.')");
-    out->lips = xstrdup(lips ? lips : CAMPAIGN_LIPS);
-    out->enhance = spec_bool(spec, options, "enhance", "$.options", false);
-    const char *sync = spec_string(spec, options, "sync", "$.options", false, 1, 16);
-    if (sync && !sync_mode_parse(sync, &out->sync))
-        spec_problem(spec, "$.options", "sync", "is not cut_off, loop, bounce or silence");
-    out->segment_seconds = spec_number(spec, options, "segment_seconds", "$.options", 1, 60, 10);
-    out->quality = spec_integer(spec, options, "quality", "$.options", 0, 51, 18);
-    read_speaker(spec, options, &out->speaker);
-}
-
-static int compare_languages(const void *a, const void *b) {
-    return strcasecmp((*(const struct dub *const *)a)->language, (*(const struct dub *const *)b)->language);
-}
-
-/* Sorts pointers to the dubs by language, so that those of one language stand side by side; the later one is the
- * problem. */
-static void check_duplicates(struct spec *spec, const struct campaign *campaign) {
-    _cleanup_free_ const struct dub **sorted = xcalloc(campaign->dub_count, sizeof *sorted);
-    size_t count = 0;
-    for (size_t i = 0; i < campaign->dub_count; i++)
-        if (campaign->dubs[i].language)
-            sorted[count++] = &campaign->dubs[i];
-    qsort(sorted, count, sizeof *sorted, compare_languages);
-    for (size_t i = 1; i < count; i++)
-        if (compare_languages(&sorted[i - 1], &sorted[i]) == 0) {
-            _cleanup_free_ char *path = xasprintf("$.dubs[%td]", MAX(sorted[i - 1], sorted[i]) - campaign->dubs);
-            spec_problem(spec, path, "language", "is there twice; every language can be dubbed once");
-        }
-}
-
-static void read_dubs(struct spec *spec, const json_t *root, struct campaign *campaign) {
-    static const char *const known[] = {"language", "audio", NULL};
-    const json_t *dubs = json_object_get(root, "dubs");
-    size_t count = json_array_size(dubs);
-    if (!json_is_array(dubs) || count < 1 || count > CAMPAIGN_DUBS_MAX) {
-        spec_problem(spec, "$", "dubs", "is not a list of 1 to 200 dubs, each {\"language\", \"audio\"}");
-        return;
-    }
-    campaign->dubs = xnew_array(struct dub, count);
-    campaign->dub_count = count;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *dub = json_array_get(dubs, i);
-        _cleanup_free_ char *path = xasprintf("$.dubs[%zu]", i);
-        if (!json_is_object(dub)) {
-            spec_problem(spec, path, NULL, "is not an object");
-            continue;
-        }
-        spec_unknown_members(spec, dub, path, known);
-        const char *language = spec_string(spec, dub, "language", path, true, 1, 256);
-        if (language && !language_is_valid(language))
-            spec_problem(spec, path, "language", "is not a language tag such as \"hi\" or \"pt-BR\"");
-        else
-            campaign->dubs[i].language = xstrdup(language);
-        read_uri(spec, dub, "audio", path, &campaign->dubs[i].audio);
-    }
-    check_duplicates(spec, campaign);
-}
 
 static void read_head(struct spec *spec, const json_t *root, struct campaign *campaign) {
     campaign->name = xstrdup(spec_string(spec, root, "name", "$", true, 1, 200));
@@ -213,9 +88,45 @@ static void read_head(struct spec *spec, const json_t *root, struct campaign *ca
     campaign->budget_usd = spec_number(spec, root, "budget_usd", "$", 0, 1e9, 0);
 }
 
+/* What belongs to one workload: its name, its members of the spec, and who reads, writes and frees them. */
+static const struct {
+    const char *name, *member; /* that tells it from the others */
+    const char *known[9];      /* all members, NULL-terminated */
+    void (*read)(struct spec *spec, const json_t *root, struct campaign *campaign);
+    void (*write)(const struct campaign *campaign, json_t *out);
+    void (*clear)(struct campaign *campaign);
+} workloads[] = {
+    [WORKLOAD_DUBS] = {"dubs",
+                       "dubs",
+                       {"id", "name", "class", "deadline", "budget_usd", "video", "dubs", "options", NULL},
+                       dub_spec_read,
+                       dub_spec_write,
+                       dub_spec_clear},
+    [WORKLOAD_IMAGES] = {"images",
+                         "images",
+                         {"id", "name", "class", "deadline", "budget_usd", "images", NULL},
+                         image_spec_read,
+                         image_spec_write,
+                         image_spec_clear},
+};
+_Static_assert(ARRAY_LENGTH(workloads) == WORKLOAD_COUNT, "one a workload");
+
+const char *workload_name(enum workload workload) { return workloads[workload].name; }
+
+/* A spec that names none is taken for one of dubs, whose members are then missing. */
+static enum workload find_workload(struct spec *spec, const json_t *root) {
+    enum workload found = WORKLOAD_DUBS;
+    int count = 0;
+    for (int i = 0; i < WORKLOAD_COUNT; i++)
+        if (json_object_get(root, workloads[i].member)) {
+            found = count++ ? found : (enum workload)i;
+        }
+    if (count > 1)
+        spec_problem(spec, "$", NULL, "has both dubs and images; a campaign does one of them");
+    return found;
+}
+
 struct campaign *campaign_parse(const json_t *root, const char *id, json_t *problems) {
-    static const char *const known[] = {"id",    "name", "class",   "deadline", "budget_usd",
-                                        "video", "dubs", "options", NULL};
     struct spec spec = {.problems = problems};
     if (!json_is_object(root)) {
         spec_problem(&spec, "$", NULL, "is not a JSON object");
@@ -224,36 +135,16 @@ struct campaign *campaign_parse(const json_t *root, const char *id, json_t *prob
     size_t before = json_array_size(problems);
     _cleanup_campaign_ struct campaign *campaign = xnew(struct campaign);
     campaign->id = xstrdup(id);
-    spec_unknown_members(&spec, root, "$", known);
+    campaign->workload = find_workload(&spec, root);
+    spec_unknown_members(&spec, root, "$", workloads[campaign->workload].known);
     read_head(&spec, root, campaign);
-    read_uri(&spec, root, "video", "$", &campaign->video);
-    read_dubs(&spec, root, campaign);
-    campaign_read_options(&spec, root, &campaign->options);
+    workloads[campaign->workload].read(&spec, root, campaign);
     return json_array_size(problems) == before ? steal(campaign) : NULL;
 }
 
 /* ---- writing one ---- */
 
-static json_t *speaker_to_json(const struct speaker *speaker) {
-    switch (speaker->kind) {
-    case SPEAKER_POINT:
-        return json_pack("{s:[f,f]}", "point", speaker->x, speaker->y);
-    case SPEAKER_BOX:
-        return json_pack("{s:[f,f,f,f]}", "box", speaker->x, speaker->y, speaker->width, speaker->height);
-    default:
-        return json_string("largest");
-    }
-}
-
 json_t *campaign_to_json(const struct campaign *campaign) {
-    json_t *dubs = json_array();
-    for (size_t i = 0; i < campaign->dub_count; i++)
-        json_array_append_new(
-            dubs, json_pack("{s:s,s:s}", "language", campaign->dubs[i].language, "audio", campaign->dubs[i].audio));
-    const struct campaign_options *o = &campaign->options;
-    json_t *options = json_pack("{s:s,s:b,s:s,s:f,s:o,s:i}", "lips", o->lips, "enhance", o->enhance, "sync",
-                                sync_mode_name(o->sync), "segment_seconds", o->segment_seconds, "speaker",
-                                speaker_to_json(&o->speaker), "quality", o->quality);
     json_t *json = json_pack("{s:s,s:s,s:s}", "id", campaign->id, "name", campaign->name, "class",
                              campaign_class_name(campaign->class));
     if (campaign->deadline_ms) {
@@ -263,21 +154,13 @@ json_t *campaign_to_json(const struct campaign *campaign) {
     }
     if (campaign->budget_usd > 0)
         json_object_set_new(json, "budget_usd", json_real(campaign->budget_usd));
-    json_object_set_new(json, "video", json_string(campaign->video));
-    json_object_set_new(json, "dubs", dubs);
-    json_object_set_new(json, "options", options);
+    workloads[campaign->workload].write(campaign, json);
     return json;
 }
 
 void campaign_free(struct campaign *campaign) {
-    for (size_t i = 0; i < campaign->dub_count; i++) {
-        free(campaign->dubs[i].language);
-        free(campaign->dubs[i].audio);
-    }
-    free(campaign->dubs);
+    workloads[campaign->workload].clear(campaign);
     free(campaign->id);
     free(campaign->name);
-    free(campaign->video);
-    free(campaign->options.lips);
     free(campaign);
 }

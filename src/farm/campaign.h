@@ -1,12 +1,14 @@
-/* A campaign: one master video, N languages of speech. Parsed from the spec a user submits, immutable
- * afterwards. */
+/* A campaign: what a user submits, one of the workloads: one master video and N languages of speech, or pictures from
+ * prompts. Parsed from its spec, immutable afterwards. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/json.h"
+#include "farm/images.h"
 
+enum workload { WORKLOAD_DUBS, WORKLOAD_IMAGES, WORKLOAD_COUNT };
 enum campaign_class { CLASS_URGENT, CLASS_BATCH, CLASS_COUNT };
 enum sync_mode { SYNC_CUT_OFF, SYNC_LOOP, SYNC_BOUNCE, SYNC_SILENCE };
 enum speaker_kind { SPEAKER_LARGEST, SPEAKER_POINT, SPEAKER_BOX };
@@ -42,10 +44,14 @@ struct campaign {
     enum campaign_class class;
     int64_t deadline_ms; /* Unix time; 0: none */
     double budget_usd;   /* 0: none */
-    char *video;         /* URI of the master */
+    enum workload workload;
+    /* of dubs */
+    char *video; /* URI of the master */
     struct dub *dubs;
     size_t dub_count;
     struct campaign_options options;
+    /* of images */
+    struct images images;
 };
 
 /* Reads a spec; the caller frees the campaign. All problems are appended to `problems` (a JSON array) as
@@ -70,6 +76,8 @@ bool campaign_id_check(const char *id, struct error *err) must_check;
  * eight letters and digits behind dashes: hi, pt-BR. */
 bool language_is_valid(const char *language);
 
+/* "dubs", "images". */
+const char *workload_name(enum workload workload);
 const char *campaign_class_name(enum campaign_class class);
 /* False when it is neither "urgent" nor "batch". */
 bool campaign_class_parse(const char *name, enum campaign_class *out);

@@ -22,7 +22,7 @@ static const struct {
     [FAILURE_REFUSALS] = {"refusals", 1, 1000, 1},
 };
 
-#define KIND(id, name, pool, per_language, numbered, files, runner, ...) [KIND_##id] = {__VA_ARGS__},
+#define KIND(id, name, workload, pool, per_language, numbered, alone, files, runner, ...) [KIND_##id] = {__VA_ARGS__},
 const struct failure_policies failure_defaults = {{
 #include "farm/kinds.def"
 }};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "farm/campaign.h"
+#include "farm/graph.h"
 #include "farm/job.h"
 #include "farm/layout.h"
 #include "farm/plan.h"

@@ -2,21 +2,24 @@
 
 #include "farm/names.h"
 
-#define KIND(id, name, pool, per_language, numbered, ...) [KIND_##id] = {name, POOL_##pool, per_language, numbered},
+#define KIND(id, name, workload, pool, per_language, numbered, ...)                                                    \
+    [KIND_##id] = {name, WORKLOAD_##workload, POOL_##pool, per_language, numbered},
 static const struct {
     const char *name;
+    enum workload workload;
     enum pool pool;
     bool per_language, numbered; /* whether its id holds a language, a number */
 } kinds[] = {
 #include "farm/kinds.def"
 };
 #undef KIND
-static const char *const pool_names[] = {"cpu", "lipsync"};
+static const char *const pool_names[] = {"cpu", "lipsync", "image"};
 static const char *const state_names[] = {"waiting", "ready", "delayed", "leased", "done", "dead", "cancelled"};
 _Static_assert(ARRAY_LENGTH(pool_names) == POOL_COUNT, "one a pool");
 _Static_assert(ARRAY_LENGTH(state_names) == JOB_STATE_COUNT, "one a state");
 
 const char *job_kind_name(enum job_kind kind) { return kinds[kind].name; }
+enum workload job_kind_workload(enum job_kind kind) { return kinds[kind].workload; }
 enum pool job_kind_pool(enum job_kind kind) { return kinds[kind].pool; }
 const char *pool_name(enum pool pool) { return pool_names[pool]; }
 const char *job_state_name(enum job_state state) { return state_names[state]; }

@@ -9,7 +9,7 @@ enum job_kind {
     KIND_COUNT
 };
 #undef KIND
-enum pool { POOL_CPU, POOL_LIPSYNC, POOL_COUNT };
+enum pool { POOL_CPU, POOL_LIPSYNC, POOL_IMAGE, POOL_COUNT };
 enum job_state { JOB_WAITING, JOB_READY, JOB_DELAYED, JOB_LEASED, JOB_DONE, JOB_DEAD, JOB_CANCELLED, JOB_STATE_COUNT };
 
 enum { JOB_ID_MAX = CAMPAIGN_ID_MAX + LANGUAGE_MAX + 16 };
@@ -18,11 +18,12 @@ enum { STAMP_MAX = 24 }; /* of a claim: "2-1f3a9c0b2d", see queue.h */
 struct job_id {
     char campaign[CAMPAIGN_ID_MAX + 1];
     enum job_kind kind;
-    char language[LANGUAGE_MAX + 1]; /* "" for plan and track */
-    int index;                       /* track: segment; dub: output segment; else 0 */
+    char language[LANGUAGE_MAX + 1]; /* "" for kinds that all languages share, and where there are none */
+    int index;                       /* track: segment; dub: output segment; image: handful of pictures; else 0 */
 };
 
-/* "<campaign>/plan", "<campaign>/track/0007", "<campaign>/hi/dub/0007", "<campaign>/hi/join". */
+/* "<campaign>/plan", "<campaign>/track/0007", "<campaign>/hi/dub/0007", "<campaign>/hi/join",
+ * "<campaign>/image/0007", "<campaign>/sheet". */
 void job_id_format(const struct job_id *id, char out[JOB_ID_MAX + 1]);
 /* The reverse; false when the text is no job id. */
 bool job_id_parse(const char *text, struct job_id *out);
@@ -32,6 +33,7 @@ bool job_id_check(const char *id, struct job_id *parsed, struct error *err) must
 const char *job_id_suffix(const char *job_id);
 
 const char *job_kind_name(enum job_kind kind);
+enum workload job_kind_workload(enum job_kind kind);
 enum pool job_kind_pool(enum job_kind kind);
 const char *pool_name(enum pool pool);
 /* False, and *out unchanged, for a name that is none. */
@@ -43,4 +45,6 @@ struct job_spec {
     char id[JOB_ID_MAX + 1];
     int waits_for;             /* how many jobs name this one as `next`; it is ready when they are all done */
     char next[JOB_ID_MAX + 1]; /* the job that waits for this one; "" for none */
+    /* Jobs with the same text need the same things loaded; "": nothing that takes long. Letters and digits. */
+    char affinity[AFFINITY_MAX + 1];
 };

@@ -24,11 +24,20 @@ char *layout_artifact(const struct job_id *job, const char *stamp) {
         return xasprintf("campaigns/%s/%s/%04d.%s.mp4", job->campaign, job->language, job->index, stamp);
     case KIND_JOIN:
         return xasprintf("campaigns/%s/%s/final.%s.mp4", job->campaign, job->language, stamp);
+    case KIND_IMAGE:
+        return xasprintf("campaigns/%s/image/%04d.%s.json", job->campaign, job->index, stamp);
+    case KIND_SHEET:
+        return xasprintf("campaigns/%s/sheet.%s.json", job->campaign, stamp);
     case KIND_PLAN:
     case KIND_COUNT: /* no kind: named so that the compiler asks for a new one */
         break;
     }
     return layout_plan(job->campaign);
+}
+
+char *layout_beside(const char *artifact, const char *extension) {
+    const char *dot = strrchr(artifact, '.');
+    return xasprintf("%.*s.%s", (int)(dot ? dot - artifact : (ptrdiff_t)strlen(artifact)), artifact, extension);
 }
 
 char *layout_receipt(const struct job_id *job) {

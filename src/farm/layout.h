@@ -18,9 +18,11 @@ char *layout_plan(const char *campaign);
  */
 char *layout_speech(const char *campaign, const char *language);
 /* The artifact of one attempt at a job, named by its claim's stamp, which no other claim has: .../track/0007.STAMP.trk,
- * .../hi/0007.STAMP.mp4, .../hi/final.STAMP.mp4. A plan's is layout_plan whatever the attempt: it is created once and
- * never overwritten. */
+ * .../hi/0007.STAMP.mp4, .../hi/final.STAMP.mp4, .../image/0007.STAMP.json, .../sheet.STAMP.json. A plan's is
+ * layout_plan whatever the attempt: it is created once and never overwritten. */
 char *layout_artifact(const struct job_id *job, const char *stamp);
+/* What the same attempt left beside its artifact: the artifact's key with another extension, "0.png". */
+char *layout_beside(const char *artifact, const char *extension);
 /* campaigns/<id>/receipts/<rest of the job id>.json: written once, before Redis publishes the job
  * (recover/receipt.h). */
 char *layout_receipt(const struct job_id *job);

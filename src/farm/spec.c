@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/digest.h"
 #include "base/memory.h"
 
 enum { PROBLEMS_MAX = 100 }; /* more help nobody, and a hostile spec must not cost memory */
@@ -61,6 +62,15 @@ const char *spec_string(struct spec *spec, const json_t *object, const char *key
     return NULL;
 }
 
+const char *spec_model_name(struct spec *spec, const json_t *object, const char *key, const char *path, bool required) {
+    const char *name = spec_string(spec, object, key, path, required, 1, 64);
+    if (name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(name)) {
+        spec_problem(spec, path, key, "is not a model's name (lower-case letters, digits, '-', '_', '.')");
+        return NULL;
+    }
+    return name;
+}
+
 double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low, double high,
                    double fallback) {
     const json_t *value = json_object_get(object, key);
@@ -105,4 +115,22 @@ bool spec_path_escapes(const char *key) {
         if (*part == '\0')
             return false;
     }
+}
+
+void spec_uri(struct spec *spec, const json_t *object, const char *key, const char *path, char **out) {
+    const char *uri = spec_string(spec, object, key, path, true, 1, 2048);
+    if (!uri)
+        return;
+    bool s3 = strncmp(uri, "s3://", 5) == 0, uploaded = strncmp(uri, "sha256:", 7) == 0;
+    const char *slash = s3 ? strchr(uri + 5, '/') : NULL;
+    if (!s3 && !uploaded)
+        spec_problem(spec, path, key, "is not s3://bucket/key or sha256:<64 hex digits of an uploaded file>");
+    else if (uploaded && !is_sha256_hex(uri + 7))
+        spec_problem(spec, path, key, "needs 64 lower-case hex digits behind sha256:");
+    else if (s3 && (!slash || slash == uri + 5 || slash[1] == '\0'))
+        spec_problem(spec, path, key, "needs a bucket and a key: s3://bucket/key");
+    else if (s3 && spec_path_escapes(slash + 1))
+        spec_problem(spec, path, key, "has an empty, '.' or '..' part or a control character in its key");
+    else
+        *out = xstrdup(uri);
 }

@@ -20,6 +20,8 @@ bool spec_ok(const json_t *problems, enum error_code code, const char *what, str
  * borrowed, counted in bytes, and have no control characters. */
 const char *spec_string(struct spec *spec, const json_t *object, const char *key, const char *path, bool required,
                         size_t shortest, size_t longest);
+/* A string that may be a model's name in the zoo. */
+const char *spec_model_name(struct spec *spec, const json_t *object, const char *key, const char *path, bool required);
 double spec_number(struct spec *spec, const json_t *object, const char *key, const char *path, double low, double high,
                    double fallback);
 /* As spec_number, for whole numbers (18 and 18.0 are, 18.7 is none). */
@@ -28,3 +30,6 @@ int spec_integer(struct spec *spec, const json_t *object, const char *key, const
 bool spec_bool(struct spec *spec, const json_t *object, const char *key, const char *path, bool fallback);
 /* True when a slash-separated key has an empty, "." or ".." part or a control character. */
 bool spec_path_escapes(const char *key);
+/* A member that must be s3://bucket/key or sha256:<64 hex digits>: a copy in *out, which stays as it is when there is a
+ * problem. The caller frees it. */
+void spec_uri(struct spec *spec, const json_t *object, const char *key, const char *path, char **out);

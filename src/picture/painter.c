@@ -1,5 +1,6 @@
 #include "picture/painter.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 
 struct painter *painter_new(struct image_model *model, json_t *origin) {
@@ -28,6 +29,23 @@ void painter_close(struct painter *painter) {
 }
 
 json_t *painter_origin(const struct painter *painter) { return json_incref(painter->origin); }
+
+/* Of the UNet's configuration, which counts in latents. */
+int painter_usual_side(const struct painter *painter) {
+    enum { CONFIG_BYTES = 1 << 20, SDXL_SIDE = 128 };
+    struct error err;
+    _cleanup_free_ char *path = xasprintf("%s/unet/config.json", painter->model->folder);
+    _cleanup_buffer_ struct buffer text = {0};
+    _cleanup_json_ json_t *config =
+        file_read(path, CONFIG_BYTES, &text, &err) ? json_parse(text.data, text.length, &err) : NULL;
+    int64_t side = json_get_integer(config, "sample_size", SDXL_SIDE) * LATENT_PIXELS;
+    return (int)CLAMP(side, PICTURE_LEAST, PICTURE_MOST);
+}
+
+json_t *painter_scheduler(const struct painter *painter, const struct scheduler_choice *choice, struct error *err) {
+    struct scheduler_config config = painter->model->scheduler;
+    return scheduler_config_choose(&config, choice, err) ? scheduler_config_to_json(&config) : NULL;
+}
 
 /* Numbers that the decoder has of a pixel at its widest, where it is as large as the picture: 256 channels, of what
  * goes into a layer, what comes out, and what a convolution is worked out in. */
@@ -101,12 +119,18 @@ static bool condition_both(const struct painter *painter, const struct painting 
     return true;
 }
 
+static void begin_phase(const struct painting *painting, enum painting_phase phase) {
+    if (painting->phase)
+        painting->phase(painting->context, phase);
+}
+
 bool painter_paint(struct painter *painter, const struct painting *painting, uint8_t *rgb, struct painting_cut *cut,
                    struct error *err) {
     const struct sample_networks *networks = picture_networks_sampling(painter->networks);
     int tile = painting->tile ? painting->tile : painter_tile(painter, painting->width, painting->height);
     struct scheduler_config scheduler = painter->model->scheduler;
     _cleanup_conditions_ struct conditions conditions = {0};
+    begin_phase(painting, PAINTING_TEXT);
     if (!scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
         !condition_both(painter, painting, &conditions, cut, err))
         return false;
@@ -125,8 +149,10 @@ bool painter_paint(struct painter *painter, const struct painting *painting, uin
                                      .context = painting->context};
     size_t values = sample_latent_count(&request), bytes = 3 * (size_t)painting->width * (size_t)painting->height;
     _cleanup_free_ float *latents = xnew_array(float, values *(size_t)MAX(painting->count, 1));
+    begin_phase(painting, PAINTING_DENOISE);
     if (!sample_latents(&request, networks, latents, err))
         return false;
+    begin_phase(painting, PAINTING_DECODE);
     for (int k = 0; k < painting->count; k++)
         if (!sample_decode(networks, latents + (size_t)k * values, painting->width, painting->height, tile,
                            rgb + (size_t)k * bytes, err))

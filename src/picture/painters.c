@@ -17,9 +17,10 @@ struct set {
 struct painters {
     struct zoo *zoo;
     struct device device;
-    char *cache_directory;
-    int64_t memory_mb; /* of sets; 0: no limit is known */
-    struct set *sets;  /* newest first */
+    char *cache_directory, *enhancer_name;
+    struct enhance *enhancer; /* NULL: nobody asked for it yet */
+    int64_t memory_mb;        /* of sets; 0: no limit is known */
+    struct set *sets;         /* newest first */
     size_t count;
 };
 
@@ -33,6 +34,7 @@ struct painters *painters_open(const struct painters_options *options, struct er
     painters->device = options->device;
     painters->memory_mb = memory_to_keep(options);
     painters->cache_directory = xstrdup(options->cache_directory);
+    painters->enhancer_name = xstrdup(options->enhancer ? options->enhancer : ZOO_ENHANCER);
     painters->zoo = zoo_open(options->manifests, options->directory, err);
     return painters->zoo ? steal(painters) : NULL;
 }
@@ -71,8 +73,18 @@ void painters_close(struct painters *painters) {
         set_drop(painters, painters->count - 1);
     free(painters->sets);
     free(painters->cache_directory);
+    free(painters->enhancer_name);
+    enhance_close_cleanup(&painters->enhancer);
     zoo_close_cleanup(&painters->zoo);
     free(painters);
+}
+
+bool painters_are_on_card(const struct painters *painters) { return painters->device.kind == DEVICE_CUDA; }
+
+struct enhance *painters_enhancer(struct painters *painters, struct error *err) {
+    if (!painters->enhancer)
+        painters->enhancer = enhance_open(painters->zoo, painters->enhancer_name, &painters->device, err);
+    return painters->enhancer;
 }
 
 json_t *painters_held(const struct painters *painters) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "model/enhance.h"
 #include "picture/picture.h"
 
 struct painters;
@@ -12,6 +13,7 @@ struct painters;
 struct painters_options {
     const char *manifests, *directory; /* of the zoo: the shipped manifests; weights, and manifests of added models */
     const char *cache_directory;       /* of optimised graphs; NULL: none are kept */
+    const char *enhancer;              /* its name in the zoo; NULL: the zoo's usual one */
     struct device device;
     int64_t memory_mb; /* of the sets that are kept; 0: asks the card, or the machine */
 };
@@ -36,5 +38,8 @@ struct painter_lora {
  * set is left, and others may be asked for. */
 struct painter *painters_get(struct painters *painters, const char *key, const char *model,
                              const struct painter_lora *loras, size_t count, struct error *err) must_check;
+bool painters_are_on_card(const struct painters *painters);
+/* The network that makes pictures larger; loaded at first use and kept. Borrowed. Errors as enhance_open. */
+struct enhance *painters_enhancer(struct painters *painters, struct error *err) must_check;
 /* Keys of the sets that are loaded, newest first: an array of strings. New reference. */
 json_t *painters_held(const struct painters *painters);

@@ -28,6 +28,15 @@ int painter_tile(const struct painter *painter, int width, int height);
  * reference. */
 json_t *painter_origin(const struct painter *painter);
 
+/* The side that a picture has in both directions unless it is told, in pixels, as the model was trained. */
+int painter_usual_side(const struct painter *painter);
+/* The scheduler that this choice means with this model, as scheduler_config_to_json has it. scheduler.unsupported. New
+ * reference. */
+json_t *painter_scheduler(const struct painter *painter, const struct scheduler_choice *choice,
+                          struct error *err) must_check;
+
+enum painting_phase { PAINTING_TEXT, PAINTING_DENOISE, PAINTING_DECODE };
+
 struct painting {
     const char *prompt, *negative; /* negative NULL: not given, which is not the empty text */
     struct prompt_options words;
@@ -38,6 +47,7 @@ struct painting {
     int tile; /* pixels: the decoder makes larger pictures of blended squares of this side; 0: the painter's own choice
                */
     const atomic_bool *cancel;
+    void (*phase)(void *context, enum painting_phase phase);                    /* that begins; NULL: none */
     void (*progress)(void *context, int done, int steps, const float *latents); /* NULL: none */
     void *context;
 };

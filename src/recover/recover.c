@@ -182,7 +182,7 @@ static bool restore_result(struct recovery *recovery, const struct job_spec *job
                                             : receipt->artifact ? receipt->artifact
                                                                 : "",
                                 .report = receipt->report};
-    result.child_count = plan_children(recovery->plan, &claim.job, &children);
+    result.child_count = graph_children(recovery->campaign, recovery->plan, &claim.job, &children);
     result.children = children;
     recovery->restored++;
     return queue_finish(recovery->queue, recovery->restorer, &claim, &result, err) || err->code == ERR_QUEUE_STALE ||

@@ -107,7 +107,8 @@ static void spread_read(struct spec *spec, const json_t *object, const char *key
 }
 
 static void scenario_read_service(struct spec *spec, const json_t *service, struct scenario *out) {
-    static const double usual[] = {[KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40, [KIND_JOIN] = 20};
+    static const double usual[] = {
+        [KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40, [KIND_JOIN] = 20, [KIND_IMAGE] = 40, [KIND_SHEET] = 10};
     _Static_assert(ARRAY_LENGTH(usual) == KIND_COUNT, "one a kind");
     const char *known[KIND_COUNT + 1] = {0};
     for (int kind = 0; kind < KIND_COUNT; kind++) {
@@ -129,6 +130,7 @@ static const struct {
 } usual_nodes[POOL_COUNT] = {
     [POOL_CPU] = {"m5.2xlarge", 4, 1, 0.384, 0},
     [POOL_LIPSYNC] = {"g5.2xlarge", 1, 0, 1.212, 0.7},
+    [POOL_IMAGE] = {"g5.12xlarge", 4, 0, 5.672, 0.7},
 };
 
 static void scenario_read_nodes_of(struct spec *spec, const json_t *nodes, const char *path, enum pool pool,

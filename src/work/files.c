@@ -10,6 +10,7 @@ void job_files_clear(struct job_files *files) {
         free(source->uri);
         free(source->key);
         free(source->job);
+        free(source->beside);
         free(source->label);
     }
     for (size_t i = 0; i < files->target_count; i++) {

@@ -12,8 +12,10 @@ struct job_source {
     char *key;             /* in the farm's store */
     int64_t first, length; /* with `key`: bytes [first, first + length) of it; length 0: all of it */
     char *job;             /* id of the job whose published artifact it is */
-    char *label;           /* put before the error when it cannot be fetched: "speech of hi"; NULL: nothing */
-    bool is_counted;       /* the job's progress counts it once it is there, as a join counts its parts */
+    char *beside; /* with `job`: not the artifact, but what lies beside it under this extension (layout_beside) */
+    bool may_be_missing; /* with `job`: that job may have died; there is no such file then */
+    char *label;         /* put before the error when it cannot be fetched: "speech of hi"; NULL: nothing */
+    bool is_counted;     /* the job's progress counts it once it is there, as a join counts its parts */
 };
 
 /* Strings are owned. */

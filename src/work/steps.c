@@ -4,8 +4,8 @@
 
 #include "base/base.h"
 
-static const char *const step_names[] = {"fetch", "decode",  "detect", "landmark", "mel",
-                                         "lips",  "enhance", "blend",  "encode",   "upload"};
+static const char *const step_names[] = {"fetch",   "decode", "detect", "landmark", "mel",    "lips",
+                                         "enhance", "blend",  "text",   "denoise",  "encode", "upload"};
 _Static_assert(ARRAY_LENGTH(step_names) == STEP_COUNT, "one a step");
 
 const char *step_name(enum step step) { return step_names[step]; }

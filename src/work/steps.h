@@ -15,6 +15,8 @@ enum step {
     STEP_LIPS,
     STEP_ENHANCE,
     STEP_BLEND,
+    STEP_TEXT,
+    STEP_DENOISE,
     STEP_ENCODE,
     STEP_UPLOAD,
     STEP_COUNT

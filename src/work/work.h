@@ -19,6 +19,7 @@
 
 /* The networks of one process, loaded and warmed once; each workload's room says what they are. */
 struct models;
+struct painters;
 
 /* Written by the job's threads, read by the heartbeat's thread at any time. The three may be read a moment apart, and
  * no other memory goes with them: any memory order would do. */
@@ -36,7 +37,8 @@ struct job_context {
     const struct campaign *campaign;
     const struct plan *plan; /* NULL for the plan job */
     struct job_id job;
-    struct models *models; /* may be NULL for jobs of the pool cpu */
+    struct models *models;     /* of dubs; may be NULL for jobs of the pool cpu */
+    struct painters *painters; /* of pictures; NULL where no image job is done */
     const struct job_file *inputs;
     size_t input_count;
     const char *scratch; /* private directory, for the targets; the job may leave more there, the caller removes it */

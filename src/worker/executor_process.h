@@ -8,6 +8,8 @@
 #include "executor/wire.h"
 #include "farm/campaign.h"
 
+enum { HOLDS_MAX = 8 };
+
 struct executor_process {
     pid_t pid; /* 0: none */
     struct wire wire;
@@ -17,6 +19,9 @@ struct executor_process {
     int64_t term_ms, kill_ms;           /* when it gets SIGTERM and SIGKILL; 0: not */
     char campaign[CAMPAIGN_ID_MAX + 1]; /* whose spec it has; "" for none */
     bool has_plan;                      /* and its plan */
+    /* What it has loaded, newest first (struct job_spec, affinity). */
+    char holds[HOLDS_MAX][AFFINITY_MAX + 1];
+    size_t hold_count;
 };
 
 /* How it ended. */

@@ -84,7 +84,7 @@ static bool slot_load_plan_that_counts(struct slot *slot, struct error *err) {
 
 /* What the job works on, as far as it is not that of the job before. */
 static bool slot_load(struct slot *slot, struct error *err) {
-    bool needs_plan = slot->claim.job.kind != KIND_PLAN;
+    bool needs_plan = graph_needs_plan(slot->claim.job.kind);
     return (slot->campaign || slot_load_campaign(slot, err)) &&
            (!needs_plan || slot->plan || slot_load_plan(slot, err));
 }
@@ -183,6 +183,19 @@ static void slot_prepare(struct slot *slot) {
     slot->state = SLOT_ASKING;
 }
 
+/* Every job that is read from has published, but those that may have died. */
+static bool slot_check_artifacts(const struct slot *slot, struct error *err) {
+    for (size_t i = 0, at = 0; i < slot->files.source_count; i++) {
+        const struct job_source *source = &slot->files.sources[i];
+        if (!source->job)
+            continue;
+        const json_t *artifact = json_array_get(slot->artifacts, at++); /* json_is_string is a macro: it looks twice */
+        if (!json_is_string(artifact) && !source->may_be_missing)
+            return error_set(err, ERR_INTERNAL, "%s has no published artifact", source->job);
+    }
+    return true;
+}
+
 /* False when Redis did not answer. */
 static bool slot_ask(struct slot *slot) {
     _cleanup_free_ const char **ids = xcalloc(slot->files.source_count + 1, sizeof *ids);
@@ -197,12 +210,10 @@ static bool slot_ask(struct slot *slot) {
         slot_fail(slot, &err);
         return true;
     }
-    for (size_t i = 0; i < count; i++)
-        if (!json_is_string(json_array_get(slot->artifacts, i))) {
-            error_set(&err, ERR_INTERNAL, "%s has no published artifact", ids[i]);
-            slot_fail(slot, &err);
-            return true;
-        }
+    if (!slot_check_artifacts(slot, &err)) {
+        slot_fail(slot, &err);
+        return true;
+    }
     slot_start_task(slot, SLOT_FETCHING, slot_fetch);
     return true;
 }
@@ -210,7 +221,8 @@ static bool slot_ask(struct slot *slot) {
 static json_t *slot_job_message(const struct slot *slot, bool with_spec, bool with_plan) {
     json_t *inputs = json_object();
     for (size_t i = 0; i < slot->fetched.count; i++)
-        json_object_set_new(inputs, slot->fetched.inputs[i].name, json_string(slot->fetched.inputs[i].path));
+        if (slot->fetched.inputs[i].path)
+            json_object_set_new(inputs, slot->fetched.inputs[i].name, json_string(slot->fetched.inputs[i].path));
     json_t *message = json_pack("{s:s,s:s,s:i,s:s,s:o}", "type", "job", "job", slot->claim.job_id, "attempt",
                                 slot->claim.attempt, "scratch", slot->folder, "inputs", inputs);
     if (with_spec)
@@ -295,8 +307,22 @@ static json_t *read_report(const json_t *message) {
     return json_incref(report);
 }
 
+/* It may say anything: what is no affinity is left out. */
+static void slot_hear_holds(struct executor_process *executor, const json_t *holds) {
+    size_t i;
+    json_t *hold;
+    executor->hold_count = 0;
+    json_array_foreach (holds, i, hold) {
+        const char *text = json_is_string(hold) ? json_string_value(hold) : "";
+        size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789");
+        if (executor->hold_count < HOLDS_MAX && length > 0 && length <= AFFINITY_MAX && text[length] == '\0')
+            snprintf(executor->holds[executor->hold_count++], AFFINITY_MAX + 1, "%s", text);
+    }
+}
+
 static void slot_hear_result(struct slot *slot, const json_t *message, bool done) {
     struct error failure;
+    slot_hear_holds(&slot->executor, json_object_get(message, "holds"));
     worker_leave_device(slot->worker, slot);
     executor_process_spare(&slot->executor);
     if (done) {
@@ -462,7 +488,7 @@ void slot_stop(struct slot *slot, enum stop_reason reason) {
 static bool slot_finish(struct slot *slot, struct error *err) {
     _cleanup_free_ struct job_spec *children = NULL;
     struct job_result published = {.artifact = slot->receipt.artifact, .report = slot->receipt.report};
-    published.child_count = plan_children(slot->plan, &slot->claim.job, &children);
+    published.child_count = graph_children(slot->campaign, slot->plan, &slot->claim.job, &children);
     published.children = children;
     return queue_finish(slot->worker->queue, slot->worker->id, &slot->claim, &published, err);
 }

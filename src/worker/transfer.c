@@ -19,8 +19,7 @@ enum { FETCHERS = 8, BLOCK = 256 * 1024 };
  * fetch. */
 struct fetching {
     const struct transfer *transfer;
-    const char *const *keys; /* one a source; NULL for one with a URI */
-    struct fetched *out;     /* as many as there are sources, before the threads start */
+    struct fetched *out; /* as many as there are sources, before the threads start */
     struct flow flow;
     /* `next`: adding to it makes a source this thread's alone; `counted` is for the progress. The files are read only
      * after the threads were joined, so these two order nothing: any memory order would do. */
@@ -32,10 +31,12 @@ void fetched_release(struct fetched *fetched) {
     for (size_t i = 0; i < fetched->count; i++) {
         cache_release_cleanup(&fetched->held[i]);
         free(fetched->paths[i]);
+        free(fetched->keys[i]);
     }
     free(fetched->inputs);
     free(fetched->held);
     free(fetched->paths);
+    free(fetched->keys);
     *fetched = (struct fetched){0};
 }
 
@@ -62,7 +63,9 @@ static char *fetch_source(const struct transfer *transfer, const struct job_sour
 static bool fetch_one(struct fetching *fetching, size_t i, struct error *err) {
     const struct job_source *source = &fetching->transfer->files->sources[i];
     struct fetched *out = fetching->out;
-    out->paths[i] = fetch_source(fetching->transfer, source, fetching->keys[i], &out->held[i], err);
+    if (!source->uri && !out->keys[i])
+        return true; /* it may be missing, and is */
+    out->paths[i] = fetch_source(fetching->transfer, source, out->keys[i], &out->held[i], err);
     out->inputs[i] = (struct job_file){source->name, out->paths[i]};
     if (!out->paths[i])
         return source->label ? error_wrap(err, "%s", source->label) : false;
@@ -107,19 +110,27 @@ static int64_t count_for_progress(const struct job_files *files) {
     return count;
 }
 
+/* Where each source lies in the store. */
+static void set_keys(const struct job_files *files, const char *const *artifacts, struct fetched *out) {
+    out->keys = xnew_array(char *, files->source_count);
+    for (size_t i = 0; i < files->source_count; i++) {
+        const struct job_source *source = &files->sources[i];
+        const char *key = source->job ? *artifacts++ : source->key;
+        out->keys[i] = key && source->beside ? layout_beside(key, source->beside) : xstrdup(key);
+    }
+}
+
 bool transfer_fetch_sources(const struct transfer *transfer, const char *const *artifacts, struct fetched *out,
                             struct error *err) {
     const struct job_files *files = transfer->files;
     int64_t began = step_start();
-    _cleanup_free_ const char **keys = xnew_array(const char *, files->source_count);
-    for (size_t i = 0; i < files->source_count; i++)
-        keys[i] = files->sources[i].job ? *artifacts++ : files->sources[i].key;
     out->inputs = xnew_array(struct job_file, files->source_count);
     out->paths = xnew_array(char *, files->source_count);
     out->held = xnew_array(struct cache_entry *, files->source_count);
+    set_keys(files, artifacts, out);
     out->count = files->source_count;
     atomic_store(&transfer->progress->of, count_for_progress(files));
-    struct fetching fetching = {.transfer = transfer, .keys = keys, .out = out};
+    struct fetching fetching = {.transfer = transfer, .out = out};
     bool fetched = fetch_all(&fetching, err);
     step_stop(transfer->times, STEP_FETCH, began);
     return fetched;

@@ -21,7 +21,7 @@ struct transfer {
 struct fetched {
     struct job_file *inputs; /* in the order of the sources; the names are borrowed of these */
     size_t count;
-    char **paths;
+    char **paths, **keys;      /* local, NULL where there is no file; in the store, NULL of one with a URI */
     struct cache_entry **held; /* NULL where it is a file in the job's folder */
 };
 /* The cache may evict what was held; the files in the folder stay. Safe on zeros. */

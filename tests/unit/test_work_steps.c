@@ -10,9 +10,9 @@ enum { THREADS = 4, ROUNDS = 1000 };
 static const int64_t MS = 1000000;
 
 static void steps_have_the_names_of_the_docs(void **state) {
-    static const char *const names[] = {"fetch", "decode",  "detect", "landmark", "mel",
-                                        "lips",  "enhance", "blend",  "encode",   "upload"};
-    assert_int_equal(STEP_COUNT, 10);
+    static const char *const names[] = {"fetch",   "decode", "detect", "landmark", "mel",    "lips",
+                                        "enhance", "blend",  "text",   "denoise",  "encode", "upload"};
+    assert_int_equal(STEP_COUNT, 12);
     for (int i = 0; i < STEP_COUNT; i++)
         assert_string_equal(step_name(i), names[i]);
 }

@@ -23,7 +23,7 @@ static bool option_read_pool(struct cli *cli, enum pool *pool, struct error *err
     const char *name = cli_value(cli, "pool");
     *pool = POOL_LIPSYNC;
     return !name || pool_parse(name, pool) ||
-           error_set(err, ERR_USAGE, "--pool %s: there is no such pool; mela knows cpu and lipsync", name);
+           error_set(err, ERR_USAGE, "--pool %s: there is no such pool; mela knows cpu, lipsync and image", name);
 }
 
 /* ---- desired ---- */
@@ -120,7 +120,7 @@ const struct command command_scale_desired = {
             {"ready", "N", "batch jobs that wait for a worker, default 0"},
             {"leased", "M", "batch jobs that a worker holds, default 0"},
             {"class", "CLASS=K", "K more jobs of a class wait: urgent=K or batch=K; may be repeated"},
-            {"pool", "POOL", "cpu or lipsync, default lipsync"},
+            {"pool", "POOL", "cpu, lipsync or image, default lipsync"},
             {"at", "TIME", "apply the calendar at this time too, such as 2026-11-08T23:30:00+05:30"},
             {0},
         },
@@ -185,7 +185,7 @@ const struct command command_scale_hold = {
             "Example:\n  mela scale hold --pool lipsync --until 2026-11-08T07:00:00+05:30\n",
     .options =
         (const struct cli_option[]){
-            {"pool", "POOL", "cpu or lipsync, default all"},
+            {"pool", "POOL", "cpu, lipsync or image, default all"},
             {"class", "CLASS", "urgent or batch, default batch"},
             {"until", "TIME", "when it ends by itself, such as 2026-11-08T07:00:00+05:30"},
             {0},
@@ -201,7 +201,7 @@ const struct command command_scale_resume = {
             "Example:\n  mela scale resume --pool lipsync\n",
     .options =
         (const struct cli_option[]){
-            {"pool", "POOL", "cpu or lipsync, default all"},
+            {"pool", "POOL", "cpu, lipsync or image, default all"},
             {"class", "CLASS", "urgent or batch, default batch"},
             {0},
         },

@@ -181,7 +181,7 @@ static bool up_scale(const struct up *up, struct local_redis *redis, const struc
     const char *endpoint = config_get(up->config, "s3_endpoint");
     /* clang-format off */
     const char *const worker[] = {
-        program, "run", "--pools", "cpu,lipsync",
+        program, "run", "--pools", "cpu,lipsync,image",
         "--redis", queue->url, "--farm", queue->farm, "--store", up->store_url,
         "--models", up->models, "--manifests", up->manifests, "--work", work,
         "--device", config_get(up->config, "device"), "--threads", threads,

@@ -9,7 +9,7 @@ bool pools_parse(const char *text, enum pool *pools, size_t *count, struct error
     *count = 0;
     for (char *name; (name = strsep(&rest, ","));) {
         if (*count == POOL_COUNT || !pool_parse(name, &pools[*count]))
-            return error_set(err, ERR_USAGE, "--pools is \"%s\"; it is a list of cpu and lipsync", text);
+            return error_set(err, ERR_USAGE, "--pools is \"%s\"; it is a list of cpu, lipsync and image", text);
         (*count)++;
     }
     return true;

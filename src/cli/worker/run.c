@@ -75,7 +75,7 @@ static bool run_run(struct cli *cli, struct error *err) {
     enum campaign_class only;
     if (!options.store_url)
         return error_set(err, ERR_USAGE, "--store URL is missing: the farm's object store");
-    if (!pools_parse(wanted ? wanted : "cpu,lipsync", pools, &options.pool_count, err) ||
+    if (!pools_parse(wanted ? wanted : "cpu,lipsync,image", pools, &options.pool_count, err) ||
         !split_devices(device_list, devices, &options.device_count, err))
         return false;
     if (class && !campaign_class_parse(class, &only))
@@ -85,7 +85,7 @@ static bool run_run(struct cli *cli, struct error *err) {
 }
 
 static const struct cli_option options[] = {
-    {"pools", "LIST", "pools to claim jobs from: cpu, lipsync; default: both"},
+    {"pools", "LIST", "pools to claim jobs from: cpu, lipsync, image; default: all"},
     {"class", "CLASS", "claim jobs of this class only: urgent or batch; default: both"},
     {"id", "NAME", "this worker's name (default: host, process, random)"},
     {"work", "DIR", "folder for the cache and scratch space"},
