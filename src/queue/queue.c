@@ -124,8 +124,27 @@ void queue_add_pools(struct command *arguments) {
 
 /* ---- campaigns ---- */
 
+/* As lib/given.lua reads them. internal when one is not of the campaign, or leads out of it. */
+static bool add_jobs(struct command *arguments, const char *campaign, const struct job_spec *jobs, size_t count,
+                     struct error *err) {
+    for (size_t i = 0; i < count; i++) {
+        struct job_id id, next;
+        if (!job_id_parse(jobs[i].id, &id) || strcmp(id.campaign, campaign) != 0 ||
+            (jobs[i].next[0] && (!job_id_parse(jobs[i].next, &next) || strcmp(next.campaign, campaign) != 0)))
+            return error_set(err, ERR_INTERNAL, "\"%s\" cannot become a job of %s", jobs[i].id, campaign);
+        command_add(arguments, job_id_suffix(jobs[i].id));
+        command_add(arguments, pool_name(job_kind_pool(id.kind)));
+        command_add_integer(arguments, jobs[i].waits_for);
+        command_add(arguments, jobs[i].next[0] ? job_id_suffix(jobs[i].next) : "");
+        command_add(arguments, jobs[i].affinity);
+    }
+    return true;
+}
+
 bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
                   struct error *err) {
+    _cleanup_free_ struct job_spec *jobs = NULL;
+    size_t count = graph_first(campaign, &jobs);
     _cleanup_buffer_ struct buffer languages = {0};
     for (size_t i = 0; i < campaign->dub_count; i++)
         buffer_appendf(&languages, "%s%s", i ? " " : "", campaign->dubs[i].language);
@@ -135,8 +154,10 @@ bool queue_submit(struct queue *queue, const struct campaign *campaign, const ch
     command_add(&arguments, campaign_class_name(campaign->class));
     command_add(&arguments, spec_sha256);
     command_add_integer(&arguments, campaign->deadline_ms);
-    command_add(&arguments, languages.data);
-    command_add(&arguments, pool_name(job_kind_pool(KIND_PLAN)));
+    command_add(&arguments, languages.data ? languages.data : "");
+    command_add(&arguments, workload_name(campaign->workload));
+    if (!add_jobs(&arguments, campaign->id, jobs, count, err))
+        return false;
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_submit, &arguments, true, err);
     if (!reply)
         return false;
@@ -320,6 +341,7 @@ bool queue_adopt(struct queue *queue, const char *worker, const struct job_spec 
     command_add(&arguments, worker);
     command_add_integer(&arguments, lease_ms);
     command_add_integer(&arguments, dry_run);
+    command_add(&arguments, job->affinity);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_adopt, &arguments, false, err);
     if (!reply)
         return false;
@@ -359,22 +381,6 @@ static void add_finish_totals(struct command *arguments, enum job_kind kind, con
     command_add(arguments, totals.data);
 }
 
-static bool add_children(struct command *arguments, const struct claim *claim, const struct job_result *result,
-                         struct error *err) {
-    for (size_t i = 0; i < result->child_count; i++) {
-        const struct job_spec *child = &result->children[i];
-        struct job_id id, next;
-        if (!job_id_parse(child->id, &id) || strcmp(id.campaign, claim->job.campaign) != 0 ||
-            (child->next[0] && (!job_id_parse(child->next, &next) || strcmp(next.campaign, id.campaign) != 0)))
-            return error_set(err, ERR_INTERNAL, "%s cannot bring \"%s\" into being", claim->job_id, child->id);
-        command_add(arguments, job_id_suffix(child->id));
-        command_add(arguments, pool_name(job_kind_pool(id.kind)));
-        command_add_integer(arguments, child->waits_for);
-        command_add(arguments, child->next[0] ? job_id_suffix(child->next) : "");
-    }
-    return true;
-}
-
 static bool add_finish(struct command *arguments, const struct claim *claim, const struct job_result *result,
                        struct error *err) {
     _cleanup_free_ char *report = result->report ? json_line(result->report) : xstrdup("{}");
@@ -384,7 +390,7 @@ static bool add_finish(struct command *arguments, const struct claim *claim, con
     command_add(arguments, report);
     add_finish_totals(arguments, claim->job.kind, result->report);
     command_add_integer(arguments, (int64_t)result->child_count);
-    return add_children(arguments, claim, result, err);
+    return add_jobs(arguments, claim->job.campaign, result->children, result->child_count, err);
 }
 
 bool queue_finish_many(struct queue *queue, const struct claim_options *options, const struct claim *done,

@@ -24,7 +24,7 @@ struct queue_options {
     int timeout_ms;   /* of one call, waiting aside; 0: 5000 */
 };
 
-enum { QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
+enum { CLAIM_HOLDS_MAX = 8, QUEUE_WORKER_MAX = 64, QUEUE_KEEP_FINISHED_MS = 7 * 24 * 3600 * 1000 };
 
 /* Connects and checks the server: version 6.2 or later, no eviction. NULL with queue.config or queue.unavailable; the
  * caller closes it otherwise. `options` are copied. The process must ignore SIGPIPE (base/process.h), or a server that
@@ -38,7 +38,7 @@ bool queue_ping(struct queue *queue, struct error *err) must_check;
 
 /* ---- campaigns ---- */
 
-/* Adds a campaign with its plan job ready. The spec must be in the store already (docs/queue.md, promise 8). Submitting
+/* Adds a campaign with the jobs with which it begins (farm/graph.h), in one script. The spec must be in the store already (docs/queue.md, promise 8). Submitting
  * the same id and spec hash again changes nothing and succeeds with *created false. Another hash is queue.exists; an
  * expired campaign of this id that is still being removed is queue.unavailable. */
 bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
@@ -68,6 +68,12 @@ struct claim_options {
     size_t pool_count;
     int lease_ms;                    /* the same for all workers of a farm (docs/queue.md, "Waking") */
     const enum campaign_class *only; /* claim and wait for jobs of this class alone; NULL: of both */
+    /* Affinities (farm/job.h) of what the claiming slot has loaded, newest first; the first CLAIM_HOLDS_MAX of them
+     * count. Jobs with one of these go first, within bounds (docs/queue.md, "Affinity"). With none of them loaded,
+     * `hold_count` 0, the slot gets what nobody else has loaded, if there is any. NULL: the order is as without
+     * affinities. */
+    const char *const *holds;
+    size_t hold_count;
 };
 
 /* Claims up to `capacity` jobs without waiting, into the caller's `claims`; *count may be 0. Never sent twice: when the
@@ -173,8 +179,9 @@ bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error 
  * What returns JSON returns a new reference, or NULL. A page has at most `limit` items; `cursor` is NULL for the first
  * one, else the "next" of the page before, which is null after the last one. */
 
-/* {"id","name","class","state","submitted_ms","finished_ms","deadline_ms","held_until_ms","spec_sha256",
- * "jobs":{"ready":1,...},"languages":[{"language","state","error","job"}]}; state: running, done, partial, failed,
+/* {"id","name","workload","class","state","submitted_ms","finished_ms","deadline_ms","held_until_ms","spec_sha256",
+ * "jobs":{"ready":1,...},"languages":[{"language","state","error","job"}]}; workload: dubs, images; languages: none of
+ * images; state: running, done, partial, failed,
  * cancelled. error and job, the one that ended the language, are null unless it failed. held_until_ms is until when
  * ready jobs of it may not begin because their class is held, null when they may. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
@@ -184,8 +191,8 @@ json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, stru
 json_t *queue_jobs(struct queue *queue, const char *campaign, const char *cursor, int limit,
                    struct error *err) must_check;
 /* {"id","campaign","kind","language","index","state","attempt","worker","created_ms","ready_ms","claimed_ms",
- * "finished_ms","progress","artifact","report","errors","refusals","crashes","error":{"code","message"}}.
- * queue.not_found. */
+ * "finished_ms","affinity","progress","artifact","report","errors","refusals","crashes","error":{"code","message"}};
+ * "affinity" only of a job that has one. queue.not_found. */
 json_t *queue_job(struct queue *queue, const char *job_id, struct error *err) must_check;
 /* A page of dead jobs, the latest death first. Two calls. api.bad_request for a cursor of wrong form. */
 json_t *queue_dead(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;

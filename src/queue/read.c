@@ -60,6 +60,8 @@ static json_t *job_json(const char *id, const redisReply *view) {
     set_number(job, "ready_ms", ready || waits ? ready : created);
     set_number(job, "claimed_ms", record_field(record, "claimed"));
     set_number(job, "finished_ms", record_field(record, "finished"));
+    if (record_field(record, "affinity"))
+        set_text(job, "affinity", record_field(record, "affinity"));
     json_object_set_new(job, "report", stored_json(view->element[1]));
     json_object_set_new(job, "artifact", text_or_null(view->element[2]));
     json_object_set_new(job, "error", stored_json(view->element[3]));
@@ -212,7 +214,7 @@ static json_t *languages_json(const redisReply *record, const redisReply *ends) 
     json_t *languages = json_array();
     _cleanup_free_ char *names = xstrdup(record_field(record, "languages"));
     char *rest = names;
-    for (char *language; (language = strsep(&rest, " "));) {
+    for (char *language; names[0] && (language = strsep(&rest, " "));) {
         json_t *item = json_pack("{s:s, s:s, s:n, s:n}", "language", language, "state",
                                  language_state(record, language), "error", "job");
         for (size_t i = 0; i + 2 < ends->elements; i += 3) {
@@ -233,6 +235,8 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
         return NULL;
     json_t *campaign = json_pack("{s:s}", "id", id);
     set_text(campaign, "name", record_field(record, "name"));
+    const char *workload = record_field(record, "workload"); /* an older release wrote none, and knew dubs only */
+    set_text(campaign, "workload", workload ? workload : workload_name(WORKLOAD_DUBS));
     set_text(campaign, "class", record_field(record, "class"));
     set_text(campaign, "state", record_field(record, "state"));
     set_text(campaign, "spec_sha256", record_field(record, "spec"));

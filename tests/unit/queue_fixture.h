@@ -47,15 +47,40 @@ static inline void submit(struct queue *queue, const char *id, enum campaign_cla
     assert_true(created);
 }
 
-static inline struct claim_options both_pools(const char *worker, int lease_ms) {
-    static const enum pool pools[] = {POOL_LIPSYNC, POOL_CPU};
-    return (struct claim_options){.worker = worker, .pools = pools, .pool_count = 2, .lease_ms = lease_ms};
+/* Submits a campaign of pictures: for each word of `loras` so many jobs that need it. Returns whether it was created. */
+static inline bool submit_images(struct queue *queue, const char *id, const char *loras, int jobs_each, bool sheet) {
+    enum { PROMPTS_MAX = 64 };
+    struct error err;
+    _cleanup_free_ char *words = xstrdup(loras);
+    char *rest = words;
+    struct image_lora held[PROMPTS_MAX] = {0};
+    struct image_prompt prompts[PROMPTS_MAX] = {0};
+    size_t count = 0;
+    for (char *word; (word = strsep(&rest, " ")); count++) {
+        held[count] = (struct image_lora){.name = word, .weight = 1};
+        prompts[count] =
+            (struct image_prompt){.count = jobs_each * IMAGE_HANDFUL, .loras = &held[count], .lora_count = 1};
+    }
+    struct campaign campaign = {
+        .id = (char *)(uintptr_t)id,
+        .name = (char *)"A name",
+        .class = CLASS_BATCH,
+        .workload = WORKLOAD_IMAGES,
+        .images = {.model = (char *)IMAGES_MODEL, .prompts = prompts, .prompt_count = count, .sheet = sheet}};
+    bool created = false;
+    assert_ok(queue_submit(queue, &campaign, SPEC_SHA, &created, &err), err);
+    return created;
 }
 
-/* Claims one job of either pool under a lease; false when there is none. */
+static inline struct claim_options all_pools(const char *worker, int lease_ms) {
+    static const enum pool pools[] = {POOL_LIPSYNC, POOL_CPU, POOL_IMAGE};
+    return (struct claim_options){.worker = worker, .pools = pools, .pool_count = POOL_COUNT, .lease_ms = lease_ms};
+}
+
+/* Claims one job of any pool under a lease; false when there is none. */
 static inline bool claim_for(struct queue *queue, const char *worker, int lease_ms, struct claim *claim) {
     struct error err;
-    struct claim_options options = both_pools(worker, lease_ms);
+    struct claim_options options = all_pools(worker, lease_ms);
     size_t count = 0;
     assert_ok(queue_claim(queue, &options, claim, 1, &count, &err), err);
     return count == 1;

@@ -31,7 +31,7 @@ static void test_a_restart_is_survived(void **state) {
     size_t count;
     kill(fixture->pid, SIGKILL);
     child_wait(fixture->pid, -1, &(int){0});
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     assert_code(queue_claim(queue, &options, &none, 1, &count, &err), ERR_QUEUE_UNAVAILABLE, err);
     assert_code(finish_shaped(queue, "w1", &claim, "hi", 1, &err), ERR_QUEUE_UNAVAILABLE, err);
     redis_fixture_start(fixture);
@@ -129,7 +129,7 @@ static void test_a_wait_ends_when_the_server_becomes_a_replica(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
     bool ready;
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     pthread_t thread;
     pthread_create(&thread, NULL, demote, *state);
     assert_code(queue_wait(queue, &options, 20000, &ready, &err), ERR_QUEUE_UNAVAILABLE, err);
@@ -144,7 +144,7 @@ static void test_a_replica_is_no_queue(void **state) {
     struct error err;
     struct claim claim;
     size_t count;
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     submit(queue, "film", CLASS_BATCH, "hi");
     freeReplyObject(redis_fixture_command(*state, "REPLICAOF 127.0.0.1 1"));
     assert_code(queue_claim(queue, &options, &claim, 1, &count, &err), ERR_QUEUE_UNAVAILABLE, err);

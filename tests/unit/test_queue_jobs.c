@@ -112,7 +112,7 @@ static void test_a_finish_claims_the_next_job_but_not_twice(void **state) {
     struct error err;
     submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 3);
     struct claim claim = claim_job(queue, "w1", "film/hi/dub/0000"), next, none;
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     struct job_result result = {.artifact = "a"};
     size_t count;
     assert_ok(queue_finish_and_claim(queue, &options, &claim, &result, &next, 1, &count, &err), err);
@@ -297,7 +297,7 @@ static void test_a_worker_takes_its_own_pools_only_and_several_at_once(void **st
     struct claim_options cpu = {.worker = "c", .pools = (enum pool[]){POOL_CPU}, .pool_count = 1, .lease_ms = 60000};
     assert_ok(queue_claim(queue, &cpu, claims, 8, &count, &err), err);
     assert_int_equal(count, 0);
-    struct claim_options all = both_pools("w1", 60000);
+    struct claim_options all = all_pools("w1", 60000);
     assert_ok(queue_claim(queue, &all, claims, 3, &count, &err), err);
     assert_int_equal(count, 3);
     assert_string_equal(claims[2].job_id, "film/hi/dub/0002");
@@ -312,7 +312,7 @@ static void test_several_finishes_in_one_call_stand_by_themselves(void **state) 
     struct claim held[3], next[3];
     size_t count;
     submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 5);
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     assert_ok(queue_claim(queue, &options, held, 3, &count, &err), err);
     assert_int_equal(count, 3);
     assert_ok(queue_release(queue, "w1", &held[1], &err), err);
@@ -365,7 +365,7 @@ static void test_a_worker_of_one_class_takes_no_other(void **state) {
     size_t count;
     bool ready = true;
     submit(queue, "film", CLASS_BATCH, "hi");
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     options.only = &urgent;
     assert_ok(queue_claim(queue, &options, &claim, 1, &count, &err), err);
     assert_int_equal(count, 0);
@@ -423,7 +423,7 @@ static void test_bad_names_are_refused(void **state) {
     struct error err;
     size_t count;
     struct claim claim;
-    struct claim_options options = both_pools("a \"worker\"", 1000);
+    struct claim_options options = all_pools("a \"worker\"", 1000);
     assert_code(queue_claim(queue, &options, &claim, 1, &count, &err), ERR_USAGE, err);
     assert_code(queue_job(queue, "film/../plan", &err), ERR_QUEUE_NOT_FOUND, err);
     assert_code(queue_job(queue, "film/plan", &err), ERR_QUEUE_NOT_FOUND, err);

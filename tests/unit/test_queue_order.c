@@ -72,7 +72,7 @@ static void test_urgent_passes_ten_thousand_within_one_job(void **state) {
     queue_many(queue, 7);
     struct claim busy = claim_one(queue, "w1"), next;
     submit(queue, "rush", CLASS_URGENT, "hi");
-    struct claim_options options = both_pools("w1", 60000);
+    struct claim_options options = all_pools("w1", 60000);
     size_t count;
     struct job_result result = {.artifact = "x"};
     assert_ok(queue_finish_and_claim(queue, &options, &busy, &result, &next, 1, &count, &err), err);

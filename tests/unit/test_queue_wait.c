@@ -17,7 +17,7 @@ static void *wait_for_a_job(void *context) {
     struct waiter *waiter = context;
     struct error err;
     _cleanup_queue_ struct queue *queue = fixture_open(waiter->fixture);
-    struct claim_options options = both_pools("waiter", waiter->lease_ms);
+    struct claim_options options = all_pools("waiter", waiter->lease_ms);
     options.only = waiter->only;
     size_t count = 0;
     while (count == 0) {
@@ -90,7 +90,7 @@ static void test_a_claim_wakes_another_for_the_class_that_is_left(void **state) 
 static void test_a_wait_ends(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     struct error err;
-    struct claim_options options = both_pools("w1", 10);
+    struct claim_options options = all_pools("w1", 10);
     bool ready = true;
     assert_ok(queue_wait(queue, &options, 30, &ready, &err), err);
     assert_false(ready);
@@ -127,7 +127,7 @@ static void test_a_marker_that_was_lost_is_not_missed(void **state) {
     struct error err;
     submit(queue, "film", CLASS_BATCH, "hi");
     freeReplyObject(redis_fixture_command(*state, "DEL {mela}:marker:cpu:batch"));
-    struct claim_options options = both_pools("w1", 1000);
+    struct claim_options options = all_pools("w1", 1000);
     bool ready = false;
     assert_ok(queue_wait(queue, &options, 600000, &ready, &err), err);
     assert_true(ready);
@@ -173,7 +173,7 @@ static int stress_worker(const struct redis_fixture *fixture, int number) {
     struct queue_options queue_options = {.url = fixture->url};
     _cleanup_queue_ struct queue *queue = queue_open(&queue_options, &err);
     static const enum campaign_class classes[] = {CLASS_URGENT, CLASS_BATCH};
-    struct claim_options options = both_pools(worker, 300);
+    struct claim_options options = all_pools(worker, 300);
     options.only = number % 2 ? &classes[number / 2 % 2] : NULL;
     while (queue && !all_finished(queue)) {
         struct claim claim;

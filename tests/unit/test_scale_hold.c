@@ -143,7 +143,7 @@ static void test_a_campaign_says_that_it_is_held(void **state) {
 static void test_holds_by_hand_win_and_waiting_does_not_spin(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     _cleanup_policies_ struct scale_policies *policies = default_policies();
-    struct claim_options options = both_pools("w", 60000);
+    struct claim_options options = all_pools("w", 60000);
     struct error err;
     struct claim claim;
     bool ready;
@@ -164,7 +164,7 @@ static void test_holds_by_hand_win_and_waiting_does_not_spin(void **state) {
 
 static void test_a_hold_ends_by_itself(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
-    struct claim_options options = both_pools("w", 60000);
+    struct claim_options options = all_pools("w", 60000);
     struct error err;
     struct claim claim;
     bool ready = false;

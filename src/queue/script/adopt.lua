@@ -1,7 +1,7 @@
 -- include: spawn
 -- Leases a job whose result is in the store to whoever restores it, also if a worker holds it; an ordinary finish then
 -- publishes the result. Creates the job when Redis has lost it.
--- ARGV: job, pool, next or "", restorer, lease ms, dry run (0 or 1)
+-- ARGV: job, pool, next or "", restorer, lease ms, dry run (0 or 1), affinity or ""
 -- Returns {how, stamp}. how: adopted; open, only in a dry run; done; ended (the job, its language or its campaign); busy:
 -- another restorer holds it; or an error's name.
 -- Writes the job first if it is missing, then its lease. A job that another one waits for is created only if that one
@@ -20,7 +20,7 @@ if job and job.state == 'leased' and job.worker:find('^restore%-') and
 if ARGV[6] == '1' then return {'open', ''} end
 if not job then
     if ARGV[3] ~= '' and not load_job(campaign, ARGV[3]) then return {'queue.state', ''} end
-    spawn(campaign, {{suffix = suffix, pool = ARGV[2], waits = 0, next = ARGV[3]}})
+    spawn(campaign, {{suffix = suffix, pool = ARGV[2], waits = 0, next = ARGV[3], affinity = ARGV[7]}})
     job = load_job(campaign, suffix)
 end
 stamp_claim(job, ARGV[4])

@@ -25,7 +25,7 @@ local function fresh_ones(campaign, children)
     return fresh
 end
 
--- Children are {suffix, pool, waits, next or ""}; none of them may exist yet (fresh_ones). In a language that has failed they
+-- Children are {suffix, pool, waits, next or "", affinity or ""}; none of them may exist yet (fresh_ones). In a language that has failed they
 -- are born cancelled, `by` the job that ended it; so a retry of that job revives them too. Returns whether one is open.
 -- Records come first, then the index and the lines that name them, then the sums, then the place in the lane.
 local function spawn(campaign, children)
@@ -58,6 +58,7 @@ local function spawn(campaign, children)
         local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
         if child.waits > 0 then field('waits', child.waits) end
         if child.next ~= '' then field('next', child.next) end
+        if child.affinity ~= '' then field('affinity', child.affinity) end
         if by then field('by', by) end
         call('HSET', P .. 'job:' .. campaign .. '/' .. suffix, unpack(fields))
         local bucket = bucket_of(suffix)
