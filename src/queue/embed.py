@@ -3,7 +3,7 @@
 
 Each file of script/ becomes a `const struct script script_<name>`: its text without comments, and the SHA-1 of that text,
 by which EVALSHA calls it. Redis knows no modules, so what several scripts share lies in script/lib/ and is copied into
-each of them. Three comments, each alone on its line, are replaced by code:
+each of them. Four comments, each alone on its line, are replaced by code:
 
     -- include: NAME      The text of lib/NAME.lua, once a script, however many ask for it: its local functions are
                           there from this line on.
@@ -11,6 +11,7 @@ each of them. Three comments, each alone on its line, are replaced by code:
                           them in a table: `line().enter_ready(job)`. For what a script seldom needs, because Redis
                           runs a script's whole text at each call, and each function that is defined costs time.
     -- defaults: NAME     A table NAME of farm/kinds.def: the limits of each kind of job, as `dub = '5 2000 ...'`.
+    -- alone: NAME        A table NAME of farm/kinds.def: the kinds whose death ends nothing else, as `image = true`.
 
 Within one script a lib file is either included or on demand; this program refuses both. A local of one lib file is a
 local of the whole script, so names must not clash. What a lib file includes when it is on demand is known inside it only.
@@ -28,11 +29,22 @@ def on_demand(name, lines):
     return [f"local function {name}()\n", *lines, f"return {{{exports}}}\n", "end\n"]
 
 
-def defaults(name):
+def kinds():
+    """The columns of each row of farm/kinds.def but the first one; the first of these is the kind's name."""
     path = os.path.join(os.path.dirname(sources[0]), "..", "..", "farm", "kinds.def")
-    rows = re.findall(r'^KIND\(\w+, *"(\w+)".*?((?:, *\d+)+)\)', open(path, encoding="utf-8").read(), re.MULTILINE)
-    table = ", ".join(f"{kind} = '{' '.join(re.findall(r'[0-9]+', limits))}'" for kind, limits in rows)
+    rows = re.findall(r'^KIND\(\w+, *(.*)\)$', open(path, encoding="utf-8").read(), re.MULTILINE)
+    return [[column.strip(' "') for column in row.split(",")] for row in rows]
+
+
+def defaults(name):
+    FIRST = 8
+    table = ", ".join(f"{kind[0]} = '{' '.join(kind[FIRST:])}'" for kind in kinds())
     return f"local {name} = {{{table}}}\n"
+
+
+def alone(name):
+    ALONE = 5
+    return f"local {name} = {{{', '.join(f'{kind[0]} = true' for kind in kinds() if kind[ALONE] == 'true')}}}\n"
 
 
 def expand(path, seen):
@@ -51,8 +63,8 @@ def expand(path, seen):
             inside = seen if how == "include" else dict(seen)
             text = expand(os.path.join(os.path.dirname(sources[0]), "lib", name + ".lua"), inside)
             lines += text if how == "include" else on_demand(name, text)
-        elif line.lstrip().startswith("-- defaults: "):
-            lines.append(defaults(line.split()[2]))
+        elif table := re.fullmatch(r"-- (defaults|alone): (\w+)", line.strip()):
+            lines.append({"defaults": defaults, "alone": alone}[table[1]](table[2]))
         elif test_clock and line.startswith("local now ="):
             lines.append("local now = tonumber(call('GET', P .. 'test_clock'))\n")
         elif not line.lstrip().startswith("--") and line.strip():

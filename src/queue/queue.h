@@ -1,5 +1,5 @@
 /* queue: jobs in Redis. Every transition is one Lua script of script/, made into C by embed.py, whose head explains the
- * comments `include`, `on demand` and `defaults` in them. docs/queue.md states the invariants.
+ * comments in them that ask for code. docs/queue.md states the invariants.
  *
  * It promises: a job is run by whoever holds its lease and finished by nobody else; nothing that was
  * acknowledged is lost while Redis keeps its data; order is class first, fair between campaigns, first in
@@ -38,16 +38,17 @@ bool queue_ping(struct queue *queue, struct error *err) must_check;
 
 /* ---- campaigns ---- */
 
-/* Adds a campaign with the jobs with which it begins (farm/graph.h), in one script. The spec must be in the store already (docs/queue.md, promise 8). Submitting
- * the same id and spec hash again changes nothing and succeeds with *created false. Another hash is queue.exists; an
- * expired campaign of this id that is still being removed is queue.unavailable. */
+/* Adds a campaign with the jobs with which it begins (farm/graph.h), in one script. The spec must be in the store
+ * already (docs/queue.md, promise 8). Submitting the same id and spec hash again changes nothing and succeeds with
+ * *created false. Another hash is queue.exists; an expired campaign of this id that is still being removed is
+ * queue.unavailable. */
 bool queue_submit(struct queue *queue, const struct campaign *campaign, const char *spec_sha256, bool *created,
                   struct error *err) must_check;
 /* Cancels every open job of the campaign and the campaign; workers that hold one learn it at their next heartbeat.
  * Cancelling again succeeds. queue.not_found; queue.state when it has ended otherwise. */
 bool queue_cancel(struct queue *queue, const char *campaign, struct error *err) must_check;
-/* Revives a dead job and whatever its death ended. queue.not_found; queue.state when it is not dead, its campaign was
- * cancelled, or another job's death ended the campaign. */
+/* Revives a dead job and whatever its death ended; a sheet that does not run yet waits for it again. queue.not_found;
+ * queue.state when it is not dead, its campaign was cancelled, or another job's death ended the campaign. */
 bool queue_retry(struct queue *queue, const char *job_id, struct error *err) must_check;
 
 /* ---- workers ---- */

@@ -47,7 +47,8 @@ static inline void submit(struct queue *queue, const char *id, enum campaign_cla
     assert_true(created);
 }
 
-/* Submits a campaign of pictures: for each word of `loras` so many jobs that need it. Returns whether it was created. */
+/* Submits a campaign of pictures: for each word of `loras` so many jobs that need it. Returns whether it was created.
+ */
 static inline bool submit_images(struct queue *queue, const char *id, const char *loras, int jobs_each, bool sheet) {
     enum { PROMPTS_MAX = 64 };
     struct error err;

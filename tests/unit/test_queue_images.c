@@ -73,6 +73,192 @@ static void test_a_campaign_of_an_older_release_is_of_dubs(void **state) {
     assert_string_equal(json_get_string(campaign, "workload", ""), "dubs");
 }
 
+/* ---- deaths ---- */
+
+static void die(struct queue *queue, const char *id) {
+    struct claim claim = claim_job(queue, "w", id);
+    fail_with(queue, "w", &claim, ERR_MEDIA_EMPTY);
+    assert_job_state(queue, id, "dead");
+}
+
+static void do_job(struct queue *queue, const char *id) {
+    struct claim claim = claim_job(queue, "w", id);
+    finish(queue, "w", &claim, "", 0);
+}
+
+static void retry(struct queue *queue, const char *id) {
+    struct error err;
+    assert_ok(queue_retry(queue, id, &err), err);
+}
+
+/* The audit finds nothing, and nothing is claimed or to be claimed. */
+static void assert_at_rest(struct queue *queue) {
+    struct error err;
+    assert_idle(queue);
+    _cleanup_json_ json_t *found = queue_check(queue, false, &err);
+    assert_ok(found, err);
+    assert_int_equal(json_array_size(json_object_get(found, "findings")), 0);
+}
+
+static void test_a_dead_picture_costs_itself_only(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "film", "a", 3, true);
+    die(queue, "film/image/0000");
+    do_job(queue, "film/image/0001");
+    assert_job_state(queue, "film/sheet", "waiting");
+    do_job(queue, "film/image/0002");
+    do_job(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "partial");
+    assert_at_rest(queue);
+}
+
+/* The death is the last event that the sheet waits for. */
+static void test_a_last_death_makes_the_sheet_ready(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "film", "a", 2, true);
+    do_job(queue, "film/image/0000");
+    die(queue, "film/image/0001");
+    assert_job_state(queue, "film/sheet", "ready");
+    assert_string_equal(campaign_state(queue, "film"), "running");
+    do_job(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "partial");
+}
+
+static void test_dead_pictures_without_a_sheet(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "some", "a", 2, false);
+    die(queue, "some/image/0000");
+    do_job(queue, "some/image/0001");
+    assert_string_equal(campaign_state(queue, "some"), "partial");
+    submit_images(queue, "all", "a", 2, false);
+    die(queue, "all/image/0000");
+    die(queue, "all/image/0001");
+    assert_string_equal(campaign_state(queue, "all"), "failed");
+    assert_at_rest(queue);
+}
+
+static void test_all_pictures_dead_is_a_failure_and_no_sheet(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "film", "a", 2, true);
+    die(queue, "film/image/0000");
+    die(queue, "film/image/0001");
+    assert_job_state(queue, "film/sheet", "cancelled");
+    assert_string_equal(campaign_state(queue, "film"), "failed");
+    assert_at_rest(queue);
+    /* Any of them can be retried, and the sheet comes back with it. */
+    retry(queue, "film/image/0000");
+    assert_job_state(queue, "film/sheet", "waiting");
+    assert_string_equal(campaign_state(queue, "film"), "running");
+    do_job(queue, "film/image/0000");
+    do_job(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "partial");
+    retry(queue, "film/image/0001");
+    do_job(queue, "film/image/0001");
+    assert_string_equal(campaign_state(queue, "film"), "done");
+    assert_at_rest(queue);
+}
+
+static void test_a_dead_sheet_leaves_the_pictures(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "film", "a", 2, true);
+    do_job(queue, "film/image/0000");
+    die(queue, "film/image/0001");
+    die(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "partial");
+    assert_job_state(queue, "film/image/0000", "done");
+    /* A sheet that is revived beside a picture waits for it. */
+    retry(queue, "film/image/0001");
+    retry(queue, "film/sheet");
+    assert_job_state(queue, "film/sheet", "waiting");
+    do_job(queue, "film/image/0001");
+    do_job(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "done");
+    assert_at_rest(queue);
+}
+
+static void test_a_ready_sheet_waits_for_a_retried_picture(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "film", "a", 2, true);
+    die(queue, "film/image/0000");
+    do_job(queue, "film/image/0001");
+    assert_job_state(queue, "film/sheet", "ready");
+    retry(queue, "film/image/0000");
+    assert_job_state(queue, "film/sheet", "waiting");
+    do_job(queue, "film/image/0000");
+    do_job(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "done");
+    assert_at_rest(queue);
+}
+
+static void test_a_delayed_sheet_waits_for_a_retried_picture(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    set_first_retry(queue, 300000);
+    submit_images(queue, "film", "a", 2, true);
+    die(queue, "film/image/0000");
+    do_job(queue, "film/image/0001");
+    struct claim sheet = claim_job(queue, "w", "film/sheet");
+    fail_with(queue, "w", &sheet, ERR_STORE_UNAVAILABLE);
+    assert_job_state(queue, "film/sheet", "delayed");
+    retry(queue, "film/image/0000");
+    assert_job_state(queue, "film/sheet", "waiting");
+    do_job(queue, "film/image/0000");
+    do_job(queue, "film/sheet");
+    assert_string_equal(campaign_state(queue, "film"), "done");
+    assert_at_rest(queue);
+}
+
+/* It lacks the picture; but if it comes back it waits. */
+static void test_a_sheet_at_work_goes_on_without_a_retried_picture(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    submit_images(queue, "film", "a", 2, true);
+    die(queue, "film/image/0000");
+    do_job(queue, "film/image/0001");
+    struct claim sheet = claim_job(queue, "w", "film/sheet");
+    retry(queue, "film/image/0000");
+    assert_job_state(queue, "film/sheet", "leased");
+    assert_ok(queue_release(queue, "w", &sheet, &err), err);
+    assert_job_state(queue, "film/sheet", "waiting");
+    die(queue, "film/image/0000");
+    sheet = claim_job(queue, "w", "film/sheet");
+    retry(queue, "film/image/0000");
+    finish(queue, "w", &sheet, "", 0);
+    assert_string_equal(campaign_state(queue, "film"), "running");
+    do_job(queue, "film/image/0000");
+    assert_job_state(queue, "film/sheet", "done");
+    assert_string_equal(campaign_state(queue, "film"), "done");
+    assert_at_rest(queue);
+}
+
+static void test_cancelled_pictures_end_with_their_sheet(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    submit_images(queue, "film", "a", 3, true);
+    die(queue, "film/image/0000");
+    assert_ok(queue_cancel(queue, "film", &err), err);
+    assert_int_equal(jobs_in(queue, "film", "cancelled"), 3);
+    assert_string_equal(campaign_state(queue, "film"), "cancelled");
+    assert_code(queue_retry(queue, "film/image/0000", &err), ERR_QUEUE_STATE, err);
+    assert_at_rest(queue);
+}
+
+static void test_the_audit_counts_what_a_sheet_waits_for(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    struct error err;
+    submit_images(queue, "film", "a", 3, true);
+    die(queue, "film/image/0000");
+    do_job(queue, "film/image/0001");
+    _cleanup_json_ json_t *healthy = queue_check(queue, false, &err);
+    assert_int_equal(json_array_size(json_object_get(healthy, "findings")), 0);
+    freeReplyObject(redis_fixture_command(*state, "HINCRBY {mela}:job:film/sheet waits 5"));
+    _cleanup_json_ json_t *found = queue_check(queue, true, &err);
+    const json_t *finding = json_array_get(json_object_get(found, "findings"), 0);
+    assert_string_equal(json_get_string(finding, "where", ""), "film/sheet");
+    do_job(queue, "film/image/0002");
+    do_job(queue, "film/sheet");
+    assert_at_rest(queue);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_pictures_are_ready_and_the_sheet_waits),
@@ -80,6 +266,16 @@ int main(void) {
         cmocka_unit_test(test_submitting_pictures_again_changes_nothing),
         cmocka_unit_test(test_ten_thousand_pictures_are_one_script),
         cmocka_unit_test(test_a_campaign_of_an_older_release_is_of_dubs),
+        cmocka_unit_test(test_a_dead_picture_costs_itself_only),
+        cmocka_unit_test(test_a_last_death_makes_the_sheet_ready),
+        cmocka_unit_test(test_dead_pictures_without_a_sheet),
+        cmocka_unit_test(test_all_pictures_dead_is_a_failure_and_no_sheet),
+        cmocka_unit_test(test_a_dead_sheet_leaves_the_pictures),
+        cmocka_unit_test(test_a_ready_sheet_waits_for_a_retried_picture),
+        cmocka_unit_test(test_a_delayed_sheet_waits_for_a_retried_picture),
+        cmocka_unit_test(test_a_sheet_at_work_goes_on_without_a_retried_picture),
+        cmocka_unit_test(test_cancelled_pictures_end_with_their_sheet),
+        cmocka_unit_test(test_the_audit_counts_what_a_sheet_waits_for),
     };
     process_begin();
     return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);

@@ -12,16 +12,17 @@ local key = campaign_key(campaign)
 if call('EXISTS', key) == 0 then return {} end
 local found, findings, spawning = {}, {}, nil
 
--- Notes a finding; returns whether it is to be repaired.
+-- Notes a finding of a job, or of the campaign itself when it is nil; returns whether it is to be repaired.
 local function find(what, suffix)
-    findings[#findings + 1], findings[#findings + 2] = what, campaign .. '/' .. suffix
+    findings[#findings + 1], findings[#findings + 2] = what, suffix and campaign .. '/' .. suffix or campaign
     return repair
 end
 
 -- Whether jobs may still come into being that others wait for already: the dubs of tracks that are not done.
 local function may_spawn()
     if spawning == nil then
-        spawning = call('HGET', P .. 'job:' .. campaign .. '/plan', 'state') ~= 'done'
+        spawning = call('HGET', key, 'workload') ~= 'images' and
+            call('HGET', P .. 'job:' .. campaign .. '/plan', 'state') ~= 'done'
         each_job(campaign, 'track', function(suffix)
             if call('HGET', P .. 'job:' .. campaign .. '/' .. suffix, 'state') ~= 'done' then spawning = true end
         end)
@@ -33,11 +34,12 @@ local function check_waits(job)
     local pending = 0
     each_job(campaign, job_language(job.suffix), function(suffix)
         local f = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'next', 'state')
-        if f[1] == job.suffix and f[2] ~= 'done' then pending = pending + 1 end
+        if f[1] == job.suffix and f[2] ~= 'done' and not (f[2] == 'dead' and dies_alone(suffix)) then pending = pending + 1 end
     end)
     if job.waits >= pending and (job.waits == pending or may_spawn()) then return end
     if not find('waits for another number of jobs than there are', job.suffix) then return end
     call('HSET', job.key, 'waits', pending)
+    job.waits = pending
     if pending == 0 then move(job, 'ready', 0) end
 end
 
@@ -70,10 +72,10 @@ local out = {buckets[BUCKETS_AT_ONCE + 1] or '', {}, campaign_counts(campaign, A
 for i, state in ipairs(STATES) do out[2][i] = found[state] or 0 end
 local open = out[3][1] + out[3][2] + out[3][3] + out[3][4]
 if from == '' and open == 0 and call('HGET', key, 'state') == 'running' then
-    if find('running without an open job', 'plan') then settle(campaign) end
+    if find('running without an open job') then settle(campaign) end
 end
 if from == '' and not call('ZSCORE', P .. 'campaigns', campaign) then
-    if find('not in the list of campaigns', 'plan') then
+    if find('not in the list of campaigns') then
         call('ZADD', P .. 'campaigns', call('HGET', key, 'submitted') or now, campaign)
     end
 end

@@ -1,8 +1,10 @@
 -- include: job
 -- include: index
 -- include: kind
+-- include: waits
 -- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no language is
--- left the rest of the campaign ends too. Each job that a death ended has the dead job's suffix in `by`, so that a retry
+-- left the rest of the campaign ends too. A dead image or sheet ends nothing else: the sheet goes on with the other pictures,
+-- unless there is none. Each job that a death ended has the dead job's suffix in `by`, so that a retry
 -- revives exactly those.
 
 local DEAD_KEPT = 1000
@@ -40,6 +42,12 @@ local function languages_in(campaign, state)
     return number, of
 end
 
+-- Whether the death of a job ends no other one.
+local function dies_alone(suffix)
+    -- alone: kinds
+    return kinds[job_kind(suffix)]
+end
+
 -- Ends the campaign if no job of it is open any more. The sums are flushed first, because they say so.
 local function settle(campaign)
     flush()
@@ -47,21 +55,24 @@ local function settle(campaign)
     local ended = (f[4] or 0) + (f[5] or 0) + (f[6] or 0) + (f[7] or 0)
     if f[1] ~= 'running' or ended < tonumber(f[3] or 0) then return end
     local done, of = languages_in(campaign, 'done')
-    end_campaign(campaign, f[2] and 'failed' or done == of and 'done' or 'partial')
+    local nothing, all = (f[4] or '0') == '0', done == of and (f[5] or '0') == '0'
+    end_campaign(campaign, (f[2] or nothing) and 'failed' or all and 'done' or 'partial')
 end
 
--- Kills a job, and ends its language or its campaign with it. `error`: a JSON object with code and message; the further
--- arguments are fields of the record. The job moves before end_jobs(), which would otherwise cancel it with the others;
--- settle() comes last, when all is counted.
-local function die(job, error, ...)
+-- What waits for a job that died alone does so no longer. When nothing that it waited for is done, it ends too.
+local function leave_out(job)
+    if not job.next then return end
+    flush()
+    if (call('HGET', campaign_key(job.campaign), 'n:done') or '0') ~= '0' then
+        count_down(job.campaign, job.next, 'ready')
+    else
+        count_down(job.campaign, job.next, 'cancelled', 'finished', now, 'by', job.suffix)
+    end
+end
+
+-- Ends a dead job's language, or its campaign. The job has moved before: end_jobs() would cancel it with the others.
+local function end_with(job)
     local key, language = campaign_key(job.campaign), job_language(job.suffix)
-    move(job, 'dead', 0, 'finished', now, ...)
-    call('HSET', key .. ':errors', job.suffix, error)
-    call('HDEL', key .. ':progress', job.suffix)
-    call('ZADD', P .. 'dead', now, job.id)
-    call('ZREMRANGEBYRANK', P .. 'dead', 0, -1 - DEAD_KEPT)
-    add(P .. 'totals', 'jobs_failed:' .. job_kind(job.suffix), 1)
-    emit_job(job)
     local all = not language
     if language then
         call('HSET', key, 'lang:' .. language, 'failed', 'by:' .. language, job.suffix)
@@ -74,5 +85,19 @@ local function die(job, error, ...)
         call('HSET', key, 'ended_by', job.suffix)
         end_jobs(job.campaign, nil, job.suffix)
     end
+end
+
+-- Kills a job, and ends what its death ends. `error`: a JSON object with code and message; the further arguments are fields
+-- of the record. settle() comes last, when all is counted.
+local function die(job, error, ...)
+    local key = campaign_key(job.campaign)
+    move(job, 'dead', 0, 'finished', now, ...)
+    call('HSET', key .. ':errors', job.suffix, error)
+    call('HDEL', key .. ':progress', job.suffix)
+    call('ZADD', P .. 'dead', now, job.id)
+    call('ZREMRANGEBYRANK', P .. 'dead', 0, -1 - DEAD_KEPT)
+    add(P .. 'totals', 'jobs_failed:' .. job_kind(job.suffix), 1)
+    emit_job(job)
+    if dies_alone(job.suffix) then leave_out(job) else end_with(job) end
     settle(job.campaign)
 end

@@ -117,8 +117,10 @@ local function enter(job, state, at, ...)
 end
 
 -- Moves a job from its state to another one: its line, lease or delay, the sums and the record. `at`: until when it is leased
--- or delayed, else 0. The further arguments are fields of the record.
+-- or delayed, else 0. The further arguments are fields of the record. What would be ready waits instead if a job that it
+-- waits for was retried meanwhile.
 local function move(job, state, at, ...)
+    if state == 'ready' and job.waits > 0 then state = 'waiting' end
     count(job.campaign, job.lane, job.state, -1)
     if job.state == 'ready' then
         leave_ready(job, job.more, job.tag)

@@ -1,19 +1,8 @@
 -- include: job
+-- include: waits
 -- on demand: spawn
 -- on demand: death
 -- How a job ends well: its artifact is published, the jobs that follow come into being.
-
--- A job that `suffix` waits for is done. Returns whether `suffix` is open. While it waits for others too it must be:
--- whatever ends it ends them, and then their finish is refused.
-local function count_down(campaign, suffix)
-    local key = P .. 'job:' .. campaign .. '/' .. suffix
-    local left = call('HINCRBY', key, 'waits', -1)
-    if left > 0 then return true end
-    local job = load_job(campaign, suffix)
-    if not job then call('DEL', key) return false end -- a Redis that lost data: HINCRBY has just made an empty record
-    if left == 0 and job.state == 'waiting' then move(job, 'ready', 0) end
-    return OPEN[job.state]
-end
 
 local function end_language(job)
     local language = job_language(job.suffix)
@@ -46,7 +35,7 @@ local function finish_job(id, worker, stamp, artifact, report, children)
     move(job, 'done', 0, 'finished', now)
     emit_job(job)
     local open = fresh[1] and spawn().spawn(job.campaign, fresh)
-    if job.next then open = count_down(job.campaign, job.next) or open end
+    if job.next then open = count_down(job.campaign, job.next, 'ready') or open end
     end_language(job)
     -- While a job that follows is open the campaign cannot end.
     if not open then death().settle(job.campaign) end
