@@ -101,16 +101,18 @@ static bool recovery_load_spec(struct recovery *recovery, const char *id, struct
     return recovery->campaign || error_set(err, ERR_SPEC_INVALID, "%s is not a spec of this version of mela", key);
 }
 
-/* The receipts, and the plan if there is any receipt. A plan without one may be that of a plan job that is running just
- * now, and that job will end by itself. */
-static bool recovery_load_plan(struct recovery *recovery, struct error *err) {
-    _cleanup_free_ char *key = layout_plan(recovery->campaign->id),
-                        *prefix = layout_receipts_prefix(recovery->campaign->id);
+static bool recovery_list_receipts(struct recovery *recovery, struct error *err) {
+    _cleanup_free_ char *prefix = layout_receipts_prefix(recovery->campaign->id);
     recovery->receipts = json_object();
     struct receipts receipts = {strlen(prefix), recovery->receipts};
-    if (!store_list(recovery->store, prefix, add_receipt, &receipts, err))
-        return false;
-    if (json_object_size(recovery->receipts) == 0)
+    return store_list(recovery->store, prefix, add_receipt, &receipts, err);
+}
+
+/* The plan, of dubs and if there is any receipt. A plan without one may be that of a plan job that is running just
+ * now, and that job will end by itself. */
+static bool recovery_load_plan(struct recovery *recovery, struct error *err) {
+    _cleanup_free_ char *key = layout_plan(recovery->campaign->id);
+    if (recovery->campaign->workload != WORKLOAD_DUBS || json_object_size(recovery->receipts) == 0)
         return true;
     _cleanup_buffer_ struct buffer text = {0};
     if (!store_get(recovery->store, key, DOCUMENT_MAX, &text, err))
@@ -125,10 +127,21 @@ static bool has_receipt(const struct recovery *recovery, const char *job_id) {
     return json_object_get(recovery->receipts, job_id_suffix(job_id)) != NULL;
 }
 
-static bool all_joined(const struct recovery *recovery) {
+static bool all_have_receipts(const struct recovery *recovery) {
+    _cleanup_free_ struct job_spec *jobs = NULL;
+    size_t count = graph_first(recovery->campaign, &jobs), i = 0;
+    while (i < count && has_receipt(recovery, jobs[i].id))
+        i++;
+    return i == count;
+}
+
+/* Of dubs whether all are joined, of images whether all there is was made. */
+static bool is_finished(const struct recovery *recovery) {
     struct job_id join = {.kind = KIND_JOIN};
     char id[JOB_ID_MAX + 1];
     snprintf(join.campaign, sizeof join.campaign, "%s", recovery->campaign->id);
+    if (recovery->campaign->workload == WORKLOAD_IMAGES)
+        return all_have_receipts(recovery);
     for (size_t i = 0; i < recovery->campaign->dub_count; i++) {
         snprintf(join.language, sizeof join.language, "%s", recovery->campaign->dubs[i].language);
         job_id_format(&join, id);
@@ -210,14 +223,15 @@ static bool restore_job(struct recovery *recovery, const struct job_spec *job, b
 
 /* ---- one campaign ---- */
 
-/* A track and its dubs. A dub counts as done when its language's join is, a track when all its dubs are. The track
- * comes first: its finish brings the dubs into being, so that they need not be created one by one. */
-static bool restore_track(struct recovery *recovery, const struct job_spec *track, struct error *err) {
+/* A track and its dubs, or an image, which has none. A dub counts as done when its language's join is, a track when all
+ * its dubs are. The track comes first: its finish brings the dubs into being, so that they need not be created one by
+ * one. */
+static bool restore_branch(struct recovery *recovery, const struct job_spec *track, struct error *err) {
     struct job_id id;
     _cleanup_free_ struct job_spec *dubs = NULL;
     if (!job_id_check(track->id, &id, err))
         return false;
-    size_t count = plan_children(recovery->plan, &id, &dubs);
+    size_t count = graph_children(recovery->campaign, recovery->plan, &id, &dubs);
     _cleanup_free_ bool *done = xcalloc(count + 1, sizeof *done);
     bool all = count > 0;
     for (size_t i = 0; i < count; i++) {
@@ -233,19 +247,32 @@ static bool restore_track(struct recovery *recovery, const struct job_spec *trac
     return true;
 }
 
-/* In the order of the graph: the plan, whose finish creates tracks and joins; each track with its dubs; then the joins.
- */
-static bool restore_graph(struct recovery *recovery, struct error *err) {
-    struct job_spec plan = {0};
-    struct job_id id = {.kind = KIND_PLAN};
-    snprintf(id.campaign, sizeof id.campaign, "%s", recovery->campaign->id);
-    job_id_format(&id, plan.id);
-    if (!restore_job(recovery, &plan, recovery->planned, err))
+/* The jobs that come side by side, and those that wait for them: images and the sheet; or tracks and joins, which the
+ * finish of the plan creates, so that it is restored first. New array in *jobs. */
+static bool restore_beginning(struct recovery *recovery, struct job_spec **jobs, size_t *count, struct error *err) {
+    _cleanup_free_ struct job_spec *first = NULL;
+    struct job_id id;
+    *count = graph_first(recovery->campaign, &first);
+    if (recovery->campaign->workload == WORKLOAD_IMAGES) {
+        *jobs = steal(first);
+        return true;
+    }
+    *count = 0;
+    if (!job_id_check(first->id, &id, err) || !restore_job(recovery, first, recovery->planned, err))
         return false;
+    if (recovery->planned)
+        *count = graph_children(recovery->campaign, recovery->plan, &id, jobs);
+    return true;
+}
+
+/* In the order of the graph. */
+static bool restore_graph(struct recovery *recovery, struct error *err) {
     _cleanup_free_ struct job_spec *jobs = NULL;
-    size_t count = recovery->planned ? plan_children(recovery->plan, &id, &jobs) : 0;
+    size_t count;
+    if (!restore_beginning(recovery, &jobs, &count, err))
+        return false;
     for (size_t i = 0; i < count; i++)
-        if (jobs[i].waits_for == 0 && !restore_track(recovery, &jobs[i], err))
+        if (jobs[i].waits_for == 0 && !restore_branch(recovery, &jobs[i], err))
             return false;
     for (size_t i = 0; i < count; i++)
         if (jobs[i].waits_for > 0 && !restore_job(recovery, &jobs[i], has_receipt(recovery, jobs[i].id), err))
@@ -267,7 +294,7 @@ static char *settled_state(struct recovery *recovery, const json_t *known, bool 
         return xstrdup("cancelled");
     bool young = named || (err->code == ERR_STORE_NOT_FOUND && store_head(recovery->store, spec, &stat, err) &&
                            clock_wall_ms(clock_system()) - stat.modified_ms < QUEUE_KEEP_FINISHED_MS);
-    return young ? NULL : xstrdup(all_joined(recovery) ? "finished" : "old");
+    return young ? NULL : xstrdup(is_finished(recovery) ? "finished" : "old");
 }
 
 static json_t *recovery_outcome(const struct recovery *recovery, const char *state, bool known) {
@@ -281,7 +308,8 @@ json_t *recover_campaign(struct queue *queue, struct store *store, const char *i
     char random[11];
     random_text(random, sizeof random - 1);
     snprintf(recovery.restorer, sizeof recovery.restorer, "restore-%s", random);
-    if (!campaign_id_check(id, err) || !recovery_load_spec(&recovery, id, err) || !recovery_load_plan(&recovery, err))
+    if (!campaign_id_check(id, err) || !recovery_load_spec(&recovery, id, err) ||
+        !recovery_list_receipts(&recovery, err) || !recovery_load_plan(&recovery, err))
         return NULL;
     _cleanup_json_ json_t *known = queue_campaign(queue, id, err);
     if (!known && err->code != ERR_QUEUE_NOT_FOUND)
@@ -293,5 +321,5 @@ json_t *recover_campaign(struct queue *queue, struct store *store, const char *i
     if ((!dry_run && !queue_submit(queue, recovery.campaign, recovery.sha256, &created, err)) ||
         !restore_graph(&recovery, err))
         return NULL;
-    return recovery_outcome(&recovery, all_joined(&recovery) ? "finished" : "running", known != NULL);
+    return recovery_outcome(&recovery, is_finished(&recovery) ? "finished" : "running", known != NULL);
 }

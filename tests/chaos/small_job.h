@@ -57,6 +57,20 @@ static inline struct campaign *small_campaign(const char *id, const char *class,
     return campaign_parse(spec, id, problems);
 }
 
+/* A campaign of pictures: for each word of `loras`, "a b", so many jobs that need it. */
+static inline struct campaign *small_images(const char *id, const char *class, const char *loras, int jobs_each,
+                                            bool sheet) {
+    _cleanup_json_ json_t *prompts = json_array(), *problems = json_array();
+    _cleanup_free_ char *words = xstrdup(loras), *name = xasprintf("%d", jobs_each);
+    char *rest = words;
+    for (char *word; (word = strsep(&rest, " "));)
+        json_array_append_new(prompts, json_pack("{s:s, s:i, s:[{s:s}]}", "prompt", "a small picture", "count",
+                                                 jobs_each * IMAGE_HANDFUL, "loras", "name", word));
+    _cleanup_json_ json_t *spec = json_pack("{s:s, s:s, s:{s:O, s:b}}", "name", name, "class", class, "images",
+                                            "prompts", prompts, "sheet", sheet);
+    return campaign_parse(spec, id, problems);
+}
+
 /* Writes the spec, then tells the queue, as the server does. */
 static inline bool small_submit(struct queue *queue, struct store *store, const struct campaign *campaign,
                                 struct error *err) {
@@ -79,7 +93,7 @@ static inline json_t *small_get_json(struct store *store, const char *key, struc
     return small_get(store, key, &text, err) ? json_parse(text.data, text.length, err) : NULL;
 }
 
-/* The campaign's plan: made by the plan job, read by the others. */
+/* The plan of a campaign of dubs: made by the plan job, read by the others. */
 static inline struct plan *small_plan(struct store *store, const struct claim *claim, struct error *err) {
     _cleanup_free_ char *spec_key = layout_spec(claim->job.campaign), *plan_key = layout_plan(claim->job.campaign);
     if (claim->job.kind == KIND_PLAN) {
@@ -141,7 +155,7 @@ static inline bool small_finish(struct queue *queue, struct store *store, const 
     if (!receipt_settle(store, claim, worker, &receipt, err))
         return false;
     struct job_result result = {.artifact = receipt.artifact, .report = receipt.report};
-    result.child_count = plan_children(plan, &claim->job, &children);
+    result.child_count = plan ? plan_children(plan, &claim->job, &children) : 0;
     result.children = children;
     return queue_finish(queue, worker, claim, &result, err);
 }
@@ -149,8 +163,9 @@ static inline bool small_finish(struct queue *queue, struct store *store, const 
 /* All of a claimed job. */
 static inline bool small_run(struct queue *queue, struct store *store, const char *worker, const struct claim *claim,
                              struct error *err) {
-    _cleanup_plan_ struct plan *plan = small_plan(store, claim, err);
+    bool of_dubs = job_kind_workload(claim->job.kind) == WORKLOAD_DUBS;
+    _cleanup_plan_ struct plan *plan = of_dubs ? small_plan(store, claim, err) : NULL;
     _cleanup_free_ char *artifact = NULL;
-    return plan && small_work(queue, store, plan, claim, &artifact, err) &&
+    return (plan || !of_dubs) && small_work(queue, store, plan, claim, &artifact, err) &&
            small_finish(queue, store, plan, worker, claim, artifact, err);
 }

@@ -1,7 +1,9 @@
 /* Bringing campaigns back from the store. */
 #include "queue_fixture.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "../chaos/small_job.h"
 #include "base/process.h"
@@ -77,6 +79,67 @@ static void test_a_wipe_at_any_moment_costs_no_published_job(void **state) {
         assert_string_equal(campaign_state(farm.queue, id), "done");
         assert_idle(farm.queue);
     }
+}
+
+static void pictures(struct farm *farm, const char *id, int jobs, bool sheet) {
+    struct error err;
+    _cleanup_campaign_ struct campaign *campaign = small_images(id, "batch", "a", jobs, sheet);
+    assert_non_null(campaign);
+    assert_ok(small_submit(farm->queue, farm->store, campaign, &err), err);
+}
+
+static void test_a_wipe_at_any_moment_costs_no_published_picture(void **state) {
+    enum { PICTURES = 4 };
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    for (int i = 0; i < 2 * (PICTURES + 1); i++) {
+        const bool sheet = i % 2;
+        const int before = i / 2 + (sheet && i / 2 == PICTURES), all = PICTURES + sheet;
+        const char *then = before == all ? "finished" : "running";
+        _cleanup_free_ char *id = xasprintf("show-%d", i);
+        pictures(&farm, id, PICTURES, sheet);
+        assert_int_equal(work(&farm, before), before);
+        wipe(&farm);
+        assert_int_equal(recovered(&farm, id, true, then, "queued"), before == all ? 0 : all - before);
+        assert_int_equal(recovered(&farm, id, false, then, "restored"), before);
+        assert_int_equal(recovered(&farm, id, false, then, "restored"), 0);
+        assert_int_equal(work(&farm, 100), all - before);
+        assert_string_equal(campaign_state(farm.queue, id), "done");
+        assert_idle(farm.queue);
+    }
+}
+
+/* A dead picture has no receipt, so it is tried again, and the sheet is kept as it is. */
+static void test_a_picture_that_was_dead_runs_again(void **state) {
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    pictures(&farm, "show", 2, true);
+    struct claim claim = claim_job(farm.queue, "w1", "show/image/0000");
+    fail_with(farm.queue, "w1", &claim, ERR_MEDIA_EMPTY);
+    assert_int_equal(work(&farm, 100), 2);
+    assert_string_equal(campaign_state(farm.queue, "show"), "partial");
+    wipe(&farm);
+    assert_int_equal(recovered(&farm, "show", false, "running", "restored"), 2);
+    assert_job_state(farm.queue, "show/sheet", "done");
+    assert_int_equal(work(&farm, 100), 1);
+    assert_string_equal(campaign_state(farm.queue, "show"), "done");
+}
+
+static void test_cancelled_and_old_pictures_are_left(void **state) {
+    _cleanup_farm_ struct farm farm = farm_open(state);
+    struct error err;
+    pictures(&farm, "show", 2, true);
+    work(&farm, 1);
+    assert_ok(queue_cancel(farm.queue, "show", &err), err);
+    assert_int_equal(recovered(&farm, "show", false, "cancelled", "restored"), 0);
+    wipe(&farm);
+    assert_ok(small_put(farm.store, "campaigns/show/cancelled.json", "{}", 0, &err), err);
+    assert_int_equal(recovered(&farm, "show", false, "cancelled", "restored"), 0);
+    pictures(&farm, "old", 2, true);
+    work(&farm, 1);
+    wipe(&farm);
+    _cleanup_free_ char *path = xasprintf("%s/campaigns/old/spec.json", farm.directory);
+    const struct timespec last_week[] = {{time(NULL) - 8 * 24 * 3600, 0}, {time(NULL) - 8 * 24 * 3600, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, path, last_week, 0), 0);
+    assert_int_equal(recovered(&farm, "old", false, "old", "restored"), 0);
 }
 
 static void test_what_redis_knows_is_left_alone(void **state) {
@@ -279,6 +342,9 @@ int main(void) {
     process_begin();
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_wipe_at_any_moment_costs_no_published_job),
+        cmocka_unit_test(test_a_wipe_at_any_moment_costs_no_published_picture),
+        cmocka_unit_test(test_a_picture_that_was_dead_runs_again),
+        cmocka_unit_test(test_cancelled_and_old_pictures_are_left),
         cmocka_unit_test(test_what_redis_knows_is_left_alone),
         cmocka_unit_test(test_an_older_redis_catches_up),
         cmocka_unit_test(test_what_a_receipt_names_is_published),
