@@ -220,6 +220,25 @@ static void add_pools_in_turn(struct queue *queue, struct command *arguments, co
     queue->turn++;
 }
 
+/* "" when it does not matter what is held; else a space before each name, and one if there is none. */
+static void add_holds(struct command *arguments, const struct claim_options *options) {
+    _cleanup_buffer_ struct buffer holds = {0};
+    buffer_append_text(&holds, options->holds ? " " : "");
+    for (size_t i = 0; i < MIN(options->hold_count, (size_t)CLAIM_HOLDS_MAX); i++)
+        buffer_appendf(&holds, " %s", options->holds[i]);
+    command_add(arguments, holds.data ? holds.data : "");
+}
+
+/* What every script begins with that claims. */
+static void add_claim(struct queue *queue, struct command *arguments, const struct claim_options *options,
+                      size_t capacity) {
+    command_add(arguments, options->worker);
+    command_add_integer(arguments, options->lease_ms);
+    command_add_integer(arguments, (int64_t)capacity);
+    add_pools_in_turn(queue, arguments, options);
+    add_holds(arguments, options);
+}
+
 /* Adds each lane that is claimed from: "<prefix>lipsync:batch". */
 static void add_lanes(struct command *command, const char *prefix, const struct claim_options *options) {
     for (size_t i = 0; i < options->pool_count; i++)
@@ -246,10 +265,7 @@ bool queue_claim(struct queue *queue, const struct claim_options *options, struc
     if (!check_worker_id(options->worker, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
-    command_add(&arguments, options->worker);
-    command_add_integer(&arguments, options->lease_ms);
-    command_add_integer(&arguments, (int64_t)capacity);
-    add_pools_in_turn(queue, &arguments, options);
+    add_claim(queue, &arguments, options, capacity);
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_claim, &arguments, false, err);
     return reply && read_claims(reply->element, reply->elements, claims, count, err);
 }
@@ -400,10 +416,7 @@ bool queue_finish_many(struct queue *queue, const struct claim_options *options,
     if (!check_worker_id(options->worker, err))
         return false;
     _cleanup_command_ struct command arguments = {0};
-    command_add(&arguments, options->worker);
-    command_add_integer(&arguments, options->lease_ms);
-    command_add_integer(&arguments, (int64_t)capacity);
-    add_pools_in_turn(queue, &arguments, options);
+    add_claim(queue, &arguments, options, capacity);
     for (size_t i = 0; i < done_count; i++)
         if (!add_finish(&arguments, &done[i], &results[i], err))
             return false;

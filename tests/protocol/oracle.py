@@ -1,24 +1,37 @@
-"""What the queue should be, as plain dictionaries: docs/queue.md, "States", "Death, retry, cancel"."""
+"""What the queue should be, as plain dictionaries: docs/queue.md, "States", "Death, retry, cancel", "Affinity"."""
+import hashlib
 
 OPEN = {"waiting", "ready", "delayed", "leased"}
-POOL = {"plan": "cpu", "track": "lipsync", "dub": "lipsync", "join": "cpu"}
+POOL = {"plan": "cpu", "track": "lipsync", "dub": "lipsync", "join": "cpu", "image": "image", "sheet": "cpu"}
+ALONE = {"image", "sheet"}  # whose death ends nothing else
 # By kind: errors, first and longest wait before a retry, longest run, crashed workers, crashes, refusals.
 LIMITS = {"plan": (3, 2000, 300_000, 3600_000, 3, 10, 5), "track": (5, 2000, 300_000, 7200_000, 3, 10, 5),
-          "dub": (5, 2000, 300_000, 12 * 3600_000, 3, 10, 5), "join": (5, 2000, 300_000, 7200_000, 3, 10, 5)}
+          "dub": (5, 2000, 300_000, 12 * 3600_000, 3, 10, 5), "join": (5, 2000, 300_000, 7200_000, 3, 10, 5),
+          "image": (5, 2000, 300_000, 7200_000, 3, 10, 5), "sheet": (5, 2000, 300_000, 3600_000, 3, 10, 5)}
 ALIVE_MS, IN_ALL = 15_000, 4
 
 
+def affinity_of(lora):
+    """What farm/images.c makes of the usual model and one LoRA."""
+    return hashlib.sha256(f"image sdxl-base\n{lora} 1".encode()).hexdigest()[:16]
+
+
 class Job:
-    def __init__(self, campaign, suffix, seq, waits=0, next=None):
+    def __init__(self, campaign, suffix, seq, waits=0, next=None, affinity=None):
+        self.affinity = affinity
         self.campaign, self.suffix, self.seq, self.waits, self.next = campaign, suffix, seq, waits, next
         self.id = f"{campaign.id}/{suffix}"
         parts = suffix.split("/")
-        self.kind = parts[0] if parts[0] in ("plan", "track") else parts[1]
+        self.kind = parts[1] if parts[-2:-1] == ["dub"] or parts[-1] == "join" else parts[0]
         self.language = parts[0] if self.kind in ("dub", "join") else None
         self.pool = POOL[self.kind]
         self.state, self.attempt, self.stamp, self.worker = "waiting" if waits else "ready", 0, None, None
         self.until = self.due = self.claimed = 0
         self.forgive()
+
+    def make_ready(self):
+        """Unless a job that it waits for was retried meanwhile."""
+        self.state = "waiting" if self.waits > 0 else "ready"
 
     def forgive(self):
         self.errors = self.refusals = self.crashes = 0
@@ -26,15 +39,23 @@ class Job:
 
 
 class Campaign:
-    def __init__(self, id, class_, languages, segments):
-        self.id, self.class_, self.languages, self.segments = id, class_, languages, segments
+    def __init__(self, id, class_, shape):
+        self.id, self.class_, self.shape = id, class_, shape
+        self.languages = shape["languages"].split() if "languages" in shape else []
         self.state, self.ended_by, self.finished = "running", None, None
         self.language_state, self.language_by = {}, {}
         self.jobs = {}
-        self.add("plan")
+        if self.languages:
+            self.add("plan")
+            return
+        loras, sheet = shape["loras"].split(), shape["sheet"]
+        for i, lora in enumerate(loras):
+            self.add(f"image/{i:04}", next="sheet" if sheet else None, affinity=affinity_of(lora))
+        if sheet:
+            self.add("sheet", waits=len(loras))
 
-    def add(self, suffix, waits=0, next=None):
-        job = Job(self, suffix, len(self.jobs) + 1, waits, next)
+    def add(self, suffix, waits=0, next=None, affinity=None):
+        job = Job(self, suffix, len(self.jobs) + 1, waits, next, affinity)
         by = self.language_by.get(job.language)
         if by:
             job.state, job.by = "cancelled", by
@@ -42,8 +63,9 @@ class Campaign:
 
     def children(self, job):
         if job.kind == "plan":
-            return [(f"track/{i:04}", 0, None) for i in range(self.segments)] + \
-                   [(f"{language}/join", self.segments, None) for language in self.languages]
+            segments = self.shape["segments"]
+            return [(f"track/{i:04}", 0, None) for i in range(segments)] + \
+                   [(f"{language}/join", segments, None) for language in self.languages]
         if job.kind == "track":
             return [(f"{language}/dub/{job.suffix[6:]}", 0, f"{language}/join") for language in self.languages]
         return []
@@ -75,11 +97,17 @@ class Oracle:
         if campaign.state != "running" or any(job.state in OPEN for job in campaign.jobs.values()):
             return
         done = sum(state == "done" for state in campaign.language_state.values())
-        self.end(campaign, "failed" if campaign.ended_by else "done" if done == len(campaign.languages) else "partial")
+        states = [job.state for job in campaign.jobs.values()]
+        failed = campaign.ended_by or "done" not in states
+        self.end(campaign, "failed" if failed else "done" if done == len(campaign.languages) and "dead" not in states else "partial")
 
     def die(self, job):
         campaign = job.campaign
         job.state = "dead"
+        if job.kind in ALONE:
+            self.leave_out(job)
+            self.settle(campaign)
+            return
         everything = job.language is None
         if job.language:
             campaign.language_state[job.language], campaign.language_by[job.language] = "failed", job.suffix
@@ -89,6 +117,15 @@ class Oracle:
             campaign.ended_by = job.suffix
             self.end_jobs(campaign, None, job.suffix)
         self.settle(campaign)
+
+    def leave_out(self, job):
+        """The sheet goes on without the picture, if there is any."""
+        sheet = job.campaign.jobs.get(job.next)
+        if not sheet:
+            return
+        sheet.waits -= 1
+        if sheet.state == "waiting" and sheet.waits == 0:
+            sheet.state = "ready" if any(j.state == "done" for j in job.campaign.jobs.values()) else "cancelled"
 
     def expire(self):
         for job in sorted((j for j in self.jobs() if j.state == "leased" and j.until <= self.now),
@@ -104,7 +141,7 @@ class Oracle:
         if len(job.crashed_by) >= workers or job.crashes >= crashes:
             self.die(job)
         else:
-            job.state = "ready"
+            job.make_ready()
 
     def is_last(self, number, workers, most):
         """Whether so many failures, of so many workers, end a job."""
@@ -113,16 +150,26 @@ class Oracle:
 
     # ---- operations ----
 
-    def submit(self, id, class_, languages, segments):
+    def submit(self, id, class_, shape):
         if id in self.campaigns:
             return False
-        self.campaigns[id] = Campaign(id, class_, languages, segments)
+        self.campaigns[id] = Campaign(id, class_, shape)
         return True
 
     def ready(self, pools, class_):
         return [j for j in self.jobs() if j.state == "ready" and j.pool in pools and j.campaign.class_ == class_]
 
-    def claim(self, worker, pools, classes, capacity, lease, claims):
+    def may_claim(self, job, holds):
+        """Whether it is one of those of its campaign that the queue may choose: the oldest; or, for a slot that does not hold
+        what that needs, the oldest of those for which it does, or where there is none the oldest of another affinity."""
+        line = sorted((j for j in self.ready([job.pool], job.campaign.class_) if j.campaign is job.campaign), key=lambda j: j.seq)
+        suitable = line[:1]
+        if holds is not None and line[0].affinity and line[0].affinity not in holds:
+            held = [j for j in line if j.affinity in holds]
+            suitable += held[:1] or [next(j for j in line if j.affinity == job.affinity)]
+        return job in suitable
+
+    def claim(self, worker, pools, classes, holds, capacity, lease, claims):
         """Checks what the queue gave and follows it: the order between campaigns is the queue's choice."""
         taken = {"urgent": 0, "batch": 0}
         for claim in claims:
@@ -133,8 +180,7 @@ class Oracle:
             assert class_ in classes, (job.id, class_)
             if class_ == "batch" and "urgent" in classes:
                 assert not self.ready(pools, "urgent"), "batch before urgent"
-            first = min((j for j in self.ready([job.pool], class_) if j.campaign is job.campaign), key=lambda j: j.seq)
-            assert job is first, (job.id, first.id)
+            assert self.may_claim(job, holds), job.id
             taken[class_] += 1
             job.state, job.attempt, job.stamp, job.worker = "leased", job.attempt + 1, claim["stamp"], worker
             assert int(job.stamp.split("-")[0]) == job.attempt
@@ -215,7 +261,7 @@ class Oracle:
     def release(self, held):
         job, refusal = self.fence(held)
         if job:
-            job.state = "ready"
+            job.make_ready()
         return refusal
 
     def cancel(self, id):
@@ -238,15 +284,25 @@ class Oracle:
         if job.state != "dead" or campaign.state == "cancelled" or campaign.ended_by not in (None, job.suffix):
             return "queue.state"
         job.forgive()
-        job.state = "ready"
+        job.make_ready()
+        if job.kind in ALONE:
+            self.count_up(campaign.jobs.get(job.next))
         for other in campaign.jobs.values():
             hit = campaign.ended_by or other.language == job.language or job.language is None
             if hit and other.state == "cancelled" and other.by == job.suffix:
-                other.by, other.state = None, "waiting" if other.waits > 0 else "ready"
+                other.by = None
+                other.make_ready()
         if job.language:
             campaign.language_state.pop(job.language), campaign.language_by.pop(job.language)
         campaign.state, campaign.ended_by, campaign.finished = "running", None, None
         return None
+
+    def count_up(self, sheet):
+        """It waits for one more picture, unless it runs already or has ended by itself."""
+        if sheet:
+            sheet.waits += 1
+            if sheet.state in ("ready", "delayed", "cancelled"):
+                sheet.state = "waiting"
 
     def beat(self, worker):
         self.beats[worker] = self.now

@@ -24,8 +24,13 @@ static bool read_claim(const json_t *command, struct claim *claim, struct error 
     return job_id_parse(claim->job_id, &claim->job) || error_set(err, ERR_USAGE, "%s is no job", claim->job_id);
 }
 
+/* Of pictures when it names "loras". */
 static struct campaign *read_campaign(const json_t *command, const char *id) {
-    return small_campaign(id, json_get_string(command, "class", "batch"), json_get_string(command, "languages", "hi"),
+    const char *class = json_get_string(command, "class", "batch"), *loras = json_get_string(command, "loras", NULL);
+    if (loras)
+        return small_images(id, class, loras, (int)json_get_integer(command, "each", 1),
+                            json_get_bool(command, "sheet", true));
+    return small_campaign(id, class, json_get_string(command, "languages", "hi"),
                           (int)json_get_integer(command, "segments", 1));
 }
 
@@ -41,6 +46,7 @@ static bool submit(struct tool *tool, const json_t *command, json_t *answer, str
 struct asker {
     enum pool pools[POOL_COUNT];
     enum campaign_class only;
+    const char *holds[CLAIM_HOLDS_MAX];
     struct claim_options options;
 };
 
@@ -49,12 +55,16 @@ static void read_asker(const json_t *command, struct asker *asker) {
     json_t *name;
     json_array_foreach (json_object_get(command, "pools"), i, name)
         count += pool_parse(json_string_value(name), &asker->pools[count]);
+    json_array_foreach (json_object_get(command, "holds"), i, name)
+        asker->holds[i] = json_string_value(name);
     bool one_class = campaign_class_parse(json_get_string(command, "only", ""), &asker->only);
     asker->options = (struct claim_options){.worker = json_get_string(command, "worker", ""),
                                             .pools = asker->pools,
                                             .pool_count = count,
                                             .lease_ms = (int)json_get_integer(command, "lease", 1000),
-                                            .only = one_class ? &asker->only : NULL};
+                                            .only = one_class ? &asker->only : NULL,
+                                            .holds = json_object_get(command, "holds") ? asker->holds : NULL,
+                                            .hold_count = json_array_size(json_object_get(command, "holds"))};
 }
 
 /* Claims, after finishing `held` if there is one. */
@@ -80,11 +90,11 @@ static bool claim_with(struct tool *tool, const json_t *command, const struct cl
 static bool finish(struct tool *tool, const json_t *command, const struct claim *held, json_t *answer,
                    struct error *err) {
     _cleanup_campaign_ struct campaign *campaign = read_campaign(command, held->job.campaign);
-    _cleanup_plan_ struct plan *plan = small_make_plan(campaign);
+    _cleanup_plan_ struct plan *plan = campaign->workload == WORKLOAD_DUBS ? small_make_plan(campaign) : NULL;
     _cleanup_free_ struct job_spec *children = NULL;
     _cleanup_free_ char *artifact = layout_artifact(&held->job, held->stamp);
     struct job_result result = {.artifact = artifact};
-    result.child_count = plan_children(plan, &held->job, &children);
+    result.child_count = graph_children(campaign, plan, &held->job, &children);
     result.children = children;
     return claim_with(tool, command, held, &result, answer, err);
 }

@@ -1,47 +1,32 @@
 """Random sequences of every operation of the queue, on a clock moved by hand, against the oracle; hypothesis shrinks what
 fails. MELA_EXAMPLES: how many sequences (default 150)."""
-import json
 import os
-import subprocess
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, precondition, rule,
                                  run_state_machine_as_test)
 
-from ..support.paths import BUILD
-from .oracle import LIMITS, Oracle
+from .oracle import LIMITS, Oracle, affinity_of
+from .queue_tool import Tool
 
 IDS, WORKERS = ["a", "b", "c"], ["w1", "w2", "w3", "w4"]
-LANGUAGES, POOLS = [["hi"], ["hi", "ta"]], [["cpu"], ["lipsync"], ["lipsync", "cpu"]]
+LANGUAGES, ALL = ["hi", "hi ta"], ["lipsync", "cpu", "image"]
+POOLS = [["cpu"], ["lipsync"], ["image"], ["lipsync", "cpu"], ALL]
+LORAS = ["a", "a b", "b a b", "a a b c"]
+HOLDS = [None, [], ["a"], ["b", "a"], ["c"]]
 LEASES = [1000, 30_000]
-WAITERS = [("w1", ["lipsync", "cpu"], None), ("w2", ["cpu"], "batch"), ("w3", ["lipsync", "cpu"], "urgent"),
-           ("w4", ["lipsync"], None)]
+WAITERS = [("w1", ALL, None), ("w2", ["cpu"], "batch"), ("w3", ALL, "urgent"), ("w4", ["lipsync", "image"], None)]
 CLASSES = {None: ["urgent", "batch"], "urgent": ["urgent"], "batch": ["batch"]}
-
-
-class Tool:
-    def __init__(self, url):
-        self.process = subprocess.Popen([BUILD / "tests/protocol/queue_tool", url], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-
-    def do(self, operation, **members):
-        self.process.stdin.write(json.dumps({"do": operation, **members}) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait(20) == 0
-        self.process.stdout.close()
 
 
 class Waiter:
     """A worker that claims, and blocks when there is nothing. Awake it is on its way to claim; blocked, until a marker of
     its pools and classes, or the time at which its look said that something may be due."""
 
-    def __init__(self, name, pools, only):
-        self.asks = {"worker": name, "pools": pools, "only": only or ""}
+    def __init__(self, name, pools, only, holds=None):
+        self.holds = None if holds is None else [affinity_of(lora) for lora in holds]
+        self.asks = {"worker": name, "pools": pools, "only": only or "", **({} if holds is None else {"holds": self.holds})}
         self.pools, self.classes = pools, CLASSES[only]
         self.lanes = [f"{pool}:{class_}" for pool in pools for class_ in CLASSES[only]]
         self.until = None
@@ -63,18 +48,25 @@ class QueueMachine(RuleBasedStateMachine):
 
     def shape(self, id):
         campaign = self.oracle.campaigns.get(id)
-        return {"languages": " ".join(campaign.languages), "segments": campaign.segments} if campaign else {}
+        return campaign.shape if campaign else {}
 
     @rule(id=st.sampled_from(IDS), class_=st.sampled_from(["urgent", "batch"]), languages=st.sampled_from(LANGUAGES),
           segments=st.integers(1, 3))
-    def submit(self, id, class_, languages, segments):
-        answer = self.tool.do("submit", id=id, languages=" ".join(languages), segments=segments, **{"class": class_})
-        assert (answer["error"], answer["created"]) == (None, self.oracle.submit(id, class_, languages, segments))
+    def submit_dubs(self, id, class_, languages, segments):
+        self.submit(id, class_, {"languages": languages, "segments": segments})
+
+    @rule(id=st.sampled_from(IDS), class_=st.sampled_from(["urgent", "batch"]), loras=st.sampled_from(LORAS), sheet=st.booleans())
+    def submit_images(self, id, class_, loras, sheet):
+        self.submit(id, class_, {"loras": loras, "sheet": sheet})
+
+    def submit(self, id, class_, shape):
+        answer = self.tool.do("submit", id=id, **shape, **{"class": class_})
+        assert (answer["error"], answer["created"]) == (None, self.oracle.submit(id, class_, shape))
 
     @rule(worker=st.sampled_from(WORKERS), pools=st.sampled_from(POOLS), capacity=st.integers(1, 4),
-          lease=st.sampled_from(LEASES), only=st.sampled_from(list(CLASSES)))
-    def claim(self, worker, pools, capacity, lease, only):
-        self.claim_by(Waiter(worker, pools, only), capacity, lease)
+          lease=st.sampled_from(LEASES), only=st.sampled_from(list(CLASSES)), holds=st.sampled_from(HOLDS))
+    def claim(self, worker, pools, capacity, lease, only, holds=None):
+        self.claim_by(Waiter(worker, pools, only, holds), capacity, lease)
 
     def claim_by(self, waiter, capacity, lease):
         return self.follow(waiter, self.tool.do("claim", **waiter.asks, capacity=capacity, lease=lease)["claims"], capacity, lease)
@@ -83,7 +75,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.oracle.expire()
         self.promote(waiter)
         worker = waiter.asks["worker"]
-        self.oracle.claim(worker, waiter.pools, waiter.classes, capacity, lease, claims)
+        self.oracle.claim(worker, waiter.pools, waiter.classes, waiter.holds, capacity, lease, claims)
         self.held += [{"worker": worker, **claim} for claim in claims]
         return claims
 
@@ -160,7 +152,7 @@ class QueueMachine(RuleBasedStateMachine):
             late = seen[job.campaign.id][job.id] == "delayed"
             assert not (late and job.due[1] <= self.oracle.now), f"{job.id} was due"
             if not late:
-                job.state = "ready"
+                job.make_ready()
 
     def any_held(self, data):
         """Mostly the latest claims, so that campaigns get somewhere; also those of long ago."""
@@ -195,7 +187,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.time_passes(400_000)
             for worker in WORKERS[:alive]:
                 self.beat(worker)
-            self.claim(WORKERS[number % takers], ["lipsync", "cpu"], 16, 30_000, None)
+            self.claim(WORKERS[number % takers], ALL, 16, 30_000, None)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -274,8 +266,8 @@ class QueueMachine(RuleBasedStateMachine):
                 assert seen["error"] == "queue.not_found", id
                 continue
             assert seen["campaign"]["state"] == campaign.state
-            jobs = {j["id"]: (j["state"], j["attempt"], j["errors"], j["refusals"], j["crashes"]) for j in seen["jobs"]}
-            assert jobs == {j.id: (j.state, j.attempt, j.errors, j.refusals, j.crashes) for j in campaign.jobs.values()}
+            jobs = {j["id"]: (j["state"], j["attempt"], j["errors"], j["refusals"], j["crashes"], j.get("affinity")) for j in seen["jobs"]}
+            assert jobs == {j.id: (j.state, j.attempt, j.errors, j.refusals, j.crashes, j.affinity) for j in campaign.jobs.values()}
             states = [state for state, *_ in jobs.values()]
             assert seen["campaign"]["jobs"] == {s: states.count(s) for s in seen["campaign"]["jobs"]}
 

@@ -91,13 +91,17 @@ static void retry(struct queue *queue, const char *id) {
     assert_ok(queue_retry(queue, id, &err), err);
 }
 
+static size_t findings(struct queue *queue, bool repair) {
+    struct error err;
+    _cleanup_json_ json_t *found = queue_check(queue, repair, &err);
+    assert_ok(found, err);
+    return json_array_size(json_object_get(found, "findings"));
+}
+
 /* The audit finds nothing, and nothing is claimed or to be claimed. */
 static void assert_at_rest(struct queue *queue) {
-    struct error err;
     assert_idle(queue);
-    _cleanup_json_ json_t *found = queue_check(queue, false, &err);
-    assert_ok(found, err);
-    assert_int_equal(json_array_size(json_object_get(found, "findings")), 0);
+    assert_int_equal(findings(queue, false), 0);
 }
 
 static void test_a_dead_picture_costs_itself_only(void **state) {
@@ -146,8 +150,10 @@ static void test_all_pictures_dead_is_a_failure_and_no_sheet(void **state) {
     assert_string_equal(campaign_state(queue, "film"), "failed");
     assert_at_rest(queue);
     /* Any of them can be retried, and the sheet comes back with it. */
+    assert_true(job_number(queue, "film/sheet", "finished_ms") > 0);
     retry(queue, "film/image/0000");
     assert_job_state(queue, "film/sheet", "waiting");
+    assert_int_equal(job_number(queue, "film/sheet", "finished_ms"), -1);
     assert_string_equal(campaign_state(queue, "film"), "running");
     do_job(queue, "film/image/0000");
     do_job(queue, "film/sheet");
@@ -248,8 +254,7 @@ static void test_the_audit_counts_what_a_sheet_waits_for(void **state) {
     submit_images(queue, "film", "a", 3, true);
     die(queue, "film/image/0000");
     do_job(queue, "film/image/0001");
-    _cleanup_json_ json_t *healthy = queue_check(queue, false, &err);
-    assert_int_equal(json_array_size(json_object_get(healthy, "findings")), 0);
+    assert_int_equal(findings(queue, false), 0);
     freeReplyObject(redis_fixture_command(*state, "HINCRBY {mela}:job:film/sheet waits 5"));
     _cleanup_json_ json_t *found = queue_check(queue, true, &err);
     const json_t *finding = json_array_get(json_object_get(found, "findings"), 0);
@@ -257,6 +262,85 @@ static void test_the_audit_counts_what_a_sheet_waits_for(void **state) {
     do_job(queue, "film/image/0002");
     do_job(queue, "film/sheet");
     assert_at_rest(queue);
+}
+
+/* ---- affinity lines ---- */
+
+/* %s is the affinity of show/image/0000 and 0001. */
+static const char *const wrongs[] = {
+    "DEL {mela}:ready:image:batch:show:%s",
+    "ZREM {mela}:ready:image:batch:show:%s image/0001",
+    "ZREM {mela}:affinities:image:batch:show %s",
+    "ZADD {mela}:ready:image:batch:show:%s 9 image/0002",
+    "ZADD {mela}:ready:image:batch:show:%s 0 sheet",
+    "ZADD {mela}:ready:image:batch:show:%.0snobody 0 image/0001",
+    "ZADD {mela}:affinities:image:batch:show 0 %.0snobody",
+    "ZADD {mela}:affinities:image:batch:%.0sghost 0 nobody",
+    "ZREM {mela}:ready:image:batch:show image/0001 %.0s",
+    "DEL {mela}:job:show/image/0001 %.0s",
+};
+
+/* On a farm with four pictures of two affinities. */
+static struct queue *open_with_wrong(const struct redis_fixture *fixture, const char *wrong, char *affinity) {
+    struct queue *queue = fixture_open_empty(fixture);
+    submit_images(queue, "show", "a b", 2, false);
+    snprintf(affinity, AFFINITY_MAX + 1, "%s", job_text(queue, "show/image/0000", "affinity"));
+    _cleanup_free_ char *command = xasprintf(wrong, affinity);
+    freeReplyObject(redis_fixture_command(fixture, command));
+    return queue;
+}
+
+/* Claims whatever there is for a slot that holds one affinity; returns how many jobs that were. */
+static int claim_all_holding(struct queue *queue, const char *affinity) {
+    struct error err;
+    struct claim claim;
+    size_t count;
+    const char *const holds[] = {affinity};
+    struct claim_options options = all_pools("holder", 60000);
+    options.holds = holds;
+    options.hold_count = 1;
+    for (int jobs = 0;; jobs++) {
+        assert_ok(queue_claim(queue, &options, &claim, 1, &count, &err), err);
+        if (count == 0)
+            return jobs;
+        finish(queue, "holder", &claim, "", 0);
+    }
+}
+
+static void test_every_wrong_of_affinities_is_put_right(void **state) {
+    char affinity[AFFINITY_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LENGTH(wrongs); i++) {
+        _cleanup_queue_ struct queue *queue = open_with_wrong(*state, wrongs[i], affinity);
+        if (findings(queue, false) == 0)
+            fail_msg("not found: %s", wrongs[i]);
+        assert_true(findings(queue, true) > 0);
+        if (findings(queue, false) > 0)
+            fail_msg("not put right: %s", wrongs[i]);
+        assert_true(claim_all_holding(queue, affinity) >= 3);
+        assert_string_equal(campaign_state(queue, "show"), "done");
+        assert_int_equal(findings(queue, false), 0);
+    }
+}
+
+/* A Redis that lost data may have a line with a job that another worker has. */
+static void test_a_line_without_its_job_gives_nobody_the_job(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_images(queue, "show", "a b", 1, false);
+    _cleanup_free_ char *affinity = xstrdup(job_text(queue, "show/image/0000", "affinity"));
+    struct claim held = claim_job(queue, "w", "show/image/0000");
+    _cleanup_free_ char *command = xasprintf("ZADD {mela}:ready:image:batch:show:%s 0 image/0000", affinity);
+    freeReplyObject(redis_fixture_command(*state, command));
+    assert_int_equal(claim_all_holding(queue, affinity), 1);
+    finish(queue, "w", &held, "", 0);
+    assert_string_equal(campaign_state(queue, "show"), "done");
+}
+
+static void test_a_wrong_of_affinities_stops_nobody(void **state) {
+    char affinity[AFFINITY_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LENGTH(wrongs); i++) {
+        _cleanup_queue_ struct queue *queue = open_with_wrong(*state, wrongs[i], affinity);
+        assert_in_range(claim_all_holding(queue, affinity) + claim_all_holding(queue, "nobody"), 3, 4);
+    }
 }
 
 int main(void) {
@@ -276,6 +360,9 @@ int main(void) {
         cmocka_unit_test(test_a_sheet_at_work_goes_on_without_a_retried_picture),
         cmocka_unit_test(test_cancelled_pictures_end_with_their_sheet),
         cmocka_unit_test(test_the_audit_counts_what_a_sheet_waits_for),
+        cmocka_unit_test(test_every_wrong_of_affinities_is_put_right),
+        cmocka_unit_test(test_a_line_without_its_job_gives_nobody_the_job),
+        cmocka_unit_test(test_a_wrong_of_affinities_stops_nobody),
     };
     process_begin();
     return cmocka_run_group_tests(tests, redis_fixture_setup, redis_fixture_teardown);

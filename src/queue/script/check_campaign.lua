@@ -43,6 +43,12 @@ local function check_waits(job)
     if pending == 0 then move(job, 'ready', 0) end
 end
 
+local function in_line(job)
+    local line = P .. 'ready:' .. job.lane .. ':' .. campaign
+    return call('ZSCORE', line, job.suffix) and (not job.affinity or call('ZSCORE', line .. ':' .. job.affinity, job.suffix) and
+        call('ZSCORE', P .. 'affinities:' .. job.lane .. ':' .. campaign, job.affinity))
+end
+
 local function check_job(suffix, bucket)
     local job = load_job(campaign, suffix)
     if not job then
@@ -51,7 +57,7 @@ local function check_job(suffix, bucket)
     end
     if job.state == 'waiting' then
         check_waits(job)
-    elseif job.state == 'ready' and not call('ZSCORE', P .. 'ready:' .. job.lane .. ':' .. campaign, suffix) then
+    elseif job.state == 'ready' and not in_line(job) then
         if find('ready but in no line', suffix) then line().enter_ready(job) end
     elseif job.state == 'leased' and not call('ZSCORE', P .. 'leases', job.id) then
         if find('leased without a lease', suffix) then move(job, 'ready', 0) end

@@ -4,7 +4,7 @@
 -- ARGV: repair (0 or 1), keys without their prefix...
 -- Returns {finding, key, ...}.
 local KNOWN = {counts = 1, campaigns = 1, finished = 1, dead = 1, totals = 1, events = 1, workers = 1, worker = 1,
-    leases = 1, delayed = 1, fair = 1, ready = 1, marker = 1, hold = 1, failure = 1}
+    leases = 1, delayed = 1, fair = 1, ready = 1, affinities = 1, marker = 1, hold = 1, failure = 1}
 local out = {}
 
 -- A campaign that the sweep is removing has no record any more, but is in `finished` until its last job is gone.

@@ -5,7 +5,7 @@
 local AT_ONCE = 500
 local set, from, repair = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local key, kind = P .. set, set:match('^%a+')
-local lane, campaign = set:match('^%a+:(%w+:%w+):(.+)$')
+local lane, campaign, affinity = set:match('^%a+:(%w+:%w+):([^:]+):?(%w*)$')
 
 local function job_state(id) return call('HGET', P .. 'job:' .. id, 'state') end
 
@@ -14,7 +14,13 @@ local wrong = {
     leases = function(id) return job_state(id) ~= 'leased' and 'a lease without a leased job' end,
     delayed = function(id) return job_state(id) ~= 'delayed' and 'a delay without a delayed job' end,
     dead = function(id) return job_state(id) ~= 'dead' and 'in the list of the dead and is not' end,
-    ready = function(suffix) return job_state(campaign .. '/' .. suffix) ~= 'ready' and 'in line and not ready' end,
+    ready = function(suffix)
+        local f = call('HMGET', P .. 'job:' .. campaign .. '/' .. suffix, 'state', 'affinity')
+        return (f[1] ~= 'ready' or affinity ~= '' and f[2] ~= affinity) and 'in line and not ready'
+    end,
+    affinities = function(name)
+        return call('EXISTS', P .. set:gsub('^affinities', 'ready', 1) .. ':' .. name) == 0 and 'an affinity without ready jobs'
+    end,
     fair = function(id) return call('EXISTS', P .. set:gsub('^fair', 'ready', 1) .. ':' .. id) == 0 and 'a turn without ready jobs' end,
     campaigns = function(id) return call('EXISTS', campaign_key(id)) == 0 and 'listed without a record' end,
     finished = function(id)
@@ -35,7 +41,7 @@ for _, member in ipairs(members) do
     end
 end
 if #members == AT_ONCE then out[1] = from + AT_ONCE - removed end
-if kind == 'ready' and call('EXISTS', key) == 1 and call('EXISTS', campaign_key(campaign)) == 1 and
+if kind == 'ready' and affinity == '' and call('EXISTS', key) == 1 and call('EXISTS', campaign_key(campaign)) == 1 and
     not call('ZSCORE', P .. 'fair:' .. lane, campaign) then
     out[#out + 1], out[#out + 2] = 'ready jobs without a turn', campaign
     if repair then

@@ -1,9 +1,10 @@
 -- include: lanes
 -- Claims ready jobs.
--- ARGV: worker, lease ms, how many, pools (with spaces between, the first one gives first), classes (the same)
+-- ARGV: worker, lease ms, how many, pools (with spaces between, the first one gives first), classes (the same),
+-- what the slot holds (lib/lanes.lua)
 -- Returns {id, stamp, class, id, stamp, class, ...}.
 local claimed = {}
-claim_jobs(ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], claimed)
+claim_jobs(ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], claimed)
 -- This worker may have popped the marker that told of several jobs. It is busy now, so it sets the markers of its lanes again
 -- if ready or delayed jobs are left: another worker wakes and watches (docs/queue.md, waking).
 if claimed[1] then

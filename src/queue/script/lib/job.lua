@@ -65,12 +65,13 @@ local function job_language(suffix) return suffix:match('^(.+)/%a+/%d+$') or suf
 local function load_job(campaign, suffix)
     local id = campaign .. '/' .. suffix
     local key = P .. 'job:' .. id
-    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'told', 'waits', 'seq')
+    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'told', 'waits', 'seq',
+        'affinity')
     if not f[1] then return nil end
     local stamp = f[2] or '0'
     return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = stamp,
         attempt = tonumber(stamp:match('^%d+')), worker = f[3] or '', lane = f[4], next = f[5] or nil,
-        told = f[6], waits = tonumber(f[7] or 0), seq = f[8]}
+        told = f[6], waits = tonumber(f[7] or 0), seq = f[8], affinity = f[9] or nil}
 end
 
 local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
@@ -79,6 +80,7 @@ local function load_job_id(id) return load_job(id:match('^([^/]+)/(.+)$')) end
 local function leave_ready(job, more, tag)
     local ready = P .. 'ready:' .. job.lane .. ':' .. job.campaign
     call('ZREM', ready, job.suffix)
+    if job.affinity then line().leave_affinity(job, tag) end
     if more == nil then more = call('EXISTS', ready) == 1 end
     local fair = P .. 'fair:' .. job.lane
     if not more then

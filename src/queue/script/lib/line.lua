@@ -13,8 +13,28 @@ local function enter_fair(lane, campaign)
     call('ZADD', fair, math.max(tonumber(time), tonumber(tag)), campaign)
 end
 
+local function affinity_line(job) return P .. 'ready:' .. job.lane .. ':' .. job.campaign .. ':' .. job.affinity end
+local function affinities_key(job) return P .. 'affinities:' .. job.lane .. ':' .. job.campaign end
+
+-- A ready job with an affinity stands in two lines. The affinities of a campaign that have ready jobs are kept by when a job
+-- of them was claimed last, 0 for not since they have any.
+local function enter_affinity(job)
+    call('ZADD', affinity_line(job), job.seq, job.suffix)
+    call('ZADD', affinities_key(job), 'NX', 0, job.affinity)
+end
+
+local function leave_affinity(job, claimed)
+    call('ZREM', affinity_line(job), job.suffix)
+    if call('EXISTS', affinity_line(job)) == 0 then
+        call('ZREM', affinities_key(job), job.affinity)
+    elseif claimed then
+        call('ZADD', affinities_key(job), now, job.affinity)
+    end
+end
+
 local function enter_ready(job)
     call('ZADD', P .. 'ready:' .. job.lane .. ':' .. job.campaign, job.seq, job.suffix)
+    if job.affinity then enter_affinity(job) end
     enter_fair(job.lane, job.campaign)
 end
 

@@ -30,7 +30,7 @@ end
 -- Records come first, then the index and the lines that name them, then the sums, then the place in the lane.
 local function spawn(campaign, children)
     local PIECE = 200
-    local members, ends, buckets, numbers, open = {}, {}, {}, {}, false
+    local members, ends, buckets, numbers, affinities, open = {}, {}, {}, {}, {}, false
     local class = call('HGET', campaign_key(campaign), 'class')
     local function write_members(key)
         call('ZADD', key, unpack(members[key]))
@@ -64,13 +64,23 @@ local function spawn(campaign, children)
         local bucket = bucket_of(suffix)
         buckets[bucket] = true
         put_member(bucket_key(campaign, bucket), 0, suffix)
-        if state == 'ready' then put_member(P .. 'ready:' .. lane .. ':' .. campaign, seq + i, suffix) end
+        if state == 'ready' then
+            local ready = P .. 'ready:' .. lane .. ':' .. campaign
+            put_member(ready, seq + i, suffix)
+            if child.affinity ~= '' then
+                put_member(ready .. ':' .. child.affinity, seq + i, suffix)
+                affinities[child.affinity] = lane
+            end
+        end
         numbers[state] = numbers[state] or {}
         numbers[state][lane] = (numbers[state][lane] or 0) + 1
         open = open or not by
     end
     for bucket in pairs(buckets) do put_member(index_key(campaign), 0, bucket) end
     for key in pairs(members) do write_members(key) end
+    for affinity, lane in pairs(affinities) do
+        call('ZADD', P .. 'affinities:' .. lane .. ':' .. campaign, 'NX', 0, affinity)
+    end
     for state, by_lane in pairs(numbers) do
         for lane, number in pairs(by_lane) do
             count(campaign, lane, state, number)
