@@ -25,6 +25,7 @@ from .witness import Witness
 from .workers import Executors, IllWorker, Worker, astray, clock_shifted_by
 
 TOOL = BUILD / "tests/chaos/chaos_tool"
+SHOW_JOBS = 6  # of a campaign of pictures, its sheet aside
 WAVE_EVERY, STILL_EVERY = 1.0, 4.0  # seconds; with the scaler only
 LOOK_EVERY = 0.5  # seconds, for what takes other programs to know
 SKEW_MOST_S = 15 * 60  # S3's
@@ -45,10 +46,11 @@ def is_locked(folder):
 class Chaos:
     def __init__(self, campaigns, segments, languages, workers, lease_ms=1000, job_ms=10, hurt_every=1.0, restart_every=15.0,
                  wipes=0, clocks_off_s=0, scaler=False, net_harm=0, store="folder", store_harm=0, misdeed_every=0, ill=(), bombs=0,
-                 seed=None, enough=lambda done: True):
+                 shows=0, seed=None, enough=lambda done: True):
         """`net_harm`: one piece of data in so many between workers and Redis meets a reset or a stall; `store_harm`: one
         request in so many to the store fails or stalls, if it is "s3", a real server, or "memory", a fast one; `misdeed_every`: one job in so many meets an
-        executor that misbehaves. 0: none. `ill`: faults that one worker each falls ill of, beside the `workers`. While `enough`
+        executor that misbehaves. 0: none. `ill`: faults that one worker each falls ill of, beside the `workers`. `shows`: campaigns of
+        pictures. While `enough`
         says that too little has been done to the farm, more campaigns are submitted: how long the first ones take depends on the
         machine."""
         self.__dict__.update({name: value for name, value in locals().items() if name not in ("self", "seed", "store")})
@@ -217,7 +219,9 @@ class Chaos:
         self.tool("submit", self.store, self.submitted, count, self.segments, self.languages)
         self.submitted += count
 
-    def submit_bombs(self):
+    def submit_others(self):
+        if self.shows:
+            self.tool("shows", self.store, self.shows, SHOW_JOBS // 3)
         if self.bombs:
             self.tool("bombs", self.store, 0, self.bombs, self.segments, self.languages)
 
@@ -239,7 +243,7 @@ class Chaos:
                 self.witness = Witness(self.folder, self.redis, self.store)
             started = time.monotonic()
             self.submit(1 if self.scaler else self.campaigns)
-            self.submit_bombs()
+            self.submit_others()
             self.torment(started)
             self.settle()
             return self.report(started)
@@ -307,10 +311,11 @@ astray(self.folder, supervisors)
 
     def report(self, started):
         seconds = time.monotonic() - started
-        audit = json.loads(self.tool("audit", self.store, self.campaigns, self.bombs))
-        published = sum(self.published(f"chaos-{i}") for i in range(self.campaigns))
+        audit = json.loads(self.tool("audit", self.store, self.campaigns, self.bombs, self.shows))
+        published = sum(self.published(f"chaos-{i}") for i in range(self.campaigns)) + \
+            sum(self.published(f"show-{i}") for i in range(self.shows))
         result = {"seconds": round(seconds, 1), "campaigns": self.campaigns, **self.done, **(self.redis_proxy.done if self.redis_proxy else {}), **audit,
-                  "published": published, "bombs": self.bombs, "misdeeds": self.executors.misdeeds(), "ill": list(self.ill)}
+                  "published": published, "bombs": self.bombs, "shows": self.shows, "misdeeds": self.executors.misdeeds(), "ill": list(self.ill)}
         if self.witness:
             self.witness.stop()
             result["scaler"] = self.witness.judge()
@@ -332,6 +337,11 @@ astray(self.folder, supervisors)
 BOMB_ENDS = {"abort": "job.crashed", "hang": "job.timeout", "leak": "job.crashed", "refuse": "media.corrupt"}
 
 
+def jobs_of(result, segments, languages):
+    """How many the campaigns, and those of pictures, every second one with a sheet, must have had."""
+    return result["campaigns"] * (1 + segments + languages * (segments + 1)) + result["shows"] * SHOW_JOBS + (result["shows"] + 1) // 2
+
+
 def problems_of(result):
     """What the audit holds against the run."""
     problems = result["problems"] + [f"{f['where']}: {f['what']}" for f in result["findings"]]
@@ -339,6 +349,8 @@ def problems_of(result):
         problems.append(f"{result['published']} artifacts can be reached of {result['jobs']} jobs")
     if result["wipes"] == 0 and result["finished_by_totals"] != result["jobs"] + result["done_in_bombs"]:
         problems.append(f"{result['finished_by_totals']} finishes of {result['jobs']} jobs: not each was published once")
+    if result["missing"] and not result["retried"] and not result["wipes"]:
+        problems.append(f"{result['missing']} pictures are missing from sheets")
     if "scaler" in result:
         problems += [f"the scaler said what the rule does not: {wrong}" for wrong in result["scaler"]["wrong"]]
     for misdeed, ends in result["bomb_ends"].items():  # a killed worker is a crash of whatever it did

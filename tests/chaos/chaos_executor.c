@@ -9,7 +9,7 @@
  *
  * A campaign whose name is "12 abort track" is a bomb: every track of it aborts. An artifact's first line says which
  * attempt of which job wrote it, and ends in what no other run of it has; then come the first lines of the artifacts
- * that it was made of. */
+ * that it was made of. A job of pictures leaves as many pictures as it should, each with that line in it. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -138,9 +138,33 @@ static bool chaos_append_first_line(const char *path, struct buffer *out, struct
     return true;
 }
 
+/* What lies beside the artifact of a job of pictures. */
+static bool chaos_write_beside(struct chaos *chaos, const struct buffer *text, struct error *err) {
+    struct image_part part = {0};
+    if (chaos->job.kind == KIND_SHEET)
+        return chaos_write(chaos, "sheet.png", text->data, text->length, err);
+    if (chaos->job.kind != KIND_IMAGE)
+        return true;
+    bool written = images_part(&chaos->campaign->images, (size_t)chaos->job.index, &part) &&
+                   chaos_write(chaos, "thumbs.png", text->data, text->length, err);
+    for (int i = 0; written && i < part.count; i++) {
+        _cleanup_free_ char *name = xasprintf("picture-%d.png", i);
+        written = chaos_write(chaos, name, text->data, text->length, err);
+    }
+    return written;
+}
+
+/* Whether it is the artifact of a job that this one waited for. */
+static bool is_of_a_job(const char *input) {
+    return strcmp(input, "track") == 0 || strncmp(input, "part-", 5) == 0 || strncmp(input, "record-", 7) == 0;
+}
+
 static bool chaos_write_targets(struct chaos *chaos, struct error *err) {
-    static const char *const names[KIND_COUNT] = {
-        [KIND_TRACK] = "track.trk", [KIND_DUB] = "segment.mp4", [KIND_JOIN] = "final.mp4"};
+    static const char *const names[KIND_COUNT] = {[KIND_TRACK] = "track.trk",
+                                                  [KIND_DUB] = "segment.mp4",
+                                                  [KIND_JOIN] = "final.mp4",
+                                                  [KIND_IMAGE] = "record.json",
+                                                  [KIND_SHEET] = "index.json"};
     if (chaos->job.kind == KIND_PLAN)
         return chaos_write_plan(chaos, err);
     _cleanup_buffer_ struct buffer text = {0};
@@ -151,10 +175,10 @@ static bool chaos_write_targets(struct chaos *chaos, struct error *err) {
     const char *name;
     json_t *path;
     json_object_foreach (json_object_get(chaos->message, "inputs"), name, path)
-        if ((strcmp(name, "track") == 0 || strncmp(name, "part-", 5) == 0) &&
-            !chaos_append_first_line(json_string_value(path), &text, err))
+        if (is_of_a_job(name) && !chaos_append_first_line(json_string_value(path), &text, err))
             return false;
-    return chaos_write(chaos, names[chaos->job.kind], text.data, text.length, err);
+    return chaos_write_beside(chaos, &text, err) &&
+           chaos_write(chaos, names[chaos->job.kind], text.data, text.length, err);
 }
 
 static json_t *chaos_report(void) {
@@ -269,7 +293,8 @@ static void misdeed_garble(struct chaos *chaos) {
 }
 
 static void misdeed_link(struct chaos *chaos) {
-    static const char *const names[] = {"plan.json", "track.trk", "segment.mp4", "final.mp4"};
+    static const char *const names[] = {"plan.json", "track.trk",   "segment.mp4",
+                                        "final.mp4", "record.json", "index.json"};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         _cleanup_free_ char *path = xasprintf("%s/%s", scratch_of(chaos), names[i]);
         if (symlink("/etc/passwd", path) != 0)

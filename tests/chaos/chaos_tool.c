@@ -1,10 +1,12 @@
 /* What script/chaos runs besides mela-worker and chaos_executor: who submits, and the auditor at the end.
  *
  *   chaos_tool submit REDIS STORE FIRST COUNT SEGMENTS LANGUAGES    campaigns chaos-FIRST ... ; every seventh is urgent
- *   chaos_tool bombs REDIS STORE FIRST COUNT SEGMENTS LANGUAGES     campaigns bomb-FIRST ..., one of `misdeeds` each
- *   chaos_tool retry REDIS                                          revives dead jobs, but of bombs; prints how many
- *   chaos_tool workers REDIS                                        prints who lives, as JSON
- *   chaos_tool audit REDIS STORE COUNT BOMBS                        prints a JSON object; "problems" should be empty
+ *   chaos_tool shows REDIS STORE COUNT JOBS                         campaigns of pictures show-0 ..., every second one
+ * with a sheet; JOBS for each of three LoRAs chaos_tool bombs REDIS STORE FIRST COUNT SEGMENTS LANGUAGES     campaigns
+ * bomb-FIRST ..., one of `misdeeds` each chaos_tool retry REDIS                                          revives dead
+ * jobs, but of bombs; prints how many chaos_tool workers REDIS                                        prints who lives,
+ * as JSON chaos_tool audit REDIS STORE COUNT BOMBS SHOWS                  prints a JSON object; "problems" should be
+ * empty
  */
 #include <stdio.h>
 #include <string.h>
@@ -51,10 +53,19 @@ static const char *const misdeeds[] = {"abort", "hang", "leak", "refuse"};
 static const char *misdeed_of(long bomb) { return misdeeds[bomb % (long)ARRAY_LENGTH(misdeeds)]; }
 
 /* Each goes off in another kind of job, but for joins. */
-static void make_bomb(struct campaign *campaign, long number) {
-    const char *kind = job_kind_name((enum job_kind)(number / (long)ARRAY_LENGTH(misdeeds) % KIND_JOIN));
-    _cleanup_free_ char *segments = campaign->name;
-    campaign->name = xasprintf("%s %s %s", segments, misdeed_of(number), kind);
+static enum job_kind kind_of(long bomb) {
+    static const enum job_kind kinds[] = {KIND_PLAN, KIND_TRACK, KIND_DUB, KIND_IMAGE, KIND_SHEET};
+    return kinds[bomb / (long)ARRAY_LENGTH(misdeeds) % (long)ARRAY_LENGTH(kinds)];
+}
+
+static struct campaign *make_bomb(const char *id, const char *class, long number, const char *languages, int segments) {
+    enum job_kind kind = kind_of(number);
+    struct campaign *campaign = job_kind_workload(kind) == WORKLOAD_DUBS
+                                    ? small_campaign(id, class, languages, segments)
+                                    : small_images(id, class, "a", 2, true);
+    _cleanup_free_ char *name = campaign->name;
+    campaign->name = xasprintf("%s %s %s", name, misdeed_of(number), job_kind_name(kind));
+    return campaign;
 }
 
 static int submit(char **arguments, bool as_bombs) {
@@ -67,10 +78,26 @@ static int submit(char **arguments, bool as_bombs) {
     long first = strtol(arguments[2], NULL, 10), count = strtol(arguments[3], NULL, 10);
     for (long i = first; i < first + count; i++) {
         _cleanup_free_ char *id = xasprintf("%s-%ld", as_bombs ? "bomb" : "chaos", i);
+        const char *class = i % 7 ? "batch" : "urgent";
+        int segments = (int)strtol(arguments[4], NULL, 10);
+        _cleanup_campaign_ struct campaign *campaign = as_bombs ? make_bomb(id, class, i, arguments[5], segments)
+                                                                : small_campaign(id, class, arguments[5], segments);
+        if (!INSIST(small_submit(queue, store, campaign, &err)))
+            return fail(&err);
+    }
+    return 0;
+}
+
+static int submit_shows(char **arguments) {
+    struct error err;
+    _cleanup_queue_ struct queue *queue = NULL;
+    _cleanup_store_ struct store *store = store_open(arguments[1], NULL, &err);
+    if (!store || !INSIST((queue = open_queue(arguments[0], &err)) != NULL))
+        return fail(&err);
+    for (long i = 0; i < strtol(arguments[2], NULL, 10); i++) {
+        _cleanup_free_ char *id = xasprintf("show-%ld", i);
         _cleanup_campaign_ struct campaign *campaign =
-            small_campaign(id, i % 7 ? "batch" : "urgent", arguments[5], (int)strtol(arguments[4], NULL, 10));
-        if (as_bombs)
-            make_bomb(campaign, i);
+            small_images(id, "batch", "a b c", (int)strtol(arguments[3], NULL, 10), i % 2 == 0);
         if (!INSIST(small_submit(queue, store, campaign, &err)))
             return fail(&err);
     }
@@ -112,7 +139,7 @@ struct audit {
     struct store *store;
     json_t *problems, *bomb_ends;    /* by misdeed and code: how many jobs of bombs it killed */
     json_t *published, *first_lines; /* of one campaign: keys of artifacts; by job, what an artifact begins with */
-    int64_t jobs, unfinished, unpublished, errors, refusals, crashes, done_in_bombs, longest_bomb_ms;
+    int64_t jobs, unfinished, unpublished, errors, refusals, crashes, missing, done_in_bombs, longest_bomb_ms;
 };
 
 static void problem(struct audit *audit, const char *what, const char *where) {
@@ -156,6 +183,25 @@ static void audit_inputs(struct audit *audit, const struct plan *plan, const str
         problem(audit, "it was made from other artifacts than the published ones", id);
 }
 
+/* A sheet shows published pictures in their order. One that was retried after the sheet had begun is missing there. */
+static void audit_sheet(struct audit *audit, const struct job_id *sheet, const char *id, int pictures,
+                        const struct buffer *text) {
+    struct job_id image = *sheet;
+    const char *rest = text->data + strcspn(text->data, "\n") + 1;
+    image.kind = KIND_IMAGE;
+    for (image.index = 0; image.index < pictures; image.index++) {
+        char image_id[JOB_ID_MAX + 1];
+        job_id_format(&image, image_id);
+        const char *line = json_get_string(audit->first_lines, image_id, "missing");
+        if (strncmp(rest, line, strlen(line)) == 0)
+            rest += strlen(line);
+        else
+            audit->missing++;
+    }
+    if (*rest)
+        problem(audit, "it was made from other artifacts than the published ones", id);
+}
+
 static void audit_job(struct audit *audit, const struct plan *plan, const json_t *job) {
     const char *id = json_get_string(job, "id", ""), *state = json_get_string(job, "state", "");
     struct job_id parsed;
@@ -178,7 +224,10 @@ static void audit_job(struct audit *audit, const struct plan *plan, const json_t
         problem(audit, "its receipt names another artifact than Redis", id);
     else {
         audit_artifact(audit, &parsed, id, &receipt, &text);
-        audit_inputs(audit, plan, &parsed, id, &text);
+        if (plan)
+            audit_inputs(audit, plan, &parsed, id, &text);
+        else if (parsed.kind == KIND_SHEET)
+            audit_sheet(audit, &parsed, id, (int)json_object_size(audit->first_lines) - 1, &text);
     }
 }
 
@@ -187,7 +236,7 @@ static void audit_job(struct audit *audit, const struct plan *plan, const json_t
 static bool audit_object(const char *key, const struct store_stat *stat, void *context) {
     struct audit *audit = context;
     const char *dot = strrchr(key, '.');
-    if (!dot || (strcmp(dot, ".json") != 0 && strcmp(dot, ".pcm") != 0))
+    if (!dot || (strcmp(dot, ".json") != 0 && strcmp(dot, ".pcm") != 0 && strcmp(dot, ".png") != 0))
         audit->unpublished += !json_object_get(audit->published, key);
     return true;
 }
@@ -203,6 +252,25 @@ static void audit_jobs(struct audit *audit, const struct plan *plan, const json_
         }
 }
 
+/* The plan of a campaign of dubs, and how many jobs a campaign must have. False, and *err not set, when there is none.
+ */
+static bool expect_jobs(struct audit *audit, const char *id, struct plan **plan, size_t *expected, struct error *err) {
+    _cleanup_free_ char *plan_key = layout_plan(id), *spec_key = layout_spec(id);
+    _cleanup_json_ json_t *json = small_get_json(audit->store, spec_key, err), *problems = json_array();
+    _cleanup_campaign_ struct campaign *campaign = json ? campaign_parse(json, id, problems) : NULL;
+    if (!campaign)
+        return false;
+    if (campaign->workload == WORKLOAD_IMAGES) {
+        *expected = images_job_count(&campaign->images) + campaign->images.sheet;
+        return true;
+    }
+    _cleanup_json_ json_t *plan_json = small_get_json(audit->store, plan_key, err);
+    *plan = plan_json ? plan_from_json(plan_json, err) : NULL;
+    if (*plan)
+        *expected = 1 + (*plan)->segment_count + (*plan)->language_count * ((*plan)->segment_count + 1);
+    return *plan != NULL;
+}
+
 static bool audit_campaign(struct audit *audit, const char *id, struct error *err) {
     _cleanup_json_ json_t *campaign = queue_campaign(audit->queue, id, err), *published = json_object(),
                           *first_lines = json_object();
@@ -211,15 +279,14 @@ static bool audit_campaign(struct audit *audit, const char *id, struct error *er
     if (strcmp(json_get_string(campaign, "state", ""), "done") != 0)
         problem(audit, json_get_string(campaign, "state", ""), id);
     _cleanup_json_ json_t *page = queue_jobs(audit->queue, id, NULL, 100000, err);
-    _cleanup_free_ char *key = layout_plan(id), *prefix = xasprintf("campaigns/%s/", id);
-    _cleanup_json_ json_t *json = small_get_json(audit->store, key, err);
-    _cleanup_plan_ struct plan *plan = json ? plan_from_json(json, err) : NULL;
-    if (!page || !plan)
+    _cleanup_free_ char *prefix = xasprintf("campaigns/%s/", id);
+    _cleanup_plan_ struct plan *plan = NULL;
+    size_t expected;
+    if (!page || !expect_jobs(audit, id, &plan, &expected, err))
         return page != NULL;
     const json_t *jobs = json_object_get(page, "items");
-    size_t expected = 1 + plan->segment_count + plan->language_count * (plan->segment_count + 1);
     if (json_array_size(jobs) != expected)
-        problem(audit, "it has another number of jobs than its plan", id);
+        problem(audit, "it has another number of jobs than it should", id);
     audit->published = published;
     audit->first_lines = first_lines;
     audit_jobs(audit, plan, jobs, "track", true);
@@ -247,7 +314,7 @@ static bool audit_bomb(struct audit *audit, long number, struct error *err) {
     json_t *job;
     if (!page)
         return false;
-    if (strcmp(json_get_string(campaign, "state", ""), "failed") != 0)
+    if (strcmp(json_get_string(campaign, "state", ""), kind_of(number) == KIND_SHEET ? "partial" : "failed") != 0)
         problem(audit, json_get_string(campaign, "state", ""), id);
     json_array_foreach (json_object_get(page, "items"), i, job)
         audit_bomb_job(audit, misdeed_of(number), job);
@@ -268,13 +335,13 @@ static int64_t jobs_done(struct queue *queue) {
 }
 
 static json_t *audit_result(const struct audit *audit, const json_t *check) {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O}", "jobs", (json_int_t)audit->jobs, "unfinished",
-                     (json_int_t)audit->unfinished, "unpublished", (json_int_t)audit->unpublished, "errors",
-                     (json_int_t)audit->errors, "refusals", (json_int_t)audit->refusals, "crashes",
-                     (json_int_t)audit->crashes, "done_in_bombs", (json_int_t)audit->done_in_bombs, "longest_bomb_ms",
-                     (json_int_t)audit->longest_bomb_ms, "finished_by_totals", (json_int_t)jobs_done(audit->queue),
-                     "bomb_ends", audit->bomb_ends, "problems", audit->problems, "findings",
-                     json_object_get(check, "findings"));
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O}", "missing", (json_int_t)audit->missing,
+                     "jobs", (json_int_t)audit->jobs, "unfinished", (json_int_t)audit->unfinished, "unpublished",
+                     (json_int_t)audit->unpublished, "errors", (json_int_t)audit->errors, "refusals",
+                     (json_int_t)audit->refusals, "crashes", (json_int_t)audit->crashes, "done_in_bombs",
+                     (json_int_t)audit->done_in_bombs, "longest_bomb_ms", (json_int_t)audit->longest_bomb_ms,
+                     "finished_by_totals", (json_int_t)jobs_done(audit->queue), "bomb_ends", audit->bomb_ends,
+                     "problems", audit->problems, "findings", json_object_get(check, "findings"));
 }
 
 static int audit(char **arguments) {
@@ -285,6 +352,11 @@ static int audit(char **arguments) {
         return fail(&err);
     for (long i = 0; i < strtol(arguments[2], NULL, 10); i++) {
         _cleanup_free_ char *id = xasprintf("chaos-%ld", i);
+        if (!audit_campaign(&audit, id, &err))
+            problem(&audit, err.message, id);
+    }
+    for (long i = 0; i < strtol(arguments[4], NULL, 10); i++) {
+        _cleanup_free_ char *id = xasprintf("show-%ld", i);
         if (!audit_campaign(&audit, id, &err))
             problem(&audit, err.message, id);
     }
@@ -312,7 +384,9 @@ int main(int count, char **arguments) {
         return workers(arguments + 2);
     if (strcmp(command, "retry") == 0 && count == 3)
         return retry(arguments + 2);
-    if (strcmp(command, "audit") == 0 && count == 6)
+    if (strcmp(command, "shows") == 0 && count == 6)
+        return submit_shows(arguments + 2);
+    if (strcmp(command, "audit") == 0 && count == 7)
         return audit(arguments + 2);
     fprintf(stderr, "see the head of chaos_tool.c\n");
     return 2;

@@ -5,15 +5,15 @@ import pytest
 
 from ..support import s3_servers
 from ..support.waiting import wait_for
-from .chaos import Chaos, problems_of
+from .chaos import Chaos, jobs_of, problems_of
 from .workers import FAULTS, volumes_can_be_made
 
 
 def test_nothing_is_lost_or_published_twice_under_kills_and_stalls():
     result = Chaos(campaigns=20, segments=8, languages="hi ta", workers=6, lease_ms=1000, job_ms=12, hurt_every=0.5,
-                   restart_every=2.0, enough=lambda done: min(done["killed"], done["stopped"]) >= 2 and done["restarts"] >= 1).run()
+                   restart_every=2.0, shows=6, enough=lambda done: min(done["killed"], done["stopped"]) >= 2 and done["restarts"] >= 1).run()
     assert problems_of(result) == []
-    assert result["jobs"] == result["campaigns"] * (1 + 8 + 2 * 9) and result["campaigns"] >= 20
+    assert result["jobs"] == jobs_of(result, 8, 2) and result["campaigns"] >= 20
 
 
 def test_a_faulty_store_and_a_faulty_network_cost_nothing_but_time():
@@ -30,9 +30,9 @@ def test_a_faulty_store_and_a_faulty_network_cost_nothing_but_time():
 
 def test_wipes_are_recovered_from_while_the_farm_works():
     result = Chaos(campaigns=10, segments=8, languages="hi ta", workers=4, lease_ms=1000, job_ms=20, hurt_every=0.5,
-                   restart_every=1e9, wipes=3).run()
+                   restart_every=1e9, wipes=3, shows=4).run()
     assert problems_of(result) == []
-    assert result["wipes"] == 3 and result["jobs"] == 10 * (1 + 8 + 2 * 9)
+    assert result["wipes"] == 3 and result["jobs"] == jobs_of(result, 8, 2)
 
 
 def test_the_audit_is_silent_on_a_farm_at_work():
@@ -72,15 +72,16 @@ def test_the_scaler_says_what_the_rule_says_while_workers_die():
 
 def test_executors_that_misbehave_cost_nothing_but_time():
     result = Chaos(campaigns=8, segments=8, languages="hi ta", workers=6, lease_ms=1000, job_ms=10, hurt_every=1e9, restart_every=1e9,
-                   misdeed_every=6, enough=lambda done: True).run()
+                   misdeed_every=6, shows=4, enough=lambda done: True).run()
     assert problems_of(result) == []
+    assert result["jobs"] == jobs_of(result, 8, 2)
     assert len(result["misdeeds"]) > 8 and result["crashes"] + result["errors"] > 0, result
 
 
 def test_campaigns_that_kill_their_executors_end_alone():
     """Each job of theirs aborts, hangs, leaks or is refused; no other campaign's job has to be done twice."""
     result = Chaos(campaigns=8, segments=6, languages="hi ta", workers=8, lease_ms=1000, job_ms=10, hurt_every=1e9, restart_every=1e9,
-                   bombs=12).run()
+                   bombs=20, shows=2).run()
     assert problems_of(result) == []
     assert len(result["bomb_ends"]) == 4
     assert result["errors"] == result["crashes"] == result["refusals"] == result["retried"] == 0, result

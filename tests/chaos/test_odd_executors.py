@@ -52,7 +52,7 @@ def test_a_misdeed_costs_an_attempt_at_most(farm, misdeed, counted):
         farm.executors.set(misdeed=None)
     wait_for(farm.is_done, "the campaign")
     assert int(farm.cli("hstrlen", "{mela}:campaign:chaos-0:results", "plan")) < 10_000
-    audit = json.loads(farm.tool("audit", farm.store, 1, 0))
+    audit = json.loads(farm.tool("audit", farm.store, 1, 0, 0))
     assert audit["problems"] == audit["findings"] == [], audit
     totals = farm.cli("hkeys", "{mela}:totals") + farm.cli("get", "{mela}:totals:new")
     assert "nonsense" not in totals, totals
