@@ -322,6 +322,45 @@ static void test_every_wrong_of_affinities_is_put_right(void **state) {
     }
 }
 
+/* How many commands the server has carried out, those of scripts included. */
+static long long commands(const struct redis_fixture *fixture) {
+    redisReply *reply = redis_fixture_command(fixture, "INFO commandstats");
+    long long sum = 0;
+    for (const char *at = reply->str; (at = strstr(at, "calls=")); at++)
+        if (strncmp(at - 1, ":", 1) == 0) /* not rejected_calls */
+            sum += strtoll(at + strlen("calls="), NULL, 10);
+    freeReplyObject(reply);
+    return sum;
+}
+
+/* Of a campaign of dubs, for a slot that holds this, or of which nobody knows. */
+static long long commands_of_a_claim(struct queue *queue, const struct redis_fixture *fixture, const char *holds) {
+    struct error err;
+    struct claim claim;
+    size_t count;
+    struct claim_options options = all_pools("w", 60000);
+    options.holds = holds ? &holds : NULL;
+    options.hold_count = holds != NULL;
+    long long before = commands(fixture);
+    assert_ok(queue_claim(queue, &options, &claim, 1, &count, &err), err);
+    long long after = commands(fixture);
+    assert_int_equal(count, 1);
+    return after - before;
+}
+
+static void test_a_job_without_affinity_costs_no_call_more(void **state) {
+    _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
+    submit_to_dubs(queue, "film", CLASS_BATCH, "hi", 12);
+    for (int i = 0; i < 4; i++)
+        claim_one(queue, "w"); /* the scripts are loaded, the pools' turn is where it was, and jobs are left */
+    long long without = 0, with = 0;
+    for (int i = 0; i < POOL_COUNT; i++)
+        without += commands_of_a_claim(queue, *state, NULL);
+    for (int i = 0; i < POOL_COUNT; i++)
+        with += commands_of_a_claim(queue, *state, "0123456789abcdef");
+    assert_int_equal(with, without);
+}
+
 /* A Redis that lost data may have a line with a job that another worker has. */
 static void test_a_line_without_its_job_gives_nobody_the_job(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
@@ -361,6 +400,7 @@ int main(void) {
         cmocka_unit_test(test_cancelled_pictures_end_with_their_sheet),
         cmocka_unit_test(test_the_audit_counts_what_a_sheet_waits_for),
         cmocka_unit_test(test_every_wrong_of_affinities_is_put_right),
+        cmocka_unit_test(test_a_job_without_affinity_costs_no_call_more),
         cmocka_unit_test(test_a_line_without_its_job_gives_nobody_the_job),
         cmocka_unit_test(test_a_wrong_of_affinities_stops_nobody),
     };
