@@ -96,7 +96,8 @@ static bool check_set(struct check *check, const char *name, struct error *err) 
 }
 
 static bool is_set(const char *name) {
-    static const char *const sets[] = {"leases", "delayed:", "dead", "ready:", "affinities:", "fair:", "campaigns", "finished"};
+    static const char *const sets[] = {
+        "leases", "delayed:", "dead", "ready:", "affinities:", "fair:", "campaigns", "finished"};
     for (size_t i = 0; i < ARRAY_LENGTH(sets); i++) {
         size_t length = strlen(sets[i]);
         if (strncmp(name, sets[i], length) == 0 && (sets[i][length - 1] == ':' || name[length] == '\0'))

@@ -1,11 +1,12 @@
 /* recover: brings campaigns back from the store when Redis lost them, wholly or in part.
  *
- * A campaign's spec, its plan if it has one, and one receipt for every published job are in the store (farm/layout.h). Restoring
- * replays them in the order of the graph: the campaign is submitted again, and every job that has a receipt is leased
- * to the restorer and finished with what the receipt says, by the same fenced script that workers use. So each step is
- * atomic, leaves the queue in a state that it could have reached by itself, and does nothing when done again: restoring
- * is safe on a working farm, twice, and from several places at once. The queue and the store are borrowed, and each
- * used by this thread only during a call. Errors: those of the queue and the store, and what is said below. */
+ * A campaign's spec, its plan if it has one, and one receipt for every published job are in the store (farm/layout.h).
+ * Restoring replays them in the order of the graph: the campaign is submitted again, and every job that has a receipt
+ * is leased to the restorer and finished with what the receipt says, by the same fenced script that workers use. So
+ * each step is atomic, leaves the queue in a state that it could have reached by itself, and does nothing when done
+ * again: restoring is safe on a working farm, twice, and from several places at once. The queue and the store are
+ * borrowed, and each used by this thread only during a call. Errors: those of the queue and the store, and what is said
+ * below. */
 #pragma once
 
 #include "queue/queue.h"
