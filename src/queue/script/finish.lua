@@ -3,8 +3,8 @@
 -- include: lanes
 -- on demand: totals
 -- Finishes some jobs of one worker, then claims others for it.
--- ARGV: worker, lease ms, how many jobs to claim, pools, classes and what is held as claim.lua has them; for each job that is done: job,
--- stamp, artifact or "", report, what it adds to the totals ("name amount name amount ... "), number of children,
+-- ARGV: worker, lease ms, how many jobs to claim, pools, classes and what is held as claim.lua has them; for each job that is
+-- done: job, stamp, artifact or "", report, what it adds to the totals ("name amount name amount ... "), number of children,
 -- and they (lib/given.lua)...
 -- Returns {status of each, id, stamp, class of what was claimed, ...}.
 -- Each finish is checked and written by itself, so one that is refused does not hinder the others. The claim comes last, so

@@ -1,12 +1,13 @@
 -- include: base
 -- Which job a slot gets that has something loaded already (docs/queue.md, "Affinity").
 
--- How long the job that would be next is passed over at most. A load takes some ten seconds: so it pays several times over,
--- and nobody notices the minute behind a queue that made loads worth saving.
+-- How long the job that would be next is passed over at most. A load takes some ten seconds: within a minute what a slot
+-- holds has paid for it, and where jobs queue at all a minute is little.
 local AFFINITY_MS = 60000
 -- How many campaigns of a lane are looked at, in their order.
 local CAMPAIGNS = 8
--- How many jobs a campaign gets ahead of its fair share at most, because slots have loaded what it needs.
+-- How many jobs a campaign gets ahead of its fair share at most, because slots have loaded what it needs: so between two
+-- campaigns a slot loads once in so many jobs, not at each.
 local AHEAD = 8
 
 -- The oldest ready job of a campaign that needs one of these affinities, and which one; nil when there is none.

@@ -4,8 +4,7 @@
 -- include: waits
 -- How jobs and campaigns end. A dead plan or track ends its campaign, a dead dub or join its language; once no language is
 -- left the rest of the campaign ends too. A dead image or sheet ends nothing else: the sheet goes on with the other pictures,
--- unless there is none. Each job that a death ended has the dead job's suffix in `by`, so that a retry
--- revives exactly those.
+-- unless there is none. Each job that a death ended has the dead job's suffix in `by`, so that a retry revives exactly those.
 
 local DEAD_KEPT = 1000
 

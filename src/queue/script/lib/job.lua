@@ -65,8 +65,7 @@ local function job_language(suffix) return suffix:match('^(.+)/%a+/%d+$') or suf
 local function load_job(campaign, suffix)
     local id = campaign .. '/' .. suffix
     local key = P .. 'job:' .. id
-    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'told', 'waits', 'seq',
-        'affinity')
+    local f = call('HMGET', key, 'state', 'attempt', 'worker', 'lane', 'next', 'told', 'waits', 'seq', 'affinity')
     if not f[1] then return nil end
     local stamp = f[2] or '0'
     return {id = id, key = key, campaign = campaign, suffix = suffix, state = f[1], stamp = stamp,
