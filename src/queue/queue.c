@@ -224,7 +224,7 @@ static void add_pools_in_turn(struct queue *queue, struct command *arguments, co
 static void add_holds(struct command *arguments, const struct claim_options *options) {
     _cleanup_buffer_ struct buffer holds = {0};
     buffer_append_text(&holds, options->holds ? " " : "");
-    for (size_t i = 0; i < MIN(options->hold_count, (size_t)CLAIM_HOLDS_MAX); i++)
+    for (size_t i = 0; options->holds && i < MIN(options->hold_count, (size_t)CLAIM_HOLDS_MAX); i++)
         buffer_appendf(&holds, " %s", options->holds[i]);
     command_add(arguments, holds.data ? holds.data : "");
 }
