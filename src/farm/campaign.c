@@ -158,6 +158,12 @@ json_t *campaign_to_json(const struct campaign *campaign) {
     return json;
 }
 
+json_t *campaign_warnings(const struct campaign *campaign) {
+    json_t *warnings = json_array();
+    image_spec_warn(campaign, warnings);
+    return warnings;
+}
+
 void campaign_free(struct campaign *campaign) {
     workloads[campaign->workload].clear(campaign);
     free(campaign->id);

@@ -61,6 +61,8 @@ struct campaign *campaign_parse(const json_t *spec, const char *id, json_t *prob
 /* The same spec with every default filled in, plus "id"; what is written to the store as spec.json. New
  * reference. */
 json_t *campaign_to_json(const struct campaign *campaign);
+/* What may be asked for but is hardly meant, as {"path","message"}. New array, empty for most. */
+json_t *campaign_warnings(const struct campaign *campaign);
 void campaign_free(struct campaign *campaign);
 DEFINE_CLEANUP(struct campaign *, campaign_free)
 #define _cleanup_campaign_ _cleanup_(campaign_free_cleanup)

@@ -29,6 +29,10 @@ static const char *const members[] = {"prompt",  "negative_prompt", "seed",     
 
 static bool is_null(const json_t *object, const char *key) { return json_is_null(json_object_get(object, key)); }
 
+static bool is_given(const json_t *object, const char *key) {
+    return json_object_get(object, key) && !is_null(object, key);
+}
+
 /* What is drawn when nobody chose: 32 bits of the hash of campaign and number. */
 static uint32_t drawn_seed(const char *campaign, size_t number) {
     _cleanup_free_ char *text = xasprintf("seed %s %zu", campaign, number);
@@ -47,8 +51,9 @@ static uint32_t read_seed(struct spec *spec, const json_t *object, const char *p
     return (uint32_t)seed;
 }
 
+/* 0 when it is not given, or wrong. */
 static int read_side(struct spec *spec, const json_t *object, const char *key, const char *path) {
-    if (!json_object_get(object, key) || is_null(object, key))
+    if (!is_given(object, key))
         return 0;
     int side = spec_integer(spec, object, key, path, SIDE_MIN, SIDE_MAX, 0);
     if (side % 8 != 0)
@@ -58,10 +63,11 @@ static int read_side(struct spec *spec, const json_t *object, const char *key, c
 
 static void read_size(struct spec *spec, const json_t *object, const char *path, struct image_prompt *out) {
     struct error err;
+    bool wide = is_given(object, "width");
     out->width = read_side(spec, object, "width", path);
     out->height = read_side(spec, object, "height", path);
-    if (!out->width != !out->height)
-        spec_problem(spec, path, out->width ? "height" : "width", "is missing: give both, or neither for the model's");
+    if (wide != is_given(object, "height"))
+        spec_problem(spec, path, wide ? "height" : "width", "is missing: give both, or neither for the model's");
     else if (!limit_check(LIMIT_PICTURE_PIXELS, (double)out->width * out->height, "the picture", &err))
         spec_problem(spec, path, "width", err.message);
 }
@@ -219,6 +225,32 @@ void image_spec_read(struct spec *spec, const json_t *root, struct campaign *cam
     if (syntax && !out->weighted && strcmp(syntax, "plain") != 0)
         spec_problem(spec, "$.images", "syntax", "is not plain or weighted");
     read_prompts(spec, images, campaign);
+}
+
+/* ---- warnings ---- */
+
+static bool has_size(const struct images *images, size_t before, const struct image_prompt *prompt) {
+    for (size_t i = 0; i < before; i++)
+        if (images->prompts[i].width == prompt->width && images->prompts[i].height == prompt->height)
+            return true;
+    return false;
+}
+
+void image_spec_warn(const struct campaign *campaign, json_t *warnings) {
+    enum { WARNINGS_MAX = 100 };
+    const struct images *images = &campaign->images;
+    int width, height;
+    for (size_t i = 0; i < images->prompt_count && json_array_size(warnings) < WARNINGS_MAX; i++) {
+        const struct image_prompt *prompt = &images->prompts[i];
+        if (!prompt->width || images_size_is_trained(prompt->width, prompt->height, &width, &height) ||
+            has_size(images, i, prompt))
+            continue;
+        _cleanup_free_ char *path = xasprintf("$.images.prompts[%zu].width", i);
+        _cleanup_free_ char *message = xasprintf("%d x %d is no size that SDXL was trained with, which shows in the "
+                                                 "pictures; the nearest one is %d x %d",
+                                                 prompt->width, prompt->height, width, height);
+        json_array_append_new(warnings, json_pack("{s:s,s:s}", "path", path, "message", message));
+    }
 }
 
 /* ---- writing ---- */

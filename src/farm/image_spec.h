@@ -9,5 +9,7 @@
 void image_spec_read(struct spec *spec, const json_t *root, struct campaign *campaign);
 /* Adds it, with every default and seed filled in, to what is stored. */
 void image_spec_write(const struct campaign *campaign, json_t *out);
+/* Appends {"path","message"} for each size, at the first prompt that has it, for which the model was not trained. */
+void image_spec_warn(const struct campaign *campaign, json_t *warnings);
 /* Frees it; safe on zeros. */
 void image_spec_clear(struct campaign *campaign);

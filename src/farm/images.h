@@ -56,6 +56,9 @@ struct image_part {
     int64_t first_picture; /* the number of its first one in the campaign */
 };
 
+/* Whether SDXL was trained with pictures of this size, or it is 256 x 256 at most, as models for tests have it; if not,
+ * the size of the nearest shape that it was trained with. */
+bool images_size_is_trained(int width, int height, int *nearest_width, int *nearest_height);
 int64_t images_picture_count(const struct images *images);
 size_t images_job_count(const struct images *images);
 /* What job number `index` makes; false when there is none. */
