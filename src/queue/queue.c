@@ -156,6 +156,7 @@ bool queue_submit(struct queue *queue, const struct campaign *campaign, const ch
     command_add_integer(&arguments, campaign->deadline_ms);
     command_add(&arguments, languages.data ? languages.data : "");
     command_add(&arguments, workload_name(campaign->workload));
+    command_add_integer(&arguments, images_picture_count(&campaign->images));
     if (!add_jobs(&arguments, campaign->id, jobs, count, err))
         return false;
     _cleanup_reply_ redisReply *reply = queue_script(queue, &script_submit, &arguments, true, err);

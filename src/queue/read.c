@@ -248,6 +248,11 @@ static json_t *campaign_json(const char *id, const redisReply *view) {
     json_object_set_new(campaign, "held_until_ms", held_until_ms ? json_integer(held_until_ms) : json_null());
     json_object_set_new(campaign, "jobs", job_counts(view->element[2]));
     json_object_set_new(campaign, "languages", languages_json(record, view->element[1]));
+    int64_t pictures = parse_number(record_field(record, "pictures"));
+    if (pictures)
+        json_object_set_new(campaign, "pictures",
+                            json_pack("{s:I, s:I}", "of", (json_int_t)pictures, "done",
+                                      (json_int_t)parse_number(record_field(record, "drawn"))));
     return campaign;
 }
 

@@ -1,8 +1,15 @@
 -- include: job
+-- include: kind
 -- include: waits
 -- on demand: spawn
 -- on demand: death
 -- How a job ends well: its artifact is published, the jobs that follow come into being.
+
+-- What a drawn handful adds to the pictures that the campaign has; its report says how many.
+local function add_pictures(job, report)
+    if job_kind(job.suffix) ~= 'image' then return end
+    add(campaign_key(job.campaign), 'drawn', tonumber(report:match('"pictures":(%d+)') or 0))
+end
 
 local function end_language(job)
     local language = job_language(job.suffix)
@@ -33,6 +40,7 @@ local function finish_job(id, worker, stamp, artifact, report, children)
     if job.told then call('HDEL', key .. ':progress', job.suffix) end
     if job.attempt > 1 then call('HDEL', key .. ':errors', job.suffix) end -- what ended an earlier one
     move(job, 'done', 0, 'finished', now)
+    add_pictures(job, report)
     emit_job(job)
     local open = fresh[1] and spawn().spawn(job.campaign, fresh)
     if job.next then open = count_down(job.campaign, job.next, 'ready') or open end
