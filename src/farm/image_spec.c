@@ -29,7 +29,7 @@ static const char *const members[] = {"prompt",  "negative_prompt", "seed",     
 
 static bool is_null(const json_t *object, const char *key) { return json_is_null(json_object_get(object, key)); }
 
-static bool is_given(const json_t *object, const char *key) {
+static bool member_is_given(const json_t *object, const char *key) {
     return json_object_get(object, key) && !is_null(object, key);
 }
 
@@ -53,7 +53,7 @@ static uint32_t read_seed(struct spec *spec, const json_t *object, const char *p
 
 /* 0 when it is not given, or wrong. */
 static int read_side(struct spec *spec, const json_t *object, const char *key, const char *path) {
-    if (!is_given(object, key))
+    if (!member_is_given(object, key))
         return 0;
     int side = spec_integer(spec, object, key, path, SIDE_MIN, SIDE_MAX, 0);
     if (side % 8 != 0)
@@ -63,10 +63,10 @@ static int read_side(struct spec *spec, const json_t *object, const char *key, c
 
 static void read_size(struct spec *spec, const json_t *object, const char *path, struct image_prompt *out) {
     struct error err;
-    bool wide = is_given(object, "width");
+    bool wide = member_is_given(object, "width");
     out->width = read_side(spec, object, "width", path);
     out->height = read_side(spec, object, "height", path);
-    if (wide != is_given(object, "height"))
+    if (wide != member_is_given(object, "height"))
         spec_problem(spec, path, wide ? "height" : "width", "is missing: give both, or neither for the model's");
     else if (!limit_check(LIMIT_PICTURE_PIXELS, (double)out->width * out->height, "the picture", &err))
         spec_problem(spec, path, "width", err.message);

@@ -28,25 +28,59 @@ static char *receipt_artifact(struct store *store, const struct job_id *job, str
     return artifact;
 }
 
-/* The published video of a language: the join's artifact, whichever attempt won. */
-static char *video_key(struct request *request, const struct job_id *join, struct error *err) {
+/* The files of a campaign that a job published: how their names end, which job it is (what the name begins with, then
+ * `job`), and which of its objects. */
+static const struct published {
+    const char *end, *job;
+    enum job_kind kind;
+    const char *beside; /* its artifact; NULL: the artifact itself */
+    const char *type;
+} published[] = {
+    {"/final.mp4", "/join", KIND_JOIN, NULL, "video/mp4"},
+    {"sheet.png", "sheet", KIND_SHEET, "png", "image/png"},
+    {"index.json", "sheet", KIND_SHEET, NULL, "application/json"},
+    {"/record.json", "", KIND_IMAGE, NULL, "application/json"},
+    {"/thumbs.png", "", KIND_IMAGE, "thumbs.png", "image/png"},
+    {"/0.png", "", KIND_IMAGE, "0.png", "image/png"},
+    {"/1.png", "", KIND_IMAGE, "1.png", "image/png"},
+    {"/2.png", "", KIND_IMAGE, "2.png", "image/png"},
+    {"/3.png", "", KIND_IMAGE, "3.png", "image/png"},
+};
+_Static_assert(IMAGE_HANDFUL == 4, "a row for each picture of a handful");
+
+/* NULL when no file has such a name. */
+static const struct published *published_find(const char *campaign, const char *name, struct job_id *job) {
+    for (size_t i = 0; i < ARRAY_LENGTH(published); i++) {
+        const struct published *file = &published[i];
+        size_t length = strlen(name), end = strlen(file->end);
+        if (length < end || strcmp(name + length - end, file->end) != 0)
+            continue;
+        _cleanup_free_ char *id = xasprintf("%s/%.*s%s", campaign, (int)(length - end), name, file->job);
+        if (job_id_parse(id, job) && job->kind == file->kind)
+            return file;
+    }
+    return NULL;
+}
+
+/* The artifact of a job, whichever attempt won. */
+static char *artifact_find(struct request *request, const struct job_id *wanted, struct error *err) {
     char id[JOB_ID_MAX + 1];
-    job_id_format(join, id);
+    job_id_format(wanted, id);
     struct queue *queue = request_queue(request, err);
     _cleanup_json_ json_t *job = queue ? queue_job(queue, id, err) : NULL;
     if (!job)
-        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->api->store, join, err) : NULL;
+        return queue && err->code == ERR_QUEUE_NOT_FOUND ? receipt_artifact(request->api->store, wanted, err) : NULL;
     const char *artifact = json_get_string(job, "artifact", "");
     if (*artifact)
         return xstrdup(artifact);
-    error_set(err, ERR_API_NOT_FOUND, "the dub in %s is not there: its last job is %s", join->language,
+    error_set(err, ERR_API_NOT_FOUND, "%s is not there: the job that makes it, %s, is %s", request->arguments[1], id,
               json_get_string(job, "state", "not known"));
     return NULL;
 }
 
 static char *artifact_key(struct request *request, const char **type, struct error *err) {
-    const char *campaign = request->arguments[0], *name = request->arguments[1], *slash = strchr(name, '/');
-    struct job_id join = {.kind = KIND_JOIN};
+    const char *campaign = request->arguments[0], *name = request->arguments[1];
+    struct job_id job;
     *type = "application/json";
     if (!campaign_id_is_valid(campaign)) {
         error_set(err, ERR_QUEUE_NOT_FOUND, "no campaign has the id %s", campaign);
@@ -56,15 +90,16 @@ static char *artifact_key(struct request *request, const char **type, struct err
         return layout_spec(campaign);
     if (strcmp(name, "plan.json") == 0)
         return layout_plan(campaign);
-    _cleanup_free_ char *language = slash ? xstrndup(name, (size_t)(slash - name)) : NULL;
-    if (!language || strcmp(slash, "/final.mp4") != 0 || !language_is_valid(language)) {
-        error_set(err, ERR_API_NOT_FOUND, "a campaign's files are spec.json, plan.json and LANGUAGE/final.mp4");
+    const struct published *file = published_find(campaign, name, &job);
+    if (!file) {
+        error_set(err, ERR_API_NOT_FOUND,
+                  "a campaign's files are spec.json; of dubs plan.json and LANGUAGE/final.mp4; of images sheet.png, "
+                  "index.json, and of each job image/NUMBER/record.json, thumbs.png, 0.png to 3.png");
         return NULL;
     }
-    *type = "video/mp4";
-    snprintf(join.campaign, sizeof join.campaign, "%s", campaign);
-    snprintf(join.language, sizeof join.language, "%s", language);
-    return video_key(request, &join, err);
+    *type = file->type;
+    _cleanup_free_ char *artifact = artifact_find(request, &job, err);
+    return artifact && file->beside ? layout_beside(artifact, file->beside) : steal(artifact);
 }
 
 /* An artifact's key names one attempt and is never written twice, so key and size identify the bytes. */

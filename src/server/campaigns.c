@@ -16,8 +16,16 @@ bool campaigns_list(struct request *request, struct error *err) {
     return queue && reply_json(request, MHD_HTTP_OK, queue_campaigns(queue, cursor, limit, err));
 }
 
-/* Says where each finished dub can be fetched. */
-static void campaign_add_files(json_t *campaign, const char *id) {
+/* Whether a campaign of pictures has its sheet. */
+static bool campaign_sheet_is_done(struct queue *queue, const char *id) {
+    struct error none;
+    _cleanup_free_ char *sheet = xasprintf("%s/sheet", id);
+    _cleanup_json_ json_t *job = queue_job(queue, sheet, &none);
+    return strcmp(json_get_string(job, "state", ""), "done") == 0;
+}
+
+/* Says where each finished dub, or the sheet, can be fetched. */
+static void campaign_add_files(struct queue *queue, json_t *campaign, const char *id) {
     json_t *language;
     size_t i;
     json_array_foreach (json_object_get(campaign, "languages"), i, language) {
@@ -27,12 +35,16 @@ static void campaign_add_files(json_t *campaign, const char *id) {
             xasprintf("/v1/campaigns/%s/files/%s/final.mp4", id, json_get_string(language, "language", ""));
         json_object_set_new(language, "file", json_string(path));
     }
+    if (!json_object_get(campaign, "pictures"))
+        return;
+    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s/files/sheet.png", id);
+    json_object_set_new(campaign, "sheet", campaign_sheet_is_done(queue, id) ? json_string(path) : json_null());
 }
 
 static bool campaign_answer(struct request *request, struct queue *queue, struct error *err) {
     json_t *campaign = queue_campaign(queue, request->arguments[0], err);
     if (campaign)
-        campaign_add_files(campaign, request->arguments[0]);
+        campaign_add_files(queue, campaign, request->arguments[0]);
     return reply_json(request, MHD_HTTP_OK, campaign);
 }
 

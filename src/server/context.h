@@ -25,6 +25,7 @@ struct api {
     /* Event streams open now. It is a limit and a number to show: no other memory hangs on it, so its order does not
      * matter. */
     atomic_int streams;
-    atomic_int uploads; /* bodies being received; as streams */
-    int idle_timeout_s; /* a connection that moves no byte for so long is closed */
+    atomic_int uploads;     /* bodies being received; as streams */
+    atomic_int large_specs; /* requests that have one; as streams */
+    int idle_timeout_s;     /* a connection that moves no byte for so long is closed */
 };

@@ -179,6 +179,7 @@ static void dispatch_free(struct request *request) {
         MHD_destroy_response(request->response);
     if (request->upload)
         upload_free(request->upload);
+    submit_end(request);
     for (size_t i = 0; i < PATH_ARGUMENTS; i++)
         free(request->arguments[i]);
     json_decref(request->details);

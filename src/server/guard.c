@@ -164,7 +164,7 @@ static size_t json_string_end(const char *text, size_t length, size_t start) {
     return start;
 }
 
-bool guard_json(const char *text, size_t length, struct error *err) {
+bool guard_json(const char *text, size_t length, size_t most, struct error *err) {
     size_t values = 1;
     int depth = 0;
     for (size_t i = 0; i < length; i++) {
@@ -179,8 +179,7 @@ bool guard_json(const char *text, size_t length, struct error *err) {
         if (depth > GUARD_JSON_DEPTH_MAX)
             return refuse(err, "the body is nested deeper than %d levels", GUARD_JSON_DEPTH_MAX);
     }
-    return values <= GUARD_JSON_VALUES_MAX ||
-           refuse(err, "the body has about %zu values; at most %d are taken", values, GUARD_JSON_VALUES_MAX);
+    return values <= most || refuse(err, "the body has about %zu values; at most %zu are taken", values, most);
 }
 
 /* True when the word is one of those in `words`, which have spaces between them. */

@@ -15,7 +15,6 @@ enum {
     GUARD_HEADERS_MAX = 100,
     GUARD_HEADER_BYTES_MAX = 16384, /* names and values together */
     GUARD_JSON_DEPTH_MAX = 16,      /* a spec's is 4; the parser calls itself for each, on a small stack */
-    GUARD_JSON_VALUES_MAX = 5000,   /* a spec has at most some 630; each takes the parser about 100 bytes of memory */
 };
 
 struct guard_header {
@@ -32,9 +31,10 @@ bool guard_headers(const struct guard_header *headers, size_t count, int64_t *co
  * once; it starts with '/', is UTF-8 without control characters, and has no empty, "." or ".." component.
  * Caller frees both. */
 bool guard_target(const char *target, char **path, char **query, struct error *err) must_check;
-/* Refuses a JSON text that is nested deeper or has more values than any body that the API takes, before it is parsed;
- * the parser says what else is wrong with it. */
-bool guard_json(const char *text, size_t length, struct error *err) must_check;
+/* Refuses a JSON text that is nested deeper than any body that the API takes, or has more values than `most`, before it
+ * is parsed: each takes the parser 100 bytes of memory, or 400 if it is an object. The parser says what else is wrong
+ * with it. */
+bool guard_json(const char *text, size_t length, size_t most, struct error *err) must_check;
 /* Refuses a query with another parameter than those named in `known`, with spaces between them; NULL: none. One that is
  * misspelt would be ignored else, and the answer would be to another question. */
 bool guard_query(const char *query, const char *known, struct error *err) must_check;

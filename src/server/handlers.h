@@ -28,7 +28,9 @@ HANDLER(pool_desired);
 HANDLER(pool_hold);
 HANDLER(pool_resume);
 /* submit.c */
+HANDLER(submit_begin);
 HANDLER(campaigns_submit);
+void submit_end(struct request *request);
 /* trace.c */
 HANDLER(campaign_trace);
 /* upload.c */

@@ -9,6 +9,8 @@
 #include "server/reading.h"
 #include "server/reply.h"
 
+enum { HOLD_VALUES_MAX = 50 }; /* it has three */
+
 static json_t *by_class(const int64_t counts[CLASS_COUNT]) {
     json_t *object = json_object();
     for (int i = 0; i < CLASS_COUNT; i++)
@@ -85,7 +87,7 @@ static bool hold_read(struct request *request, bool takes_until, struct hold_req
     const char *until;
     if (!pool_parse(request->arguments[0], &hold->pool))
         return error_set(err, ERR_API_NOT_FOUND, "there is no pool \"%.50s\"", request->arguments[0]);
-    _cleanup_json_ json_t *body = request->body.length ? request_json(request, err) : json_object();
+    _cleanup_json_ json_t *body = request->body.length ? request_json(request, HOLD_VALUES_MAX, err) : json_object();
     hold->until_ms = INT64_MAX;
     if (!body || !body_check(body, takes_until, err) || !read_class(body, &hold->class, err) ||
         !body_text(body, "until", &until, err))

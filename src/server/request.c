@@ -17,9 +17,9 @@ void request_return_queue(struct request *request) {
         connections_return(request->api->connections, steal(request->queue));
 }
 
-json_t *request_json(const struct request *request, struct error *err) {
+json_t *request_json(const struct request *request, size_t most, struct error *err) {
     const char *text = request->body.data ? request->body.data : "";
-    return guard_json(text, request->body.length, err) ? json_parse(text, request->body.length, err) : NULL;
+    return guard_json(text, request->body.length, most, err) ? json_parse(text, request->body.length, err) : NULL;
 }
 
 bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit, struct error *err) {

@@ -27,7 +27,8 @@ struct request {
     json_t *details;       /* of an error: a list of problems, or NULL */
     struct MHD_Response *response;
     unsigned status;
-    bool begun, early; /* early: answered before the body was read, so the connection is of no more use */
+    bool begun, early;   /* early: answered before the body was read, so the connection is of no more use */
+    bool has_large_spec; /* counted in api->large_specs */
     int64_t started_ns;
 };
 
@@ -35,8 +36,8 @@ struct request {
 struct queue *request_queue(struct request *request, struct error *err) must_check;
 /* Gives it back, if there is one. */
 void request_return_queue(struct request *request);
-/* The body as JSON, which the caller frees; NULL with api.bad_request or json.invalid. */
-json_t *request_json(const struct request *request, struct error *err) must_check;
+/* The body as JSON of at most `most` values, which the caller frees; NULL with api.bad_request or json.invalid. */
+json_t *request_json(const struct request *request, size_t most, struct error *err) must_check;
 /* ?cursor= (*cursor NULL when missing; caller frees) and ?limit= (1 to `most`, `usual` when missing);
  * api.bad_request. */
 bool request_page(const struct request *request, int usual, int most, char **cursor, int *limit,

@@ -6,7 +6,7 @@
 #include "server/handlers.h"
 
 const struct route routes[] = {
-    {"POST", "/v1/campaigns", ACCESS_PRODUCER, BODY_SPEC, campaigns_submit},
+    {"POST", "/v1/campaigns", ACCESS_PRODUCER, BODY_SPEC, campaigns_submit, submit_begin},
     {"GET", "/v1/campaigns", ACCESS_VIEWER, BODY_NONE, campaigns_list, .query = "cursor limit"},
     {"GET", "/v1/campaigns/{}", ACCESS_VIEWER, BODY_NONE, campaign_show},
     {"DELETE", "/v1/campaigns/{}", ACCESS_PRODUCER, BODY_NONE, campaign_cancel},
@@ -19,8 +19,8 @@ const struct route routes[] = {
     {"GET", "/v1/dead", ACCESS_VIEWER, BODY_NONE, dead_list, .query = "cursor limit"},
     {"GET", "/v1/pools", ACCESS_VIEWER, BODY_NONE, pools_list},
     {"GET", "/v1/pools/{}/desired", ACCESS_VIEWER, BODY_NONE, pool_desired, .query = "class"},
-    {"POST", "/v1/pools/{}/hold", ACCESS_ADMIN, BODY_SPEC, pool_hold},
-    {"POST", "/v1/pools/{}/resume", ACCESS_ADMIN, BODY_SPEC, pool_resume},
+    {"POST", "/v1/pools/{}/hold", ACCESS_ADMIN, BODY_SMALL, pool_hold},
+    {"POST", "/v1/pools/{}/resume", ACCESS_ADMIN, BODY_SMALL, pool_resume},
     {"GET", "/v1/workers", ACCESS_VIEWER, BODY_NONE, workers_list},
     {"GET", "/v1/workers/history", ACCESS_VIEWER, BODY_NONE, workers_history, .query = "since_ms"},
     {"PUT", "/v1/files/{}", ACCESS_PRODUCER, BODY_UPLOAD, upload_finish, upload_begin, upload_receive},

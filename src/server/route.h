@@ -13,14 +13,19 @@ struct route {
     int64_t body_limit; /* BODY_UPLOAD: the server's upload limit */
     /* Answers, the body being complete; false: *err is the answer. */
     bool (*handle)(struct request *request, struct error *err);
-    /* For bodies that are not collected in memory: called before the first byte (may answer at once), then
-     * with each piece. NULL: the body is collected in request->body. */
+    /* Called before the body's first byte; may answer at once. NULL: nothing is to be done then. */
     bool (*begin)(struct request *request, struct error *err);
+    /* Takes each piece of the body. NULL: it is collected in request->body. */
     void (*receive)(struct request *request, const void *data, size_t length);
     const char *query; /* the names of the parameters it takes, with spaces between them; NULL: none */
 };
 
-enum { BODY_NONE = 0, BODY_SPEC = 1024 * 1024, BODY_UPLOAD = -1 };
+enum {
+    BODY_NONE = 0,
+    BODY_SMALL = 64 * 1024,
+    BODY_SPEC = 16 * 1024 * 1024, /* 10,000 prompts of 1,600 bytes with their settings */
+    BODY_UPLOAD = -1,
+};
 
 extern const struct route routes[];
 extern const size_t route_count;

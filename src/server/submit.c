@@ -4,11 +4,18 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "farm/limits.h"
 #include "server/handlers.h"
 #include "server/reply.h"
 #include "store/input.h"
 
-enum { IDEMPOTENCY_KEY_MAX = 128, SPEC_LIMIT = 4 * 1024 * 1024 };
+enum {
+    IDEMPOTENCY_KEY_MAX = 128,
+    VALUES_MAX = 200000,           /* 10,000 prompts with every member and a LoRA have 190,000 */
+    LARGE_SPEC_BYTES = 256 * 1024, /* dubs have less than a tenth */
+    LARGE_SPECS_MAX = 4,           /* at a time: each may take 100 MiB */
+    LORA_FILES_MAX = 100,
+};
 
 /* A submit that is under way. */
 struct submit {
@@ -50,8 +57,19 @@ static void problems_fail(struct request *request, json_t *problems, struct erro
     request->details = json_incref(problems);
 }
 
+bool submit_begin(struct request *request, struct error *err) {
+    request->has_large_spec = request->content_length > LARGE_SPEC_BYTES;
+    return !request->has_large_spec || atomic_fetch_add(&request->api->large_specs, 1) < LARGE_SPECS_MAX ||
+           error_set(err, ERR_API_BUSY, "the server reads %d large specs already; try again later", LARGE_SPECS_MAX);
+}
+
+void submit_end(struct request *request) {
+    if (request->has_large_spec)
+        atomic_fetch_sub(&request->api->large_specs, 1);
+}
+
 static bool submit_parse(struct request *request, struct submit *submit, struct error *err) {
-    _cleanup_json_ json_t *spec = request_json(request, err);
+    _cleanup_json_ json_t *spec = request_json(request, VALUES_MAX, err);
     submit->seed = spec ? submit_seed(request, err) : NULL;
     if (!submit->seed)
         return false;
@@ -88,14 +106,45 @@ static bool input_add_problem(struct store *store, const char *uri, char *path, 
     return true;
 }
 
-static bool inputs_check(struct request *request, const struct campaign *campaign, struct error *err) {
-    _cleanup_json_ json_t *problems = json_array();
-    struct store *store = request->api->store;
+static bool dubs_add_problems(struct store *store, const struct campaign *campaign, json_t *problems,
+                              struct error *err) {
     if (!input_add_problem(store, campaign->video, xstrdup("$.video"), problems, err))
         return false;
     for (size_t i = 0; i < campaign->dub_count; i++)
         if (!input_add_problem(store, campaign->dubs[i].audio, xasprintf("$.dubs[%zu].audio", i), problems, err))
             return false;
+    return true;
+}
+
+/* Of a file that several prompts use, the first one's path. */
+static bool images_add_problems(struct store *store, const struct images *images, json_t *problems, struct error *err) {
+    _cleanup_json_ json_t *known = json_object();
+    for (size_t i = 0; i < images->prompt_count; i++) {
+        for (size_t k = 0; k < images->prompts[i].lora_count; k++) {
+            const char *file = images->prompts[i].loras[k].file;
+            if (!file || json_object_get(known, file))
+                continue;
+            if (json_object_size(known) == LORA_FILES_MAX)
+                return error_set(err, ERR_CAMPAIGN_LIMIT,
+                                 "the campaign has more than %d files of LoRAs: submit its "
+                                 "prompts in several campaigns",
+                                 LORA_FILES_MAX);
+            json_object_set_new(known, file, json_true());
+            if (!input_add_problem(store, file, xasprintf("$.images.prompts[%zu].loras[%zu].file", i, k), problems,
+                                   err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool inputs_check(struct request *request, const struct campaign *campaign, struct error *err) {
+    _cleanup_json_ json_t *problems = json_array();
+    struct store *store = request->api->store;
+    bool checked = campaign->workload == WORKLOAD_DUBS ? dubs_add_problems(store, campaign, problems, err)
+                                                       : images_add_problems(store, &campaign->images, problems, err);
+    if (!checked)
+        return false;
     if (json_array_size(problems) == 0)
         return true;
     problems_fail(request, problems, err);
@@ -112,20 +161,21 @@ static void spec_clear(struct spec *spec) {
     free(spec->text);
 }
 
-static void spec_make(const struct campaign *campaign, struct spec *spec) {
+static bool spec_make(const struct campaign *campaign, struct spec *spec, struct error *err) {
     _cleanup_json_ json_t *json = campaign_to_json(campaign);
     unsigned char hash[SHA256_BYTES];
     spec->key = layout_spec(campaign->id);
     spec->text = json_line(json);
     sha256_of(spec->text, strlen(spec->text), hash);
     hex_encode(hash, sizeof hash, spec->sha256);
+    return limit_check(LIMIT_SPEC_BYTES, (double)strlen(spec->text), "the campaign", err);
 }
 
 /* Whether this very spec is stored already; api.conflict when another one is. */
 static bool spec_find(struct store *store, const struct spec *spec, bool *found, struct error *err) {
     _cleanup_buffer_ struct buffer stored = {0};
     struct error cause;
-    *found = store_get(store, spec->key, SPEC_LIMIT, &stored, &cause);
+    *found = store_get(store, spec->key, (size_t)limit_most(LIMIT_SPEC_BYTES), &stored, &cause);
     if (!*found && cause.code != ERR_STORE_NOT_FOUND) {
         *err = cause;
         return false;
@@ -183,15 +233,17 @@ static bool repeat_check(struct request *request, struct queue *queue, const str
                      "this Idempotency-Key was used more than seven days ago, for the campaign %s, which is over", id);
 }
 
-static bool submit_reply(struct request *request, struct queue *queue, const char *id, struct error *err) {
+static bool submit_reply(struct request *request, struct queue *queue, const struct campaign *submitted,
+                         struct error *err) {
+    const char *id = submitted->id;
     _cleanup_json_ json_t *campaign = queue_campaign(queue, id, err);
     if (!campaign)
         return false;
     _cleanup_free_ char *self = xasprintf("/v1/campaigns/%s", id), *jobs = xasprintf("%s/jobs", self),
                         *events = xasprintf("%s/events", self), *trace = xasprintf("%s/trace", self);
-    json_t *body = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "id", id, "state",
+    json_t *body = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:o}", "id", id, "state",
                              json_get_string(campaign, "state", "running"), "links", "self", self, "jobs", jobs,
-                             "events", events, "trace", trace);
+                             "events", events, "trace", trace, "warnings", campaign_warnings(submitted));
     if (!reply_json(request, MHD_HTTP_ACCEPTED, body))
         return error_set(err, ERR_INTERNAL, "the answer could not be written");
     reply_header(request, "Location", self);
@@ -208,9 +260,8 @@ bool campaigns_submit(struct request *request, struct error *err) {
         return false;
     struct store *store = request->api->store;
     _cleanup_(spec_clear) struct spec spec = {0};
-    spec_make(submit.campaign, &spec);
     bool found, created;
-    if (!spec_find(store, &spec, &found, err))
+    if (!spec_make(submit.campaign, &spec, err) || !spec_find(store, &spec, &found, err))
         return false;
     if (found && !repeat_check(request, queue, &spec, submit.campaign->id, err))
         return false;
@@ -218,5 +269,5 @@ bool campaigns_submit(struct request *request, struct error *err) {
                    !spec_store(store, &spec, err)))
         return false;
     return queue_submit(queue, submit.campaign, spec.sha256, &created, err) &&
-           submit_reply(request, queue, submit.campaign->id, err);
+           submit_reply(request, queue, submit.campaign, err);
 }

@@ -13,35 +13,10 @@ import tempfile
 import pytest
 import requests
 
-from ..support.paths import BUILD
+from ..support.hand import TOOL, Painter, Worker
 from ..support.redis_server import SAVED, RedisServer
 
-TOOL = BUILD / "tests/server/server_tool"
 TIMEOUT = 20  # seconds; of any single wait
-
-
-class Worker:
-    """Claims and finishes jobs as a worker would, one JSON command a line."""
-
-    def __init__(self, redis_url):
-        self.process = subprocess.Popen([TOOL, "worker", redis_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def do(self, operation, **members):
-        self.process.stdin.write(json.dumps({"do": operation, **members}) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def claim(self):
-        return self.do("claim")
-
-    def finish(self, claim, **members):
-        answer = self.do("finish", **claim, **members)
-        assert answer == {}
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(TIMEOUT)
-        self.process.stdout.close()
 
 
 class Farm:
@@ -94,10 +69,15 @@ class Farm:
     def get(self, path, **more):
         return self.ask("GET", path, **more)
 
+    def connect(self, data):
+        """A connection on which these bytes were sent; the caller closes it."""
+        connection = socket.create_connection(("127.0.0.1", self.port), TIMEOUT)
+        connection.sendall(data)
+        return connection
+
     def raw(self, data, shutdown=False):
         """Sends bytes as they are; returns all that comes back until the server closes."""
-        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as connection:
-            connection.sendall(data)
+        with self.connect(data) as connection:
             if shutdown:
                 connection.shutdown(socket.SHUT_WR)
             answer = b""
@@ -127,6 +107,14 @@ class Farm:
     def stored(self):
         """Every file in the store, temporary ones too."""
         return sorted(str(path.relative_to(self.store)) for path in self.store.rglob("*") if path.is_file())
+
+    def images(self, *prompts, **members):
+        """A spec of pictures; each prompt is a text or an object."""
+        return {"name": "doors", "images": {"prompts": [p if isinstance(p, dict) else {"prompt": p} for p in prompts], **members}}
+
+    @property
+    def painter(self):
+        return Painter(self.worker, self.store)
 
     def run_campaign(self, campaign, video=b"the dubbed video"):
         """Plays the workers: plan, then the join, whose artifact is `video`."""

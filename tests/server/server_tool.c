@@ -55,7 +55,7 @@ static int serve(int count, char **arguments) {
 }
 
 static bool claim(struct queue *queue, const char *worker, json_t *answer, struct error *err) {
-    static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC};
+    static const enum pool pools[] = {POOL_CPU, POOL_LIPSYNC, POOL_IMAGE};
     struct claim_options options = {
         .worker = worker, .pools = pools, .pool_count = ARRAY_LENGTH(pools), .lease_ms = 60000};
     struct claim got;

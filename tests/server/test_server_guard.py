@@ -115,10 +115,10 @@ def test_a_body_on_a_path_that_takes_none(farm):
 
 
 def test_spec_beyond_the_limit_is_refused_before_it_is_sent(farm):
-    head = ("POST /v1/campaigns HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 1048577\r\n\r\n"
+    head = ("POST /v1/campaigns HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 16777217\r\n\r\n"
             % farm.keys["admin"]).encode()
     assert error_of(farm.raw(head, shutdown=True)) == (413, "api.too_large")
-    assert_error(farm.ask("POST", "/v1/campaigns", data=b" " * 3000000), 413, "api.too_large")
+    assert_error(farm.ask("POST", "/v1/campaigns", data=b" " * 20000000), 413, "api.too_large")
 
 
 def test_a_client_that_stalls_is_dropped(cold_farm):
@@ -135,9 +135,11 @@ def test_many_values_are_counted_before_they_take_memory(farm):
     body = b"[" + b"[]," * 349_000 + b"1]"
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: farm.ask("POST", "/v1/campaigns", data=body), range(32)))
-    for answer in answers:
+    refused = [answer for answer in answers if answer.status_code != 503]  # four at a time are read
+    assert refused
+    for answer in refused:
         error = assert_error(answer, 400, "api.bad_request")
-        assert "about 698002 values; at most 5000" in error["message"]
+        assert "about 698002 values; at most 200000" in error["message"]
     status = pathlib.Path(f"/proc/{farm.server.pid}/status").read_text(encoding="ascii")
     if "MELA_BUILD" not in os.environ:  # sanitizers need memory of their own
         assert int(status.split("VmHWM:")[1].split()[0]) < 100 << 10

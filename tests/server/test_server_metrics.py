@@ -6,6 +6,8 @@ import time
 from ..support import embedded_metrics
 from .conftest import TIMEOUT, TOOL
 
+POOLS = {"cpu", "lipsync", "image"}
+
 
 def rows(text):
     """{row without its value: value}"""
@@ -76,12 +78,13 @@ def test_the_time_of_jobs_and_of_the_card_adds_up(farm):
 def test_workers_count_in_each_of_their_pools(farm):
     farm.worker.do("beat", worker="a", info={"state": "busy", "pools": ["cpu", "lipsync"]})
     farm.worker.do("beat", worker="b", info={"state": "idle", "pools": ["cpu"]})
-    farm.worker.do("beat", worker="c", info={"state": "busy", "pools": ["cpu", "image", 3]})
+    farm.worker.do("beat", worker="c", info={"state": "busy", "pools": ["cpu", "train", 3]})
     farm.worker.do("beat", worker="e", info={"state": "ill", "pools": ["cpu"]})
     farm.worker.do("beat", worker="d", info={"state": "a state of the future"})
     seen = {row: value for row, value in metrics(farm).items() if row.startswith("mela_workers{")}
     assert seen == {f'mela_workers{{pool="{pool}",state="{state}"}}': count for pool, states in
-                    {"cpu": {"idle": 1, "busy": 2, "draining": 0, "ill": 1}, "lipsync": {"idle": 0, "busy": 1, "draining": 0, "ill": 0}}.items()
+                    {"cpu": {"idle": 1, "busy": 2, "draining": 0, "ill": 1}, "lipsync": {"idle": 0, "busy": 1, "draining": 0, "ill": 0},
+                     "image": {"idle": 0, "busy": 0, "draining": 0, "ill": 0}}.items()
                     for state, count in states.items()}
 
 
@@ -141,7 +144,7 @@ def test_cloudwatch_learns_what_waits_and_who_works(cold_farm):
     lines = rounds(cold_farm)
     farm, pools = next(lines)
     assert (farm["Heartbeat"], farm["RedisUp"], farm["JobsDead"]) == (1, 1, 0) and "JobsFailed" not in farm
-    assert set(pools) == {"cpu", "lipsync"}
+    assert set(pools) == POOLS
     assert [pools["cpu"][name] for name in ("QueueDepth", "OldestSegmentAgeSeconds", "Workers", "WorkersDesired")] == [0, 0, 0, 0]
     cold_farm.submitted()
     cold_farm.worker.do("beat", worker="a", info={"state": "busy", "pools": ["cpu"]})
@@ -163,7 +166,7 @@ def test_jobs_that_may_not_begin_are_no_queue(cold_farm):
     assert seen['mela_jobs_ready{pool="cpu",class="batch"}'] == 1 and seen['mela_oldest_ready_job_age_seconds{pool="cpu"}'] == 0
     assert {row: value for row, value in seen.items() if row.startswith("mela_class_held")} == {
         f'mela_class_held{{pool="{pool}",class="{name}"}}': float((pool, name) == ("cpu", "batch"))
-        for pool in ("cpu", "lipsync") for name in ("urgent", "batch")}
+        for pool in POOLS for name in ("urgent", "batch")}
 
 
 def test_a_failure_shows_in_one_line_and_the_dead_job_in_all(cold_farm):
@@ -188,7 +191,7 @@ def test_cloudwatch_hears_the_heart_while_redis_is_away_and_no_made_up_figures(c
         assert farm["Heartbeat"] == 1 and not pools and not {"JobsDead", "JobsFailed"} & set(farm)
     cold_farm.redis.start()
     farm, pools = until(lines, lambda farm, _: farm["RedisUp"] == 1)
-    assert farm["JobsFailed"] == 0 and set(pools) == {"cpu", "lipsync"}
+    assert farm["JobsFailed"] == 0 and set(pools) == POOLS
 
 
 def test_without_the_setting_nothing_is_written(farm):

@@ -35,11 +35,10 @@ def test_a_wrong_body_holds_nothing(farm, body):
     assert held_until(farm) == {"urgent": 0, "batch": 0}
 
 
-@pytest.mark.parametrize("body", ["[" * 2000 + "]" * 2000, "[" + "0," * 400_000 + "0]"], ids=["deep", "wide"])
-@pytest.mark.parametrize("path", ["/v1/pools/lipsync/hold", "/v1/campaigns"])
-def test_a_body_that_would_cost_the_server_much_is_refused(farm, path, body):
-    message = assert_error(farm.ask("POST", path, data=body), 400, "api.bad_request")["message"]
-    assert "deeper than 16 levels" in message or "at most 5000 are taken" in message
+@pytest.mark.parametrize("path,most", [("/v1/pools/lipsync/hold", 50), ("/v1/campaigns", 200_000)])
+def test_a_body_that_would_cost_the_server_much_is_refused(farm, path, most):
+    for body, why in (("[" * 2000 + "]" * 2000, "deeper than 16 levels"), ("[" + "0," * most + "0]", f"at most {most} are taken")):
+        assert why in assert_error(farm.ask("POST", path, data=body), 400, "api.bad_request")["message"]
 
 
 def test_a_resume_has_no_end(farm):
