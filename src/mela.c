@@ -6,6 +6,7 @@
 static const struct command *const commands[] = {&command_up,
                                                  &command_serve,
                                                  &command_submit,
+                                                 &command_imagine,
                                                  &command_watch,
                                                  &command_list,
                                                  &command_show,
@@ -43,6 +44,6 @@ int main(int argc, char **argv) {
     process_begin();
     process_share_memory();
     http_process_begin();
-    const struct program mela = {"mela", "dubs video on a farm of workers", commands, common};
+    const struct program mela = {"mela", "dubs video and makes pictures on a farm of workers", commands, common};
     return cli_main(&mela, argc, argv);
 }

@@ -1,4 +1,5 @@
 """mela as a user runs it. A fake worker stands in for mela-worker where only its start and end matter."""
+import contextlib
 import hashlib
 import json
 import os
@@ -6,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 
+from ..support.hand import Painter, Worker
 from ..support.paths import BUILD
 from ..support.waiting import DEADLINE, wait_for_program
 
@@ -67,6 +69,19 @@ class Farm(Mela):
         """Ends mela up as a user does; answers its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE)
+
+    @contextlib.contextmanager
+    def painter(self, **options):
+        """Does jobs of pictures in the place of a worker."""
+        worker = Worker(f"unix://{self.data}/redis/redis.sock")
+        try:
+            yield Painter(worker, self.data / "store", **options)
+        finally:
+            worker.close()
+
+    def imagine(self, *arguments):
+        """Submits pictures; answers the campaign's id."""
+        return self.json("imagine", *arguments)["id"]
 
     def submit(self, *options, languages=("hi", "ta")):
         """Submits bytes that no worker looks at; answers the campaign's id."""

@@ -8,7 +8,7 @@ import pytest
 
 from ..support.paths import BUILD, ROOT
 
-COMMANDS = ["up", "serve", "submit", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
+COMMANDS = ["up", "serve", "submit", "imagine", "recover", "queue", "watch", "list", "show", "get", "cancel", "retry", "dead", "trace", "models", "doctor",
             "workers", "health", "keys add", "keys revoke", "config", "scale desired", "scale hold", "scale resume", "simulate", "version",
             "completion"]
 

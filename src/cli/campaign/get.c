@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/campaign/pictures.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
@@ -45,6 +46,8 @@ static bool get_language(struct client *client, const char *id, const char *lang
     _cleanup_(video_free) struct video video = {0};
     if (!video_find(client, id, language, &video, err))
         return false;
+    if (!directory_make(folder, err))
+        return false;
     _cleanup_free_ char *file = xasprintf("%s/%s-%s.mp4", folder, id, language);
     _cleanup_free_ char *part = xasprintf("%s/.%s-%s-%s.part", folder, id, language, video.name);
     _cleanup_(terminal_moved_end) struct transfer_line line = {.label = file};
@@ -57,19 +60,11 @@ static bool get_language(struct client *client, const char *id, const char *lang
     return true;
 }
 
-/* Of a campaign that Redis has forgotten: those whose video is in the store. *err holds the answer of the one who asked
- * Redis. */
-static bool get_forgotten(struct client *client, const char *id, const char *folder, json_t *files, struct error *err) {
-    struct error failure;
-    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s/files/spec.json", id);
-    _cleanup_json_ json_t *spec = client_get(client, path, &failure);
+/* Of a campaign that Redis has forgotten: those whose video is in the store. */
+static bool get_forgotten(struct client *client, const char *id, const json_t *spec, const char *folder, json_t *files,
+                          struct error *err) {
     size_t i;
     json_t *dub;
-    if (!spec) {
-        if (failure.code != ERR_STORE_NOT_FOUND) /* else *err stays: there is no such campaign */
-            *err = failure;
-        return false;
-    }
     json_array_foreach (json_object_get(spec, "dubs"), i, dub) {
         bool exists;
         const char *language = json_get_string(dub, "language", "");
@@ -95,13 +90,31 @@ static bool get_done(struct client *client, const char *id, const json_t *campai
            error_set(err, ERR_API_NOT_FOUND, "no language of %s is done yet; mela watch %s waits for them", id, id);
 }
 
-/* The languages that are done. */
-static bool get_all(struct client *client, const char *id, const char *folder, json_t *files, struct error *err) {
-    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", id);
+/* Pictures have a folder of their own unless --output names one. */
+static bool get_pictures(const struct cli *cli, struct client *client, const char *id, const json_t *spec,
+                         json_t *files, struct error *err) {
+    const char *folder = cli_value(cli, "output");
+    return pictures_get(client, spec, folder ? folder : id, files, err);
+}
+
+/* Whatever is done. */
+static bool get_all(const struct cli *cli, struct client *client, const char *id, const char *folder, json_t *files,
+                    struct error *err) {
+    struct error failure;
+    _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", id), *spec_path = xasprintf("%s/files/spec.json", path);
     _cleanup_json_ json_t *campaign = client_get(client, path, err);
-    if (campaign)
+    if (campaign && strcmp(json_get_string(campaign, "workload", ""), "images") != 0)
         return get_done(client, id, campaign, folder, files, err);
-    return err->code == ERR_QUEUE_NOT_FOUND && get_forgotten(client, id, folder, files, err);
+    if (!campaign && err->code != ERR_QUEUE_NOT_FOUND)
+        return false;
+    _cleanup_json_ json_t *spec = client_get(client, spec_path, &failure);
+    if (!spec) {
+        if (campaign || failure.code != ERR_STORE_NOT_FOUND) /* else *err stays: there is no such campaign */
+            *err = failure;
+        return false;
+    }
+    return json_object_get(spec, "images") ? get_pictures(cli, client, id, spec, files, err)
+                                           : get_forgotten(client, id, spec, folder, files, err);
 }
 
 static bool get_run(struct cli *cli, struct error *err) {
@@ -110,9 +123,9 @@ static bool get_run(struct cli *cli, struct error *err) {
     _cleanup_free_ char *id = client_escape(cli_argument(cli, 0), false);
     _cleanup_free_ char *escaped = language ? client_escape(language, false) : NULL;
     _cleanup_json_ json_t *files = json_array();
-    _cleanup_client_ struct client *client = directory_make(folder, err) ? client_open(cli, err) : NULL;
-    if (!client ||
-        !(escaped ? get_language(client, id, escaped, folder, files, err) : get_all(client, id, folder, files, err)))
+    _cleanup_client_ struct client *client = client_open(cli, err);
+    if (!client || !(escaped ? get_language(client, id, escaped, folder, files, err)
+                             : get_all(cli, client, id, folder, files, err)))
         return false;
     size_t i;
     json_t *file;
@@ -129,14 +142,16 @@ const struct command command_get = {
     .arguments = "ID",
     .min_arguments = 1,
     .max_arguments = 1,
-    .summary = "fetch the dubbed videos",
+    .summary = "fetch the dubbed videos, or the pictures",
     .help =
         "Fetches every language that is done, or one, as ID-LANGUAGE.mp4, and prints the paths. A file appears whole "
         "or not at all: an interrupted fetch is continued, and the bytes must be those that were published. Campaigns "
-        "that ended long ago can be fetched too.\n\n"
+        "that ended long ago can be fetched too. Of pictures, those that there are come as NUMBER-seedSEED.png, with "
+        "sheet.png and index.json, into a folder of the campaign's id; what is there already is not fetched again.\n\n"
         "Examples:\n  mela get diwali-2026-3f9a1c0b2d --output dubs\n  mela get diwali-2026-3f9a1c0b2d --language hi\n",
     .options = (const struct cli_option[]){{"language", "LANG", "only this one"},
-                                           {"output", "DIR", "where to; made when missing; default: here", 'o'},
+                                           {"output", "DIR",
+                                            "where to; made when missing; default: here, or for pictures ID", 'o'},
                                            {0}},
     .run = get_run,
 };

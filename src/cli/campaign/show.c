@@ -46,6 +46,10 @@ static void show_print_campaign(const json_t *campaign) {
         if (json_integer_value(value))
             printf(" %lld %s", json_integer_value(value), state);
     printf("\n");
+    const json_t *pictures = json_object_get(campaign, "pictures");
+    if (pictures)
+        printf("%-10s %lld of %lld\n", "pictures", (long long)json_get_integer(pictures, "done", 0),
+               (long long)json_get_integer(pictures, "of", 0));
     size_t i;
     json_array_foreach (json_object_get(campaign, "languages"), i, value) {
         printf("  %-8s %s\n", json_get_string(value, "language", ""), json_get_string(value, "state", ""));

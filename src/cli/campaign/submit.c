@@ -4,13 +4,14 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/campaign/submit.h"
 #include "cli/campaign/watch.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "farm/campaign.h"
 
-enum { SPEC_FILE_MAX = 4 << 20 };
+enum { SPEC_FILE_MAX = 64 << 20 };
 
 /* ---- the spec ---- */
 
@@ -112,79 +113,119 @@ static json_t *spec_from_file(const struct cli *cli, struct error *err) {
 
 /* ---- local files ---- */
 
-static bool submit_upload(struct client *client, const char *file, char uri[8 + SHA256_HEX], struct error *err) {
+/* The URI of a file's bytes, as `files` knows it or by hashing it; NULL with io. Borrowed from `files`. */
+static const char *submit_uri(const char *path, json_t *files, struct error *err) {
     char hex[SHA256_HEX + 1];
-    bool exists;
-    if (!sha256_file(file, hex, NULL, err))
-        return false;
-    snprintf(uri, 8 + SHA256_HEX, "sha256:%s", hex);
-    _cleanup_free_ char *path = xasprintf("/v1/files/%s", hex);
-    if (!client_exists(client, path, &exists, err))
-        return false;
-    if (exists)
-        return true;
-    _cleanup_(terminal_moved_end) struct transfer_line line = {.label = file};
-    const struct client_progress progress = {terminal_moved, terminal_waits, &line};
-    return client_upload(client, path, file, &progress, err);
+    if (json_object_get(files, path))
+        return json_get_string(files, path, NULL);
+    if (!sha256_file(path, hex, NULL, err))
+        return NULL;
+    _cleanup_free_ char *uri = xasprintf("sha256:%s", hex);
+    json_object_set_new(files, path, json_string(uri));
+    return json_get_string(files, path, NULL);
 }
 
-/* Uploads the local file that a member names, and replaces the name by the URI of the upload. A relative path starts at
- * `folder`. A URI stays as it is; so does what is no text at all, since the API reports all mistakes of a spec at once.
- */
-static bool submit_upload_member(struct client *client, json_t *object, const char *member, const char *folder,
-                                 struct error *err) {
+static bool submit_name_file(json_t *object, const char *member, const char *folder, json_t *files, struct error *err) {
     const char *value = json_get_string(object, member, NULL);
     if (!value || !value[0] || strstr(value, "://") || strncmp(value, "sha256:", 7) == 0)
         return true;
-    char uri[8 + SHA256_HEX];
-    _cleanup_free_ char *path = value[0] == '/' ? xstrdup(value) : xasprintf("%s/%s", folder, value);
-    return submit_upload(client, path, uri, err) && json_object_set_new(object, member, json_string(uri)) == 0;
+    bool as_is = value[0] == '/' || strcmp(folder, ".") == 0;
+    _cleanup_free_ char *path = as_is ? xstrdup(value) : xasprintf("%s/%s", folder, value);
+    const char *uri = submit_uri(path, files, err);
+    return uri && json_object_set_new(object, member, json_string(uri)) == 0;
 }
 
-static bool submit_upload_files(struct client *client, json_t *spec, const char *folder, struct error *err) {
-    if (!submit_upload_member(client, spec, "video", folder, err))
-        return false;
+/* That member of each object of a list. */
+static bool submit_name_each(const json_t *list, const char *member, const char *folder, json_t *files,
+                             struct error *err) {
     size_t i;
-    json_t *dub;
-    json_array_foreach (json_object_get(spec, "dubs"), i, dub)
-        if (!submit_upload_member(client, dub, "audio", folder, err))
+    json_t *object;
+    json_array_foreach (list, i, object)
+        if (!submit_name_file(object, member, folder, files, err))
             return false;
     return true;
 }
 
-static bool submit_run(struct cli *cli, struct error *err) {
-    const char *file = cli_argument(cli, 0);
-    _cleanup_json_ json_t *spec = file ? spec_from_file(cli, err) : spec_from_options(cli, err);
-    _cleanup_client_ struct client *client = spec ? client_open(cli, err) : NULL;
-    _cleanup_free_ char *copy = xstrdup(file ? file : "./-");
-    if (!client || !submit_upload_files(client, spec, dirname(copy), err))
+bool submit_name_files(json_t *spec, const char *folder, json_t *files, struct error *err) {
+    const json_t *images = json_object_get(spec, "images"), *defaults = json_object_get(images, "defaults");
+    size_t i;
+    json_t *prompt;
+    if (!submit_name_file(spec, "video", folder, files, err) ||
+        !submit_name_each(json_object_get(spec, "dubs"), "audio", folder, files, err) ||
+        !submit_name_each(json_object_get(defaults, "loras"), "file", folder, files, err))
         return false;
-    _cleanup_json_ json_t *campaign =
-        client_request(client, "POST", "/v1/campaigns", spec, cli_value(cli, "idempotency-key"), err);
-    if (!campaign)
-        return false;
-    const char *id = json_get_string(campaign, "id", "");
-    bool watch = cli_flag(cli, "watch");
-    if (cli_json(cli) && watch) { /* one JSON value a line, the events follow */
-        _cleanup_free_ char *line = json_line(campaign);
+    json_array_foreach (json_object_get(images, "prompts"), i, prompt)
+        if (!submit_name_each(json_object_get(prompt, "loras"), "file", folder, files, err))
+            return false;
+    return true;
+}
+
+bool submit_upload_files(struct client *client, const json_t *files, struct error *err) {
+    const char *file;
+    json_t *uri;
+    json_object_foreach ((json_t *)(uintptr_t)files, file, uri) {
+        bool exists;
+        _cleanup_free_ char *path = xasprintf("/v1/files/%s", json_string_value(uri) + strlen("sha256:"));
+        _cleanup_(terminal_moved_end) struct transfer_line line = {.label = file};
+        const struct client_progress progress = {terminal_moved, terminal_waits, &line};
+        if (!client_exists(client, path, &exists, err) ||
+            (!exists && !client_upload(client, path, file, &progress, err)))
+            return false;
+    }
+    return true;
+}
+
+json_t *submit_post(struct cli *cli, struct client *client, const json_t *spec, bool follows, struct error *err) {
+    json_t *answer = client_request(client, "POST", "/v1/campaigns", spec, cli_value(cli, "idempotency-key"), err);
+    if (!answer)
+        return NULL;
+    if (cli_json(cli) && follows) { /* one JSON value a line, the events follow */
+        _cleanup_free_ char *line = json_line(answer);
         printf("%s\n", line);
     } else if (cli_json(cli)) {
-        cli_print_json(campaign);
+        cli_print_json(answer);
     } else {
-        printf("%s\n", id);
+        printf("%s\n", json_get_string(answer, "id", ""));
     }
     fflush(stdout);
-    return !watch || watch_campaign(cli, id, err);
+    return answer;
+}
+
+void submit_print_warnings(const struct cli *cli, const json_t *warnings) {
+    size_t i;
+    json_t *warning;
+    if (cli_json(cli))
+        return;
+    json_array_foreach (warnings, i, warning)
+        fprintf(stderr, "mela: warning: %s %s\n", json_get_string(warning, "path", ""),
+                json_get_string(warning, "message", ""));
+}
+
+static bool submit_run(struct cli *cli, struct error *err) {
+    const char *file = cli_argument(cli, 0);
+    bool watch = cli_flag(cli, "watch");
+    _cleanup_json_ json_t *spec = file ? spec_from_file(cli, err) : spec_from_options(cli, err), *files = json_object();
+    _cleanup_client_ struct client *client = spec ? client_open(cli, err) : NULL;
+    _cleanup_free_ char *copy = xstrdup(file ? file : "./-");
+    if (!client || !submit_name_files(spec, dirname(copy), files, err) || !submit_upload_files(client, files, err))
+        return false;
+    _cleanup_json_ json_t *answer = submit_post(cli, client, spec, watch, err);
+    if (!answer)
+        return false;
+    submit_print_warnings(cli, json_object_get(answer, "warnings"));
+    return !watch || watch_campaign(cli, json_get_string(answer, "id", ""), err);
 }
 
 const struct command command_submit = {
     .name = "submit",
     .arguments = "[SPEC.json]",
     .max_arguments = 1,
-    .summary = "submit a campaign: one video, any number of languages",
+    .summary = "submit a campaign: a video in any number of languages, or a spec",
     .help =
         "Prints the campaign's id. Local files are uploaded first, each only once; s3:// and sha256: URIs are passed "
-        "on. A spec file has the form that docs/api.md describes; relative paths in it start at its own folder.\n\n"
+        "on. A spec file has the form that docs/api.md describes, of dubs or of pictures; relative paths in it start "
+        "at "
+        "its own folder. mela imagine submits pictures without one.\n\n"
         "Examples:\n  mela submit --video talk.mp4 --dub hi=hi.wav --dub ta=ta.wav --watch\n"
         "  mela submit --video s3://in/talk.mp4 --dub hi=s3://in/hi.wav --class urgent\n"
         "  mela submit diwali.json\n",

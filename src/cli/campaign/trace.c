@@ -12,8 +12,9 @@ static const struct step {
     const char *name, *block;
     int colour;
 } steps[] = {
-    {"fetch", "░", 244}, {"decode", "▒", 39},   {"detect", "▂", 78}, {"landmark", "▄", 114}, {"mel", "▁", 178},
-    {"lips", "█", 203},  {"enhance", "▓", 170}, {"blend", "▆", 215}, {"encode", "▇", 75},    {"upload", "▐", 248},
+    {"fetch", "░", 244}, {"decode", "▒", 39},   {"detect", "▂", 78},   {"landmark", "▄", 114},
+    {"mel", "▁", 178},   {"lips", "█", 203},    {"enhance", "▓", 170}, {"blend", "▆", 215},
+    {"text", "▖", 149},  {"denoise", "▙", 209}, {"encode", "▇", 75},   {"upload", "▐", 248},
 };
 static const struct step other = {"other", "▚", 240};
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cli/campaign/image_grid.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "farm/plan.h"
@@ -13,7 +14,8 @@ enum { RATE_SECONDS = 20 }; /* frames/s are those of the last so many seconds */
 enum { REDRAW_NS = 100 * 1000000, PLAIN_NS = 5 * 1000000000LL }; /* between two drawings: on a terminal, elsewhere */
 enum { SNAPSHOT_TRIES = 5 };
 
-/* What one line shows: a language, or, in row 0, the tracking of faces in the master, which all languages share. */
+/* What one line shows: a language, or, in row 0, the tracking of faces in the master, which all languages share. Of
+ * pictures there is row 0 alone, and what it counts are steps of handfuls. */
 struct row {
     char *name, *state;                /* the state is "" in row 0 */
     char *shown_state;                 /* the state that was printed last; NULL: none was */
@@ -29,11 +31,13 @@ struct watch {
     struct row *rows;
     size_t row_count;
     struct plan *plan;
-    json_t *jobs;     /* job id -> frames done, as counted in its row */
-    json_t *campaign; /* the latest snapshot */
-    bool current;     /* the rows show the snapshot and every event since; else a new snapshot is due */
-    bool connected;   /* the farm answers */
-    bool terminal;    /* stdout is one */
+    struct image_grid *grid; /* of a campaign of pictures */
+    json_t *dead;            /* its jobs that died */
+    json_t *jobs;            /* job id -> frames done, as counted in its row */
+    json_t *campaign;        /* the latest snapshot */
+    bool current;            /* the rows show the snapshot and every event since; else a new snapshot is due */
+    bool connected;          /* the farm answers */
+    bool terminal;           /* stdout is one */
     int drawn_lines, failed_snapshots;
     int64_t drawn_ns;      /* when it was last drawn */
     int64_t shown_held_ms; /* the end of the hold that was printed last */
@@ -56,6 +60,9 @@ static void watch_free(struct watch *watch) {
     rows_free(watch);
     if (watch->plan)
         plan_free(watch->plan);
+    if (watch->grid)
+        image_grid_free(watch->grid);
+    json_decref(watch->dead);
     json_decref(watch->jobs);
     json_decref(watch->campaign);
 }
@@ -79,8 +86,10 @@ static struct row *watch_find_row(struct watch *watch, const char *language) {
 
 /* ---- what is known of the jobs ---- */
 
-/* Frames of the whole job; 0 when there is no plan yet, or the job has no frames. */
+/* Frames or steps of the whole job; 0 when there is no plan yet, or the job has none. */
 static int64_t watch_job_frames(const struct watch *watch, const struct job_id *job) {
+    if (watch->grid)
+        return image_grid_steps(watch->grid, job);
     if (!watch->plan || job->index < 0)
         return 0;
     if (job->kind == KIND_TRACK)
@@ -92,8 +101,9 @@ static int64_t watch_job_frames(const struct watch *watch, const struct job_id *
 
 /* Sets how many frames of a job are done. When it starts again there are fewer than before, and its row goes back. */
 static void watch_count_frames(struct watch *watch, const struct job_id *job, const char *id, int64_t frames) {
-    struct row *row = job->kind == KIND_TRACK ? &watch->rows[0] : watch_find_row(watch, job->language);
-    if (!row || (job->kind != KIND_TRACK && job->kind != KIND_DUB))
+    bool is_first = job->kind == KIND_TRACK || job->kind == KIND_IMAGE;
+    struct row *row = is_first ? &watch->rows[0] : watch_find_row(watch, job->language);
+    if (!row || (!is_first && job->kind != KIND_DUB))
         return;
     row->frames += frames - json_get_integer(watch->jobs, id, 0);
     json_object_set_new(watch->jobs, id, json_integer(frames));
@@ -106,6 +116,8 @@ static void watch_apply_job(struct watch *watch, const json_t *data) {
     struct job_id job;
     if (!job_id_parse(id, &job))
         return;
+    if (watch->grid)
+        image_grid_set(watch->grid, &job, state, json_get_integer(progress, "frames", 0));
     if (strcmp(state, "done") == 0)
         watch_count_frames(watch, &job, id, watch_job_frames(watch, &job));
     else if (json_is_object(progress))
@@ -121,7 +133,7 @@ static void watch_read_languages(struct watch *watch) {
     rows_free(watch);
     watch->row_count = json_array_size(languages) + 1;
     watch->rows = xnew_array(struct row, watch->row_count);
-    watch->rows[0].name = xstrdup("faces");
+    watch->rows[0].name = xstrdup(watch->grid ? "images" : "faces");
     watch->rows[0].state = xstrdup("");
     for (size_t i = 1; i < watch->row_count; i++) {
         const json_t *language = json_array_get(languages, i - 1);
@@ -152,11 +164,33 @@ static void watch_read_plan(struct watch *watch) {
     }
 }
 
+/* What will not change: the plan of dubs, once there is one, or what the pictures' spec says. */
+static void watch_load_document(struct watch *watch) {
+    struct error none;
+    bool is_images = strcmp(json_get_string(watch->campaign, "workload", ""), "images") == 0;
+    if (watch->plan || watch->grid)
+        return;
+    _cleanup_free_ char *path =
+        xasprintf("/v1/campaigns/%s/files/%s", watch->id, is_images ? "spec.json" : "plan.json");
+    _cleanup_json_ json_t *document = client_get(watch->client, path, &none);
+    if (document && is_images)
+        watch->grid = image_grid_new(document);
+    else if (document)
+        watch->plan = plan_from_json(document, &none);
+}
+
+static void watch_keep_dead(struct watch *watch, const json_t *jobs) {
+    size_t i;
+    json_t *job;
+    json_array_clear(watch->dead);
+    json_array_foreach (jobs, i, job)
+        if (strcmp(json_get_string(job, "state", ""), "dead") == 0)
+            json_array_append(watch->dead, job);
+}
+
 /* Reads everything anew: at the start, after a broken connection, when the plan has come, and at the end. */
 static bool watch_load_snapshot(struct watch *watch, struct error *err) {
-    struct error none;
     _cleanup_free_ char *path = xasprintf("/v1/campaigns/%s", watch->id), *jobs_path = xasprintf("%s/jobs", path);
-    _cleanup_free_ char *plan_path = xasprintf("%s/files/plan.json", path);
     json_t *campaign = client_get(watch->client, path, err);
     if (!campaign)
         return false;
@@ -165,12 +199,13 @@ static bool watch_load_snapshot(struct watch *watch, struct error *err) {
     _cleanup_json_ json_t *jobs = client_get_list(watch->client, jobs_path, 0, err);
     if (!jobs)
         return false;
-    _cleanup_json_ json_t *plan = watch->plan ? NULL : client_get(watch->client, plan_path, &none);
-    if (plan)
-        watch->plan = plan_from_json(plan, &none);
+    watch_load_document(watch);
     watch_read_languages(watch);
     if (watch->plan)
         watch_read_plan(watch);
+    if (watch->grid)
+        watch->rows[0].of = image_grid_all_steps(watch->grid);
+    watch_keep_dead(watch, jobs);
     json_object_clear(watch->jobs);
     size_t i;
     json_t *job;
@@ -195,7 +230,7 @@ static void row_add_second(struct row *row) {
 
 static bool row_is_open(const struct row *row) { return strcmp(row->state, "running") == 0 || row->state[0] == '\0'; }
 
-static void row_describe(struct buffer *out, const struct row *row) {
+static void row_describe(struct buffer *out, const struct row *row, const struct image_grid *grid) {
     double rate = row_rate(row);
     if (!row_is_open(row)) {
         buffer_append_text(out, row->state);
@@ -205,10 +240,13 @@ static void row_describe(struct buffer *out, const struct row *row) {
         buffer_append_text(out, "waiting for the plan");
         return;
     }
-    buffer_appendf(out, "%3d %%  %lld/%lld frames", (int)(100 * row->frames / row->of), (long long)row->frames,
-                   (long long)row->of);
+    buffer_appendf(out, "%3d %%  ", (int)(100 * row->frames / row->of));
+    if (grid)
+        image_grid_describe(grid, out);
+    else
+        buffer_appendf(out, "%lld/%lld frames", (long long)row->frames, (long long)row->of);
     if (rate > 0 && row->frames < row->of) {
-        buffer_appendf(out, "  %.1f frames/s  ", rate);
+        buffer_appendf(out, "  %.1f %s/s  ", rate, grid ? "steps" : "frames");
         terminal_duration(out, (double)(row->of - row->frames) / rate);
         buffer_append_text(out, " left");
     }
@@ -230,16 +268,18 @@ static void watch_draw_bars(struct watch *watch) {
         buffer_appendf(&out, "\033[K%-7s ", row->name);
         terminal_bar(&out, done ? 1 : row->of ? (double)row->frames / (double)row->of : 0, width);
         buffer_append_text(&out, "  ");
-        row_describe(&out, row);
+        row_describe(&out, row, watch->grid);
         buffer_append_text(&out, "\n");
     }
+    watch->drawn_lines = (int)watch->row_count;
+    if (watch->grid)
+        watch->drawn_lines += image_grid_draw(watch->grid, terminal_width() - 1, &out);
     int64_t held_until_ms = json_get_integer(watch->campaign, "held_until_ms", 0);
     buffer_append_text(&out, "\033[K");
     if (!watch->connected)
         buffer_append_text(&out, "the farm does not answer; trying again\r");
     else if (held_until_ms)
         watch_describe_held(&out, watch, held_until_ms), buffer_append_text(&out, "\r");
-    watch->drawn_lines = (int)watch->row_count;
     fwrite(out.data, 1, out.length, stdout);
 }
 
@@ -263,7 +303,7 @@ static void watch_print_lines(struct watch *watch, bool all) {
         bool moves = all && row_is_open(row) && row->frames > 0 && row->frames < row->of;
         if (changed || moves) {
             _cleanup_buffer_ struct buffer text = {0};
-            row_describe(&text, row);
+            row_describe(&text, row, watch->grid);
             printf("%s: %s\n", row->name, text.data);
         }
         free(row->shown_state);
@@ -365,6 +405,21 @@ static int watch_exit_status(const char *state) {
     return strcmp(state, "cancelled") == 0 ? STATUS_CANCELLED : STATUS_CAMPAIGN;
 }
 
+/* A few of the handfuls that died. */
+static void watch_print_dead(const struct watch *watch) {
+    enum { SHOWN = 5 };
+    size_t i, count = json_array_size(watch->dead);
+    json_t *job;
+    json_array_foreach (watch->dead, i, job) {
+        const json_t *error = json_object_get(job, "error");
+        if (i < SHOWN)
+            printf("  %s: %s [%s]\n", json_get_string(job, "id", ""), json_get_string(error, "message", ""),
+                   json_get_string(error, "code", ""));
+    }
+    if (count > SHOWN)
+        printf("  and %zu more; see mela dead\n", count - SHOWN);
+}
+
 static void watch_print_end(const struct watch *watch) {
     int64_t start = json_get_integer(watch->campaign, "submitted_ms", 0);
     int64_t end = json_get_integer(watch->campaign, "finished_ms", start);
@@ -379,6 +434,8 @@ static void watch_print_end(const struct watch *watch) {
             printf("  %s: %s [%s]\n", json_get_string(language, "language", ""), json_get_string(error, "message", ""),
                    json_get_string(error, "code", ""));
     }
+    if (watch->grid)
+        watch_print_dead(watch);
 }
 
 static bool watch_listen(struct watch *watch, struct client *events, struct error *err) {
@@ -392,6 +449,15 @@ static bool watch_listen(struct watch *watch, struct client *events, struct erro
     return false;
 }
 
+static void watch_print_begin(const struct watch *watch) {
+    _cleanup_buffer_ struct buffer what = {0};
+    if (watch->grid)
+        image_grid_describe(watch->grid, &what);
+    else
+        buffer_appendf(&what, "%zu language%s", watch->row_count - 1, watch->row_count == 2 ? "" : "s");
+    printf("%s: running, %s\n", watch->id, what.data);
+}
+
 bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
     _cleanup_(watch_free) struct watch watch = {.cli = cli, .id = id, .connected = true};
     _cleanup_client_ struct client *requests = client_open(cli, err), *events = requests ? client_open(cli, err) : NULL;
@@ -399,12 +465,13 @@ bool watch_campaign(struct cli *cli, const char *id, struct error *err) {
         return false;
     watch.client = requests;
     watch.jobs = json_object();
+    watch.dead = json_array();
     watch.terminal = isatty(STDOUT_FILENO);
     if (!watch_load_snapshot(&watch, err))
         return false;
     bool running = strcmp(watch_state(&watch), "running") == 0;
     if (running && !watch.terminal && !cli_json(cli))
-        printf("%s: running, %zu language%s\n", id, watch.row_count - 1, watch.row_count == 2 ? "" : "s");
+        watch_print_begin(&watch);
     watch.current = false; /* what happens before the stream opens is missed: take a new snapshot when it is open */
     if (running && !watch_listen(&watch, events, err))
         return false;
@@ -427,7 +494,8 @@ const struct command command_watch = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "follow a campaign to its end",
-    .help = "Shows a bar for each language on a terminal, and plain lines elsewhere. With --json each event is a line, "
+    .help = "Shows a bar for each language on a terminal, or for all pictures with a character for each job, and plain "
+            "lines elsewhere. With --json each event is a line, "
             "and the campaign is the last. Waits up to two minutes for a farm that is being restarted. Exit status: 0 "
             "done, 6 failed or partial, 7 cancelled.\n\nExample:\n  mela watch diwali-2026-3f9a1c0b2d\n",
     .run = watch_run,
