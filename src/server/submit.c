@@ -14,7 +14,6 @@ enum {
     VALUES_MAX = 200000,           /* 10,000 prompts with every member and a LoRA have 190,000 */
     LARGE_SPEC_BYTES = 256 * 1024, /* dubs have less than a tenth */
     LARGE_SPECS_MAX = 4,           /* at a time: each may take 100 MiB */
-    LORA_FILES_MAX = 100,
 };
 
 /* A submit that is under way. */
@@ -124,13 +123,9 @@ static bool images_add_problems(struct store *store, const struct images *images
             const char *file = images->prompts[i].loras[k].file;
             if (!file || json_object_get(known, file))
                 continue;
-            if (json_object_size(known) == LORA_FILES_MAX)
-                return error_set(err, ERR_CAMPAIGN_LIMIT,
-                                 "the campaign has more than %d files of LoRAs: submit its "
-                                 "prompts in several campaigns",
-                                 LORA_FILES_MAX);
             json_object_set_new(known, file, json_true());
-            if (!input_add_problem(store, file, xasprintf("$.images.prompts[%zu].loras[%zu].file", i, k), problems,
+            if (!limit_check(LIMIT_LORA_FILES, (double)json_object_size(known), "the campaign", err) ||
+                !input_add_problem(store, file, xasprintf("$.images.prompts[%zu].loras[%zu].file", i, k), problems,
                                    err))
                 return false;
         }
