@@ -182,7 +182,7 @@ def test_get_goes_on_where_it_was_and_never_overwrites(farm, made):
     (folder / f".{sha256(whole)}.part").write_bytes(whole[:20])
     before = (folder / NAMES[0]).stat().st_mtime_ns
     files = farm.json("get", made)
-    assert files[3] == {"number": 3, "seed": 10, "file": f"{made}/{NAMES[3]}"}
+    assert files[3] == {"number": 3, "seed": 10, "job": "image/0000", "file": f"{made}/{NAMES[3]}"}
     assert (folder / NAMES[3]).read_bytes() == whole and (folder / NAMES[0]).stat().st_mtime_ns == before
     check_folder(folder, NAMES)
     (folder / NAMES[1]).write_bytes(b"another")
@@ -205,6 +205,16 @@ def test_get_takes_what_is_done_and_says_when_nothing_is(farm):
         painter.do(painter.worker.claim())
     assert farm("get", campaign, "-o", "out").returncode == 0
     check_folder(farm.folder / "out", NAMES[:4])
+
+
+def test_a_prompt_that_was_cut_is_told_once(farm):
+    campaign, cut = farm.imagine("a long prompt", "--count", 2), {"tokens": 90, "cut": 15, "text": "and a blue door"}
+    with farm.painter(cut=cut) as painter:
+        painter.do_all()
+    done = farm("get", campaign, "-o", "out")
+    assert done.returncode == 0 and len(done.stderr.splitlines()) == 1
+    assert "15 of 90 tokens of the prompt of image/0000 were cut off: and a blue door" in done.stderr
+    assert farm.json("get", campaign, "-o", "out")[1]["cut"] == cut
 
 
 def test_pictures_that_redis_forgot_are_fetched(farm, made):

@@ -54,8 +54,9 @@ def png(width, height, colour, **texts):
 class Painter:
     """Does the jobs of campaigns of pictures: real files in the store, whose bytes follow from prompt, seed and device."""
 
-    def __init__(self, worker, store, device="cpu"):
-        self.worker, self.store, self.device = worker, pathlib.Path(store), device
+    def __init__(self, worker, store, device="cpu", cut=None):
+        """`cut`: what a record says of a prompt that was too long."""
+        self.worker, self.store, self.device, self.cut = worker, pathlib.Path(store), device, cut
 
     def parts(self, campaign):
         """(prompt, first, count, number of its first picture) of each job."""
@@ -99,7 +100,7 @@ class Painter:
             data = beside[f"{k}.png"] = png(16, 16, colour, **(texts if images["metadata"] else {}))
             pictures.append({"number": number + k, "file": f"{k}.png", "seed": seed, "width": 16, "height": 16,
                              "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
-        record = {"version": 1, "job": rest, "pictures": pictures, "recipe": recipe, "origin": origin, "cut": None}
+        record = {"version": 1, "job": rest, "pictures": pictures, "recipe": recipe, "origin": origin, "cut": self.cut}
         self.publish(claim, f"campaigns/{campaign}/{rest}.{claim['attempt']}", record, beside, pictures=count,
                      steps_ms={"denoise": 5})
 

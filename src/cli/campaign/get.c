@@ -127,13 +127,10 @@ static bool get_run(struct cli *cli, struct error *err) {
     if (!client || !(escaped ? get_language(client, id, escaped, folder, files, err)
                              : get_all(cli, client, id, folder, files, err)))
         return false;
-    size_t i;
-    json_t *file;
     if (cli_json(cli))
         cli_print_json(files);
     else
-        json_array_foreach (files, i, file)
-            printf("%s\n", json_get_string(file, "file", ""));
+        pictures_print(files);
     return true;
 }
 

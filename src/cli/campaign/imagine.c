@@ -181,18 +181,15 @@ static json_t *fetch_spec(struct client *client, const char *id, struct error *e
 
 static bool fetch_pictures(struct cli *cli, struct client *client, const json_t *spec, struct error *err) {
     _cleanup_json_ json_t *files = json_array();
-    size_t i;
-    json_t *file;
     if (!pictures_get(client, spec, cli_value(cli, "output"), files, err))
         return false;
     if (cli_json(cli)) {
         _cleanup_json_ json_t *line = json_pack("{s:O}", "files", files);
         _cleanup_free_ char *text = json_line(line);
         printf("%s\n", text);
-        return true;
+    } else {
+        pictures_print(files);
     }
-    json_array_foreach (files, i, file)
-        printf("%s\n", json_get_string(file, "file", ""));
     return true;
 }
 

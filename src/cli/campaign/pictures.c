@@ -64,9 +64,11 @@ static bool picture_is_there(const char *file, const char *sha256, bool *there, 
                       file));
 }
 
-static bool fetch_picture(const struct fetch *fetch, const char *job, const json_t *picture, struct error *err) {
+static bool fetch_picture(const struct fetch *fetch, const char *job, const json_t *record, const json_t *picture,
+                          struct error *err) {
     long long number = json_get_integer(picture, "number", 0), seed = json_get_integer(picture, "seed", 0);
     const char *sha256 = json_get_string(picture, "sha256", "");
+    json_t *cut = json_object_get(record, "cut");
     _cleanup_free_ char *escaped = client_escape(json_get_string(picture, "file", ""), false);
     _cleanup_free_ char *name = xasprintf("%s/%s", job, escaped);
     _cleanup_free_ char *file = xasprintf("%s/%04lld-seed%lld.png", fetch->folder, number, seed);
@@ -75,8 +77,9 @@ static bool fetch_picture(const struct fetch *fetch, const char *job, const json
         return error_set(err, ERR_INTERNAL, "the record of %s has no SHA-256 of its picture %s", job, escaped);
     if (!picture_is_there(file, sha256, &there, err) || (!there && !fetch_file(fetch, name, file, sha256, sha256, err)))
         return false;
-    json_array_append_new(
-        fetch->files, json_pack("{s:I,s:I,s:s}", "number", (json_int_t)number, "seed", (json_int_t)seed, "file", file));
+    json_array_append_new(fetch->files,
+                          json_pack("{s:I,s:I,s:s,s:s,s:O*}", "number", (json_int_t)number, "seed", (json_int_t)seed,
+                                    "job", job, "file", file, "cut", json_is_object(cut) ? cut : NULL));
     return true;
 }
 
@@ -84,7 +87,7 @@ static bool fetch_record(const char *job, const json_t *record, void *context, s
     size_t i;
     json_t *picture;
     json_array_foreach (json_object_get(record, "pictures"), i, picture)
-        if (!fetch_picture(context, job, picture, err))
+        if (!fetch_picture(context, job, record, picture, err))
             return false;
     return true;
 }
@@ -110,4 +113,23 @@ bool pictures_get(struct client *client, const json_t *spec, const char *folder,
     return json_array_size(files) ||
            error_set(err, ERR_API_NOT_FOUND, "no picture of %s is done yet; mela watch %s waits for them", fetch.id,
                      fetch.id);
+}
+
+void pictures_print(const json_t *files) {
+    const char *warned = "";
+    size_t i;
+    json_t *file;
+    json_array_foreach (files, i, file) {
+        const json_t *cut = json_object_get(file, "cut");
+        const char *job = json_get_string(file, "job", "");
+        printf("%s\n", json_get_string(file, "file", ""));
+        if (!cut || strcmp(job, warned) == 0)
+            continue;
+        fprintf(stderr,
+                "mela: warning: %lld of %lld tokens of the prompt of %s were cut off: %s (--long-prompts, or "
+                "long_prompts in the spec, keeps them)\n",
+                (long long)json_get_integer(cut, "cut", 0), (long long)json_get_integer(cut, "tokens", 0), job,
+                json_get_string(cut, "text", ""));
+        warned = job;
+    }
 }

@@ -10,6 +10,9 @@ bool pictures_each_record(struct client *client, const json_t *spec,
                           void *context, struct error *err) must_check;
 /* Fetches the pictures that there are, and the sheet with its index if it is there, into a folder, which is made when
  * it is missing. What is there already is not fetched again, and another picture of that name is io. Appends {"number",
- * "seed","file"} of each picture and {"file"} of the others to `files`. api.not_found when nothing is done. */
+ * "seed","job","file","cut"} of each picture and {"file"} of the others to `files`; "cut", if its prompt was too long,
+ * is that of the record. api.not_found when nothing is done. */
 bool pictures_get(struct client *client, const json_t *spec, const char *folder, json_t *files,
                   struct error *err) must_check;
+/* Prints the paths of such a list, and to stderr a warning for each prompt that was cut. */
+void pictures_print(const json_t *files);
