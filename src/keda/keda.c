@@ -52,7 +52,8 @@ static enum grpc_status keda_read_desired(const struct keda *keda, const struct 
         error_set(err, ERR_QUEUE_UNAVAILABLE, "Redis has not answered yet");
         return GRPC_UNAVAILABLE;
     }
-    const struct scale_rule *rule = keda->policies ? &keda->policies->pools[target->pool].rule : &scale_rule_default;
+    const struct scale_rule *rule =
+        keda->policies ? &keda->policies->pools[target->pool].rule : scale_rule_usual(target->pool);
     *desired = demand_desired(rule, &counts, target->class);
     return GRPC_OK;
 }

@@ -4,14 +4,14 @@
 #include "base/memory.h"
 #include "farm/spec.h"
 
-static void scale_policy_read(const json_t *pool, const char *path, bool quiet_by_default, json_t *problems,
-                              struct scale_policy *out) {
+static void scale_policy_read(const json_t *pool, const struct scale_rule *usual, const char *path,
+                              bool quiet_by_default, json_t *problems, struct scale_policy *out) {
     static const char *const known[] = {"rule", "max", "quiet_hours", "days", NULL};
     struct spec spec = {problems};
     if (pool && !json_is_object(pool))
         spec_problem(&spec, path, NULL, "is not an object");
     spec_unknown_members(&spec, pool, path, known);
-    scale_rule_read(pool, path, problems, &out->rule);
+    scale_rule_read(pool, usual, path, problems, &out->rule);
     out->calendar = calendar_read(pool, path, quiet_by_default, problems);
 }
 
@@ -25,7 +25,8 @@ struct scale_policies *scale_policies_read(const json_t *pools, bool quiet_by_de
     for (int i = 0; i < POOL_COUNT; i++) {
         known[i] = pool_name((enum pool)i);
         _cleanup_free_ char *path = xasprintf("$.pools.%s", known[i]);
-        scale_policy_read(json_object_get(pools, known[i]), path, quiet_by_default, problems, &policies->pools[i]);
+        scale_policy_read(json_object_get(pools, known[i]), scale_rule_usual((enum pool)i), path, quiet_by_default,
+                          problems, &policies->pools[i]);
     }
     spec_unknown_members(&spec, pools, "$.pools", known);
     return json_array_size(problems) == before ? steal(policies) : NULL;

@@ -14,8 +14,17 @@ const struct scale_rule scale_rule_default = {
               {.up_to = INT64_MAX, .jobs_per_worker = 2}},
     .step_count = 4,
     .max = SCALE_CAP,
+    .at_once = 1,
 };
 /* clang-format on */
+
+const struct scale_rule *scale_rule_usual(enum pool pool) {
+    static const struct scale_rule image = {.steps = {{.up_to = INT64_MAX, .jobs_per_worker = SCALE_IMAGE_JOBS}},
+                                            .step_count = 1,
+                                            .max = SCALE_IMAGE_CAP,
+                                            .at_once = SCALE_IMAGE_JOBS};
+    return pool == POOL_IMAGE ? &image : &scale_rule_default;
+}
 
 /* A whole number of the object, which may be missing. */
 static int64_t rule_read_count(struct spec *spec, const json_t *object, const char *key, const char *path, int64_t low,
@@ -66,10 +75,11 @@ static void rule_read_steps(struct spec *spec, const json_t *steps, const char *
     }
 }
 
-void scale_rule_read(const json_t *pool, const char *path, json_t *problems, struct scale_rule *out) {
+void scale_rule_read(const json_t *pool, const struct scale_rule *usual, const char *path, json_t *problems,
+                     struct scale_rule *out) {
     struct spec spec = {problems};
-    *out = scale_rule_default;
-    out->max = (int)rule_read_count(&spec, pool, "max", path, 1, SCALE_CAP_MAX, SCALE_CAP);
+    *out = *usual;
+    out->max = (int)rule_read_count(&spec, pool, "max", path, 1, SCALE_CAP_MAX, usual->max);
     _cleanup_free_ char *where = xasprintf("%s.rule", path);
     const json_t *steps = json_object_get(pool, "rule");
     if (steps)
@@ -83,11 +93,15 @@ static const struct scale_step *rule_step_for(const struct scale_rule *rule, int
     return step;
 }
 
+/* How many workers with so many jobs each have all of them. */
+static int64_t rule_share(int64_t jobs, int per_worker) {
+    return MAX(jobs, 0) / per_worker + (MAX(jobs, 0) % per_worker != 0);
+}
+
 /* What the steps alone say about a number of jobs, without the cap. */
 static int64_t rule_workers(const struct scale_rule *rule, int64_t jobs) {
     const struct scale_step *step = rule_step_for(rule, jobs);
-    int64_t per = step->jobs_per_worker;
-    return per ? MAX(jobs, 0) / per + (MAX(jobs, 0) % per != 0) : step->workers;
+    return step->jobs_per_worker ? rule_share(jobs, step->jobs_per_worker) : step->workers;
 }
 
 static int64_t load_jobs(const struct scale_load *load) {
@@ -96,7 +110,7 @@ static int64_t load_jobs(const struct scale_load *load) {
 
 static int64_t rule_wanted(const struct scale_rule *rule, const struct scale_load *load) {
     if (load->held)
-        return load->leased;
+        return rule_share(load->leased, rule->at_once);
     return MAX(rule_workers(rule, load_jobs(load)), (int64_t)(load->leased > 0));
 }
 
@@ -109,7 +123,7 @@ static int64_t rule_wanted_together(const struct scale_rule *rule, const struct 
         open.leased += load->held ? 0 : load->leased;
         open.ready += load->held ? 0 : load->ready + load->delayed;
     }
-    return held + rule_wanted(rule, &open);
+    return rule_share(held, rule->at_once) + rule_wanted(rule, &open);
 }
 
 struct scale_answer scale_desired(const struct scale_rule *rule, const struct scale_demand *demand) {
@@ -120,6 +134,13 @@ struct scale_answer scale_desired(const struct scale_rule *rule, const struct sc
     answer.workers[CLASS_BATCH] = (int)MIN(rule_wanted(rule, batch), (int64_t)rule->max - answer.workers[CLASS_URGENT]);
     answer.total = (int)MIN(rule_wanted_together(rule, demand), (int64_t)rule->max);
     return answer;
+}
+
+static void rule_explain_hold(struct buffer *out, const struct scale_rule *rule) {
+    if (rule->at_once == 1)
+        buffer_append_text(out, "held: a worker for each leased job, until it finishes");
+    else
+        buffer_appendf(out, "held: a worker for every %d leased jobs, until they finish", rule->at_once);
 }
 
 static void rule_explain_step(struct buffer *out, const struct scale_rule *rule, int64_t jobs) {
@@ -144,7 +165,7 @@ char *scale_explain(const struct scale_rule *rule, const struct scale_demand *de
     buffer_appendf(&out, "%" PRId64 " jobs (%" PRId64 " ready, %" PRId64 " leased, %" PRId64 " delayed); ",
                    load->ready + load->leased + load->delayed, load->ready, load->leased, load->delayed);
     if (load->held)
-        buffer_append_text(&out, "held: a worker for each leased job, until it finishes");
+        rule_explain_hold(&out, rule);
     else
         rule_explain_step(&out, rule, load_jobs(load));
     if (rule_wanted(rule, load) > answer.workers[class])

@@ -3,10 +3,12 @@
 
 #include <stdint.h>
 
-#include "farm/campaign.h"
+#include "farm/job.h"
 
 enum {
     SCALE_CAP = 20,              /* workers of one pool at most, unless set otherwise (design, section 8) */
+    SCALE_IMAGE_CAP = 4,         /* the same of pool image (reference farm: 0 to 4 g5.12xlarge) */
+    SCALE_IMAGE_JOBS = 4,        /* that a worker of pool image does at once: one a card of a g5.12xlarge */
     SCALE_CAP_MAX = 10000,       /* the highest cap a farm may set */
     SCALE_STEPS_MAX = 16,        /* steps of one rule */
     SCALE_COOL_DOWN_MS = 300000, /* how long an idle pool is kept: KEDA's default cooldownPeriod */
@@ -23,15 +25,20 @@ struct scale_step {
 struct scale_rule {
     struct scale_step steps[SCALE_STEPS_MAX];
     int step_count;
-    int max; /* workers of both classes together */
+    int max;     /* workers of both classes together */
+    int at_once; /* jobs that one worker does at the same time; the steps do not look at it */
 };
 
 /* 0 -> 0, 1-5 -> 2, 6-20 -> ceil(n/3), more -> ceil(n/2), at most SCALE_CAP (design, section 8). */
 extern const struct scale_rule scale_rule_default;
+/* What a pool has unless farm.json says otherwise: image ceil(n / SCALE_IMAGE_JOBS), at most SCALE_IMAGE_CAP; any other
+ * scale_rule_default. */
+const struct scale_rule *scale_rule_usual(enum pool pool);
 
-/* Reads "rule" and "max" of a pool in farm.json into *out; what is missing (or the whole pool, NULL) is the
- * default's. Every problem is appended to `problems` as {"path","message"}; then *out is not to be used. */
-void scale_rule_read(const json_t *pool, const char *path, json_t *problems, struct scale_rule *out);
+/* Reads "rule" and "max" of a pool in farm.json into *out; what is missing (or the whole pool, NULL) is that of
+ * `usual`. Every problem is appended to `problems` as {"path","message"}; then *out is not to be used. */
+void scale_rule_read(const json_t *pool, const struct scale_rule *usual, const char *path, json_t *problems,
+                     struct scale_rule *out);
 
 /* Jobs of one class. */
 struct scale_load {
@@ -49,8 +56,8 @@ struct scale_answer {
 };
 
 /* Workers wanted, of each class by its own ready + leased + delayed jobs, and of both together by their sum. A
- * held class asks for one worker a leased job, so that all of them may finish. Where there is a lease at least
- * one is wanted. The cap is for both classes: urgent takes first, batch what is left, but one place is kept for
+ * held class asks for as many as its leased jobs keep busy, so that all of them may finish. Where there is a lease at
+ * least one is wanted. The cap is for both classes: urgent takes first, batch what is left, but one place is kept for
  * batch while it holds a lease (a cap of 1 excepted). */
 struct scale_answer scale_desired(const struct scale_rule *rule, const struct scale_demand *demand);
 /* Why: one sentence about a class. Caller frees. */

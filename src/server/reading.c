@@ -10,7 +10,7 @@ _Static_assert(ARRAY_LENGTH(state_names) == WORKER_STATE_COUNT, "one a state");
 const char *worker_state_name(enum worker_state state) { return state_names[state]; }
 
 const struct scale_rule *pool_rule(const struct scale_policies *policies, enum pool pool) {
-    return policies ? &policies->pools[pool].rule : &scale_rule_default;
+    return policies ? &policies->pools[pool].rule : scale_rule_usual(pool);
 }
 
 static void count_worker(struct reading *reading, const json_t *worker) {

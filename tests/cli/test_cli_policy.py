@@ -10,6 +10,8 @@ SCENARIO = ROOT / "bench" / "scenarios" / "festival-month.json"
 def test_the_rule_says_how_many_and_why(mela):
     for jobs, workers in ((0, 0), (1, 2), (5, 2), (6, 2), (7, 3), (20, 7), (21, 11), (40, 20), (200, 20)):
         assert mela.json("scale", "desired", "--ready", jobs)["desired"] == workers
+    for jobs, workers in ((0, 0), (1, 1), (4, 1), (5, 2), (50, 4)):
+        assert mela.json("scale", "desired", "--pool", "image", "--ready", jobs)["desired"] == workers
     answer = mela.json("scale", "desired", "--ready", 40, "--leased", 3, "--class", "urgent=34")
     assert {name: part["desired"] for name, part in answer["classes"].items()} == {"urgent": 17, "batch": 3}
     assert "the cap of 20" in answer["classes"]["batch"]["why"]
@@ -40,7 +42,7 @@ def test_a_pool_is_held_and_resumed(farm):
     assert held[0]["held_until_ms"] == {"urgent": 0, "batch": 4102444800000}
     assert "lipsync  batch   held until 2100-01-01" in farm("scale", "hold", "--pool", "lipsync", "--until", "2100-01-01T00:00:00Z").stdout
     assert farm.json("scale", "resume", "--pool", "lipsync")[0]["held_until_ms"]["batch"] == 0
-    assert len(farm.json("scale", "hold", "--class", "urgent")) == 2
+    assert len(farm.json("scale", "hold", "--class", "urgent")) == 3
     assert "cpu      urgent  runs" in farm("scale", "resume", "--class", "urgent").stdout
     farm.error(2, "api.bad_request", "scale", "hold", "--until", "noon")
     farm.error(2, "api.bad_request", "scale", "hold", "--class", "slow")

@@ -102,7 +102,7 @@ class Client:
 
 
 # Batch is held at night by default; these tests run at any hour.
-DAY_AND_NIGHT = {"pools": {pool: {"quiet_hours": None} for pool in ("cpu", "lipsync")}}
+DAY_AND_NIGHT = {"pools": {pool: {"quiet_hours": None} for pool in ("cpu", "lipsync", "image")}}
 
 
 class Scaler:

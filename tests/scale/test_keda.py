@@ -67,6 +67,15 @@ def test_jobs_ask_for_workers_by_the_rule(scaler):
     assert client.active(pool="cpu") and not client.active(pool="lipsync")
 
 
+def test_pictures_ask_for_a_worker_for_every_four_jobs(scaler):
+    """What the queue counts is set by hand: the scaler reads no more of it."""
+    client = ready(scaler)
+    for jobs in (1, 4, 5, 8, 9, 13, 16, 17, 60):
+        scaler.redis.cli("hset", "{mela}:counts", "image:batch:ready", jobs)
+        wait_for(lambda: client.desired(pool="image") == min(-(-jobs // 4), 4), f"the workers for {jobs} jobs")
+    assert client.active(pool="image") and not client.active(pool="lipsync") and client.desired(pool="cpu") == 0
+
+
 def test_one_cap_holds_for_both_classes(scaler):
     client = ready(scaler)
     scaler.submit(24, "urgent")

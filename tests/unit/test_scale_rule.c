@@ -89,11 +89,46 @@ static void a_held_class_keeps_a_worker_for_each_lease(void **state) {
     assert_int_equal(scale_desired(&scale_rule_default, &demand).total, 2);
 }
 
+/* Pool image: four jobs at once in one worker, and four workers at most. Nothing else about a rule is different. */
+static void pictures_ask_for_a_worker_for_every_four(void **state) {
+    _cleanup_json_ json_t *problems = json_array();
+    _cleanup_policies_ struct scale_policies *policies = scale_policies_read(NULL, true, problems);
+    const struct scale_rule *rule = &policies->pools[POOL_IMAGE].rule;
+    for (int jobs = 0; jobs <= 200; jobs++) {
+        struct scale_demand demand = batch_of(jobs, 0, 0);
+        assert_int_equal(scale_desired(rule, &demand).total, MIN((jobs + 3) / 4, 4));
+    }
+    struct scale_demand both = {{{.ready = 5}, {.ready = 50, .leased = 1}}};
+    struct scale_answer answer = scale_desired(rule, &both);
+    assert_int_equal(answer.workers[CLASS_URGENT], 2);
+    assert_int_equal(answer.workers[CLASS_BATCH], 2);
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        assert_int_equal(policies->pools[pool].rule.max, pool == POOL_IMAGE ? 4 : 20);
+}
+
+/* In the evening nothing more begins. Were a worker wanted for each of a node's four jobs, three more would start. */
+static void a_hold_starts_no_worker_for_pictures(void **state) {
+    const struct scale_rule *rule = scale_rule_usual(POOL_IMAGE);
+    static const int wanted[] = {0, 1, 1, 1, 1, 2, 2, 2, 2, 3};
+    for (int leased = 0; leased < (int)ARRAY_LENGTH(wanted); leased++) {
+        struct scale_demand demand = batch_of(40, leased, 2);
+        demand.load[CLASS_BATCH].held = true;
+        assert_int_equal(scale_desired(rule, &demand).total, wanted[leased]);
+        assert_int_equal(scale_desired(rule, &demand).workers[CLASS_BATCH], wanted[leased]);
+    }
+    struct scale_demand demand = batch_of(40, 5, 0);
+    demand.load[CLASS_BATCH].held = true;
+    _cleanup_free_ char *why = scale_explain(rule, &demand, CLASS_BATCH);
+    assert_string_equal(why,
+                        "45 jobs (40 ready, 5 leased, 0 delayed); held: a worker for every 4 leased jobs, until they "
+                        "finish");
+}
+
 /* Random rules and loads: never above the cap, never 0 while something is leased. */
 static void bounds_hold_for_every_rule(void **state) {
     unsigned seed = 1;
     for (int round = 0; round < 20000; round++) {
-        struct scale_rule rule = {.step_count = 2, .max = 1 + rand_r(&seed) % 30};
+        struct scale_rule rule = {.step_count = 2, .max = 1 + rand_r(&seed) % 30, .at_once = 1 + rand_r(&seed) % 4};
         rule.steps[0] = (struct scale_step){.up_to = rand_r(&seed) % 20, .workers = rand_r(&seed) % 3};
         rule.steps[1] = (struct scale_step){.up_to = INT64_MAX, .jobs_per_worker = rand_r(&seed) % 4};
         struct scale_demand demand;
@@ -121,7 +156,7 @@ static json_t *parse(const char *text) {
 
 static void a_rule_of_farm_json_is_read(void **state) {
     _cleanup_json_ json_t *pools = parse("{\"lipsync\":{\"rule\":[{\"up_to\":0,\"workers\":0},{\"jobs_per_worker\":4}],"
-                                         "\"max\":7}}");
+                                         "\"max\":7},\"image\":{\"max\":2}}");
     _cleanup_json_ json_t *problems = json_array();
     _cleanup_policies_ struct scale_policies *policies = scale_policies_read(pools, false, problems);
     assert_non_null(policies);
@@ -131,6 +166,7 @@ static void a_rule_of_farm_json_is_read(void **state) {
     demand = batch_of(900, 0, 0);
     assert_int_equal(scale_desired(&policies->pools[POOL_LIPSYNC].rule, &demand).total, 7);
     assert_int_equal(scale_desired(&policies->pools[POOL_CPU].rule, &demand).total, 20);
+    assert_int_equal(scale_desired(&policies->pools[POOL_IMAGE].rule, &demand).total, 2);
     _cleanup_free_ char *why = scale_explain(&policies->pools[POOL_LIPSYNC].rule, &demand, CLASS_BATCH);
     assert_string_equal(why, "900 jobs (900 ready, 0 leased, 0 delayed); more than 0 ask for a worker for every 4: "
                              "225; the cap of 7 for both classes leaves 7");
@@ -192,6 +228,8 @@ int main(void) {
         cmocka_unit_test(urgent_goes_first),
         cmocka_unit_test(both_classes_together_ask_the_rule_once),
         cmocka_unit_test(a_held_class_keeps_a_worker_for_each_lease),
+        cmocka_unit_test(pictures_ask_for_a_worker_for_every_four),
+        cmocka_unit_test(a_hold_starts_no_worker_for_pictures),
         cmocka_unit_test(bounds_hold_for_every_rule),
         cmocka_unit_test(a_rule_of_farm_json_is_read),
         cmocka_unit_test(every_problem_is_told_with_its_path),
