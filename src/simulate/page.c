@@ -18,6 +18,19 @@ static json_t *nodes_to_json(const struct scenario_nodes *nodes) {
     return json_pack("{s:s,s:o,s:i}", "type", nodes->type, "price", price, "reserved", nodes->reserved);
 }
 
+/* Those with jobs, but for cpu, whose machines are a small part of the cost. */
+static bool pool_is_drawn(const struct simulation *simulation, int pool) {
+    return pool != POOL_CPU && simulation->used[pool];
+}
+
+static json_t *drawn_pools(const struct simulation *simulation) {
+    json_t *pools = json_array();
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        if (pool_is_drawn(simulation, pool))
+            json_array_append_new(pools, json_string(pool_name((enum pool)pool)));
+    return pools;
+}
+
 /* The seed is a text: a number of JavaScript holds 53 bits. `start_s` is of the scenario's own clock. */
 static json_t *scenario_to_json(const struct scenario *scenario) {
     json_t *nodes = json_object();
@@ -30,13 +43,19 @@ static json_t *scenario_to_json(const struct scenario *scenario) {
 }
 
 /* [workers, busy, ready, held] of each part, held 0 or 1. */
-static json_t *drawn_timeline(const struct sim_timeline *timeline) {
-    json_t *buckets = json_array();
-    for (int i = 0; i < SIM_BUCKETS; i++) {
-        const struct sim_bucket *bucket = &timeline->buckets[i];
-        json_array_append_new(buckets,
-                              json_pack("[i,i,i,i]", bucket->workers, bucket->busy, bucket->ready, bucket->held));
-    }
+static json_t *drawn_buckets(const struct sim_bucket *buckets) {
+    json_t *list = json_array();
+    for (int i = 0; i < SIM_BUCKETS; i++)
+        json_array_append_new(
+            list, json_pack("[i,i,i,i]", buckets[i].workers, buckets[i].busy, buckets[i].ready, buckets[i].held));
+    return list;
+}
+
+static json_t *drawn_timeline(const struct simulation *simulation, const struct sim_timeline *timeline) {
+    json_t *buckets = json_object();
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        if (pool_is_drawn(simulation, pool))
+            json_object_set_new(buckets, pool_name((enum pool)pool), drawn_buckets(timeline->buckets[pool]));
     return json_pack("{s:f,s:f,s:o}", "from_s", timeline->from_s, "to_s", timeline->to_s, "buckets", buckets);
 }
 
@@ -57,8 +76,8 @@ static json_t *drawn_simulation(const struct simulation *simulation) {
     json_t *json = simulation_to_json(simulation);
     json_object_del(json, "timeline");
     json_object_set_new(json, "cost_usd", exact_costs(simulation));
-    json_object_set_new(json, "whole", drawn_timeline(&simulation->timelines[SIM_WHOLE]));
-    json_object_set_new(json, "busiest_day", drawn_timeline(&simulation->timelines[SIM_BUSIEST_DAY]));
+    json_object_set_new(json, "whole", drawn_timeline(simulation, &simulation->timelines[SIM_WHOLE]));
+    json_object_set_new(json, "busiest_day", drawn_timeline(simulation, &simulation->timelines[SIM_BUSIEST_DAY]));
     return json;
 }
 
@@ -80,8 +99,8 @@ char *simulation_to_html(const struct scenario *scenario, const struct simulatio
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, drawn_simulation(&simulations[i]));
-    _cleanup_json_ json_t *document =
-        json_pack("{s:o,s:o}", "scenario", scenario_to_json(scenario), "simulations", list);
+    _cleanup_json_ json_t *document = json_pack("{s:o,s:o,s:o}", "scenario", scenario_to_json(scenario), "pools",
+                                                drawn_pools(&simulations[0]), "simulations", list);
     const char *place = strstr(page_html, marker);
     struct buffer out = {0};
     buffer_append(&out, page_html, (size_t)(place - page_html));

@@ -57,23 +57,36 @@ static json_t *seconds_to_json(const struct simulation *simulation) {
     return object;
 }
 
-/* [workers, busy, ready] of each part. */
-static json_t *timeline_to_json(const struct sim_timeline *timeline) {
-    json_t *list = json_array();
-    for (int i = 0; i < SIM_BUCKETS; i++) {
-        const struct sim_bucket *bucket = &timeline->buckets[i];
-        json_array_append_new(list, json_pack("[i,i,i]", bucket->workers, bucket->busy, bucket->ready));
+/* By pool that has jobs, [workers, busy, ready] of each part. */
+static json_t *timeline_to_json(const struct simulation *simulation) {
+    json_t *object = json_object();
+    for (int pool = 0; pool < POOL_COUNT; pool++) {
+        if (!simulation->used[pool])
+            continue;
+        json_t *list = json_array();
+        for (int i = 0; i < SIM_BUCKETS; i++) {
+            const struct sim_bucket *bucket = &simulation->timelines[SIM_WHOLE].buckets[pool][i];
+            json_array_append_new(list, json_pack("[i,i,i]", bucket->workers, bucket->busy, bucket->ready));
+        }
+        json_object_set_new(object, pool_name((enum pool)pool), list);
     }
-    return list;
+    return object;
+}
+
+static json_t *most_workers_to_json(const struct simulation *simulation) {
+    json_t *object = json_object();
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        json_object_set_new(object, pool_name((enum pool)pool), json_integer(simulation->most_workers[pool]));
+    return object;
 }
 
 json_t *simulation_to_json(const struct simulation *s) {
-    return json_pack(
-        "{s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:i,s:o,s:o}", "policy", sim_policy_name(s->policy),
-        "cost_usd", cost_to_json(s), "worker_seconds", seconds_to_json(s), "wait_s", times_to_json(s->wait),
-        "makespan_s", times_to_json(s->makespan), "jobs", (json_int_t)s->jobs, "campaigns", (json_int_t)s->campaigns,
-        "unfinished", (json_int_t)s->unfinished, "missed_deadlines", (json_int_t)s->missed, "interruptions",
-        (json_int_t)s->interruptions, "jobs_sent_back", (json_int_t)s->released, "seconds_lost",
-        report_tenths(s->lost_s), "workers_started", (json_int_t)s->workers, "most_workers", s->most_workers, "hours",
-        report_tenths(s->end_s / 3600), "timeline", timeline_to_json(&s->timelines[SIM_WHOLE]));
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:o,s:o,s:o}", "policy",
+                     sim_policy_name(s->policy), "cost_usd", cost_to_json(s), "worker_seconds", seconds_to_json(s),
+                     "wait_s", times_to_json(s->wait), "makespan_s", times_to_json(s->makespan), "jobs",
+                     (json_int_t)s->jobs, "campaigns", (json_int_t)s->campaigns, "unfinished",
+                     (json_int_t)s->unfinished, "missed_deadlines", (json_int_t)s->missed, "interruptions",
+                     (json_int_t)s->interruptions, "jobs_sent_back", (json_int_t)s->released, "seconds_lost",
+                     report_tenths(s->lost_s), "workers_started", (json_int_t)s->workers, "most_workers",
+                     most_workers_to_json(s), "hours", report_tenths(s->end_s / 3600), "timeline", timeline_to_json(s));
 }

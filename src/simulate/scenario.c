@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "farm/images.h"
+#include "farm/limits.h"
 #include "farm/spec.h"
 
 enum { HOUR = 3600, DAY = 86400, CAMPAIGNS_MAX = 5000000, SAMPLES_MAX = 100000, JOBS_MAX = 20000000 };
@@ -108,7 +110,9 @@ static void spread_read(struct spec *spec, const json_t *object, const char *key
 
 static void scenario_read_service(struct spec *spec, const json_t *service, struct scenario *out) {
     static const double usual[] = {
-        [KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40, [KIND_JOIN] = 20, [KIND_IMAGE] = 40, [KIND_SHEET] = 10};
+        [KIND_PLAN] = 15, [KIND_TRACK] = 20, [KIND_DUB] = 40,
+        [KIND_JOIN] = 20, [KIND_IMAGE] = 44, /* four times 9 to 13 s: SDXL, 30 steps, an A10G, reckoned */
+        [KIND_SHEET] = 10};
     _Static_assert(ARRAY_LENGTH(usual) == KIND_COUNT, "one a kind");
     const char *known[KIND_COUNT + 1] = {0};
     for (int kind = 0; kind < KIND_COUNT; kind++) {
@@ -125,18 +129,18 @@ static void scenario_read_service(struct spec *spec, const json_t *service, stru
  * usual shares of it, 40 % and 63 %. */
 static const struct {
     const char *type;
-    int workers, reserved;
+    int workers, slots, reserved;
     double price, spot_share;
 } usual_nodes[POOL_COUNT] = {
-    [POOL_CPU] = {"m5.2xlarge", 4, 1, 0.384, 0},
-    [POOL_LIPSYNC] = {"g5.2xlarge", 1, 0, 1.212, 0.7},
-    [POOL_IMAGE] = {"g5.12xlarge", 4, 0, 5.672, 0.7},
+    [POOL_CPU] = {"m5.2xlarge", 4, 1, 1, 0.384, 0},
+    [POOL_LIPSYNC] = {"g5.2xlarge", 1, 1, 0, 1.212, 0.7},
+    [POOL_IMAGE] = {"g5.12xlarge", 1, SCALE_IMAGE_JOBS, 0, 5.672, 0}, /* the chart's are all on demand */
 };
 
 static void scenario_read_nodes_of(struct spec *spec, const json_t *nodes, const char *path, enum pool pool,
                                    struct scenario_nodes *out) {
-    static const char *const known[] = {"type",   "workers", "price", "reserved",     "spot_share", "interruptions",
-                                        "boot_s", "pull_s",  "pod_s", "image_cached", NULL};
+    static const char *const known[] = {"type",          "workers", "slots",  "price", "reserved",     "spot_share",
+                                        "interruptions", "boot_s",  "pull_s", "pod_s", "image_cached", NULL};
     static const char *const markets[] = {"on_demand", "spot", "reserved", NULL};
     double usual = usual_nodes[pool].price;
     _cleanup_free_ char *prices = xasprintf("%s.price", path);
@@ -146,6 +150,7 @@ static void scenario_read_nodes_of(struct spec *spec, const json_t *nodes, const
     const char *type = spec_string(spec, nodes, "type", path, false, 1, 64);
     out->type = xstrdup(type ? type : usual_nodes[pool].type);
     out->workers = (int)spec_number(spec, nodes, "workers", path, 1, 1000, usual_nodes[pool].workers);
+    out->slots = (int)spec_number(spec, nodes, "slots", path, 1, SCENARIO_SLOTS_MAX, usual_nodes[pool].slots);
     out->price[MARKET_ON_DEMAND] = spec_number(spec, price, "on_demand", prices, 0, 1e4, usual);
     out->price[MARKET_SPOT] = spec_number(spec, price, "spot", prices, 0, 1e4, 0.4 * out->price[MARKET_ON_DEMAND]);
     out->price[MARKET_RESERVED] =
@@ -171,9 +176,32 @@ static void scenario_read_nodes(struct spec *spec, const json_t *nodes, struct s
 
 /* ---- campaigns ---- */
 
+int scenario_handfuls(const struct scenario_campaign *campaign) {
+    return (campaign->pictures + IMAGE_HANDFUL - 1) / IMAGE_HANDFUL;
+}
+
+int scenario_jobs(const struct scenario_campaign *campaign) {
+    if (campaign->pictures)
+        return scenario_handfuls(campaign) + 1; /* the sheet */
+    int dubs = campaign->segments * campaign->languages;
+    return campaign->languages ? 1 + campaign->segments + campaign->languages + dubs : 1;
+}
+
+/* What a campaign is made of: pictures, or segments in languages. */
+static void scenario_read_work(struct spec *spec, const json_t *json, const char *path, struct scenario_campaign *out) {
+    if (!json_object_get(json, "pictures")) {
+        out->segments = (int)spec_number(spec, json, "segments", path, 1, 100000, 6);
+        out->languages = (int)spec_number(spec, json, "languages", path, 0, CAMPAIGN_DUBS_MAX, 1);
+        return;
+    }
+    out->pictures = (int)spec_number(spec, json, "pictures", path, 1, (double)limit_most(LIMIT_PICTURES), 1);
+    if (json_object_get(json, "segments") || json_object_get(json, "languages"))
+        spec_problem(spec, path, "pictures", "cannot be given with segments or languages: a campaign is of one kind");
+}
+
 static void scenario_read_campaign(struct spec *spec, const json_t *json, const char *path,
                                    struct scenario_campaign *out) {
-    static const char *const known[] = {"hour", "class", "segments", "languages", "due_hours", NULL};
+    static const char *const known[] = {"hour", "class", "pictures", "segments", "languages", "due_hours", NULL};
     if (!json_is_object(json))
         spec_problem(spec, path, NULL, "is not an object such as {\"hour\":9.5,\"segments\":12,\"languages\":8}");
     spec_unknown_members(spec, json, path, known);
@@ -182,8 +210,7 @@ static void scenario_read_campaign(struct spec *spec, const json_t *json, const 
     if (class && !campaign_class_parse(class, &out->class))
         spec_problem(spec, path, "class", "is neither \"urgent\" nor \"batch\"");
     out->at_s = spec_number(spec, json, "hour", path, 0, 24 * 366, 0) * HOUR;
-    out->segments = (int)spec_number(spec, json, "segments", path, 1, 100000, 6);
-    out->languages = (int)spec_number(spec, json, "languages", path, 0, CAMPAIGN_DUBS_MAX, 1);
+    scenario_read_work(spec, json, path, out);
     out->due_s = spec_number(spec, json, "due_hours", path, 0, 24 * 366, 0) * HOUR;
 }
 
@@ -202,10 +229,10 @@ static void scenario_read_campaigns(struct spec *spec, const json_t *list, struc
 
 /* How campaigns come when the file does not list them. */
 struct arrivals {
-    int campaigns;
+    int campaigns, image_campaigns;
     double jobs_per_hour; /* Poisson, single jobs, instead of campaigns */
     double urgent_share, festival_day, festival_days, festival_share;
-    double segments[2], languages[2], due_hours[CLASS_COUNT];
+    double segments[2], languages[2], pictures[2], due_hours[CLASS_COUNT];
 };
 
 /* [low, high], between which whole numbers are drawn. */
@@ -219,14 +246,15 @@ static void scenario_read_range(struct spec *spec, const json_t *object, const c
 }
 
 static void scenario_read_arrivals(struct spec *spec, const json_t *json, struct arrivals *out) {
-    static const char *const known[] = {"campaigns", "jobs_per_hour", "urgent_share", "festival",
-                                        "segments",  "languages",     "due_hours",    NULL};
+    static const char *const known[] = {"campaigns", "image_campaigns", "jobs_per_hour", "urgent_share", "festival",
+                                        "segments",  "languages",       "pictures",      "due_hours",    NULL};
     static const char *const festival_known[] = {"day", "days", "share", NULL};
     static const char where[] = "$.arrivals", festival_where[] = "$.arrivals.festival";
     const json_t *festival = json_object_get(json, "festival"), *due = json_object_get(json, "due_hours");
     spec_unknown_members(spec, json, where, known);
     spec_unknown_members(spec, festival, festival_where, festival_known);
     out->campaigns = (int)spec_number(spec, json, "campaigns", where, 0, CAMPAIGNS_MAX, 25);
+    out->image_campaigns = (int)spec_number(spec, json, "image_campaigns", where, 0, CAMPAIGNS_MAX, 0);
     out->jobs_per_hour = spec_number(spec, json, "jobs_per_hour", where, 0, 1e6, 0);
     out->urgent_share = spec_number(spec, json, "urgent_share", where, 0, 1, 0.2);
     out->festival_day = spec_number(spec, festival, "day", festival_where, 0, 366, 18);
@@ -234,6 +262,7 @@ static void scenario_read_arrivals(struct spec *spec, const json_t *json, struct
     out->festival_share = spec_number(spec, festival, "share", festival_where, 0, 1, festival ? 0.4 : 0);
     scenario_read_range(spec, json, "segments", 6, 18, 100000, out->segments);
     scenario_read_range(spec, json, "languages", 4, 12, CAMPAIGN_DUBS_MAX, out->languages);
+    scenario_read_range(spec, json, "pictures", 50, 100, (double)limit_most(LIMIT_PICTURES), out->pictures);
     static const double usual[CLASS_COUNT] = {[CLASS_URGENT] = 3, [CLASS_BATCH] = 24};
     for (int class = 0; class < CLASS_COUNT; class ++)
         out->due_hours[class] = spec_number(spec, due, campaign_class_name((enum campaign_class) class),
@@ -273,14 +302,18 @@ static void scenario_generate(struct scenario *out, const struct arrivals *arriv
         scenario_generate_jobs(out, arrivals->jobs_per_hour, &state);
         return;
     }
-    out->campaign_count = (size_t)arrivals->campaigns;
+    out->campaign_count = (size_t)arrivals->campaigns + (size_t)arrivals->image_campaigns;
     out->campaigns = xnew_array(struct scenario_campaign, out->campaign_count + 1);
     for (size_t i = 0; i < out->campaign_count; i++) {
         struct scenario_campaign *campaign = &out->campaigns[i];
         campaign->at_s = draw_arrival(arrivals, out->days, &state);
         campaign->class = scenario_random_unit(&state) < arrivals->urgent_share ? CLASS_URGENT : CLASS_BATCH;
-        campaign->segments = draw_whole(arrivals->segments, &state);
-        campaign->languages = draw_whole(arrivals->languages, &state);
+        if (i < (size_t)arrivals->campaigns) {
+            campaign->segments = draw_whole(arrivals->segments, &state);
+            campaign->languages = draw_whole(arrivals->languages, &state);
+        } else {
+            campaign->pictures = draw_whole(arrivals->pictures, &state);
+        }
         campaign->due_s = arrivals->due_hours[campaign->class] * HOUR;
     }
 }
@@ -290,7 +323,7 @@ static void scenario_generate(struct scenario *out, const struct arrivals *arriv
 static void scenario_check_size(struct spec *spec, const struct scenario *scenario) {
     double jobs = 0;
     for (size_t i = 0; i < scenario->campaign_count; i++)
-        jobs += scenario->campaigns[i].segments * (1.0 + scenario->campaigns[i].languages);
+        jobs += scenario_jobs(&scenario->campaigns[i]);
     if (jobs > JOBS_MAX)
         spec_problem(spec, "$", NULL, "has more than twenty million jobs");
 }

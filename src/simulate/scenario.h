@@ -22,10 +22,13 @@ double spread_draw(const struct spread *spread, uint64_t *state);
 enum market { MARKET_ON_DEMAND, MARKET_SPOT, MARKET_RESERVED, MARKET_COUNT };
 const char *market_name(enum market market);
 
+enum { SCENARIO_SLOTS_MAX = 16 };
+
 /* The machines of a pool. */
 struct scenario_nodes {
     char *type;
     int workers;                /* on one node */
+    int slots;                  /* jobs that a worker does at once, SCENARIO_SLOTS_MAX at most */
     double price[MARKET_COUNT]; /* USD an hour of a node */
     int reserved;               /* nodes that are always there */
     double spot_share;          /* of the nodes that come and go, 0 to 1; the nearest whole number of them */
@@ -37,9 +40,15 @@ struct scenario_nodes {
 struct scenario_campaign {
     double at_s; /* since the start */
     enum campaign_class class;
-    int segments, languages; /* languages 0: one dub job and nothing else */
+    int pictures;            /* 0: a campaign of dubs */
+    int segments, languages; /* of dubs; languages 0: one dub job and nothing else */
     double due_s;            /* after at_s; 0: none */
 };
+
+/* How many jobs of pictures a campaign has: IMAGE_HANDFUL pictures each, as of prompts of that many; 0 for dubs. */
+int scenario_handfuls(const struct scenario_campaign *campaign);
+/* All its jobs. */
+int scenario_jobs(const struct scenario_campaign *campaign);
 
 struct scenario {
     char *name;

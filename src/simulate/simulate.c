@@ -26,10 +26,10 @@ struct samples {
     size_t count, capacity;
 };
 
-/* Jobs of a campaign are numbered as they come into being: plan, tracks, joins, dubs by segment. */
+/* Jobs of a campaign are numbered: plan, tracks, joins, dubs by segment; or handfuls of pictures and the sheet. */
 struct campaign_state {
     double *ready_at; /* by job; NULL before and after */
-    int *dubs_left;   /* by language */
+    int *parts_left;  /* dubs by language; of a campaign of pictures the first: its handfuls */
     int jobs_left;
     double open_s[POOL_COUNT]; /* of not being held, from the start of the play until it is due */
     double work_s[POOL_COUNT]; /* expected, of jobs that are not done */
@@ -37,17 +37,25 @@ struct campaign_state {
     struct heap ready[POOL_COUNT];
 };
 
-enum worker_state { WORKER_NONE, WORKER_BOOTING, WORKER_IDLE, WORKER_BUSY };
+enum worker_state { WORKER_NONE, WORKER_BOOTING, WORKER_UP };
+
+/* A job that a worker does. */
+struct sim_task {
+    bool runs;
+    double began_s;
+    size_t campaign;
+    int job;
+};
 
 struct sim_worker {
     enum worker_state state;
     enum pool pool;
     enum market market;
-    bool leaving; /* ends after its job */
+    bool leaving; /* ends after its jobs */
     uint32_t epoch;
-    double launched_s, began_s;
-    size_t campaign;
-    int job;
+    double launched_s;
+    int busy; /* tasks that run */
+    struct sim_task tasks[SCENARIO_SLOTS_MAX];
 };
 
 struct mark {
@@ -61,9 +69,9 @@ struct pool_state {
     int ready[CLASS_COUNT], leased[CLASS_COUNT];
     bool held[CLASS_COUNT];
     double open_s[CLASS_COUNT], open_since_s[CLASS_COUNT];
-    int alive, leaving; /* workers; leaving are among the living */
-    struct heap idle;   /* of worker numbers; those that are not idle any more are passed over */
-    struct mark *marks; /* what was asked for within the cool-down: falling, the first is the most */
+    int alive, leaving, busy; /* workers; those that leave, and those with a job, are among the living */
+    struct heap willing;      /* of worker numbers; those that have no free slot any more are passed over */
+    struct mark *marks;       /* what was asked for within the cool-down: falling, the first is the most */
     size_t first_mark, mark_count, mark_capacity;
 };
 
@@ -95,16 +103,25 @@ static void samples_add(struct samples *samples, double value) {
     samples->values[samples->count++] = value;
 }
 
-/* An event of a worker is void once the worker it was meant for is gone. */
-static void play_schedule(struct play *play, double delay_s, enum event event, uint64_t who) {
-    uint64_t epoch = event <= EVENT_RELEASE ? play->workers[who].epoch : 0;
+static void play_push_event(struct play *play, double delay_s, enum event event, uint64_t epoch, uint64_t who) {
     uint64_t value = ((uint64_t)event << 60) | ((epoch & 0xfffffff) << 32) | who;
     heap_push(&play->events, play->now + MAX(delay_s, 0), (int64_t)value);
+}
+
+static void play_schedule(struct play *play, double delay_s, enum event event, uint64_t who) {
+    play_push_event(play, delay_s, event, 0, who);
+}
+
+/* An event of a worker is void once the worker it was meant for is gone. `slot`: of EVENT_DONE and EVENT_RELEASE. */
+static void worker_schedule(struct play *play, double delay_s, enum event event, size_t number, size_t slot) {
+    play_push_event(play, delay_s, event, play->workers[number].epoch, number * SCENARIO_SLOTS_MAX + slot);
 }
 
 /* ---- jobs ---- */
 
 static enum job_kind kind_of(const struct scenario_campaign *campaign, int job) {
+    if (campaign->pictures)
+        return job < scenario_handfuls(campaign) ? KIND_IMAGE : KIND_SHEET;
     if (campaign->languages == 0)
         return KIND_DUB;
     if (job == 0)
@@ -112,11 +129,6 @@ static enum job_kind kind_of(const struct scenario_campaign *campaign, int job) 
     if (job <= campaign->segments)
         return KIND_TRACK;
     return job <= campaign->segments + campaign->languages ? KIND_JOIN : KIND_DUB;
-}
-
-static int count_jobs(const struct scenario_campaign *campaign) {
-    int dubs = campaign->segments * campaign->languages;
-    return campaign->languages ? 1 + campaign->segments + campaign->languages + dubs : 1;
 }
 
 /* A job's own time, whatever the policy and however often it is begun. */
@@ -139,13 +151,12 @@ static void play_make_ready(struct play *play, size_t index, int job) {
 }
 
 /* The next job of a class: the campaign of the least tag, its oldest job. */
-static void play_take_job(struct play *play, enum pool number, enum campaign_class class, struct sim_worker *worker) {
+static void play_take_job(struct play *play, enum pool number, enum campaign_class class, struct sim_task *task) {
     struct pool_state *pool = &play->pools[number];
     struct heap *fair = &pool->fair[class];
     struct heap_entry head = fair->entries[0];
     struct campaign_state *state = &play->campaigns[head.value];
-    worker->campaign = (size_t)head.value;
-    worker->job = (int)heap_pop(&state->ready[number]).value;
+    *task = (struct sim_task){true, play->now, (size_t)head.value, (int)heap_pop(&state->ready[number]).value};
     pool->time[class] = head.key;
     state->tag[number] = head.key + 1;
     if (state->ready[number].count)
@@ -164,7 +175,7 @@ static void play_finish_campaign(struct play *play, size_t index) {
     play->out->missed += campaign->due_s > 0 && makespan > campaign->due_s;
     play->out->campaigns++;
     free(steal(state->ready_at));
-    free(steal(state->dubs_left));
+    free(steal(state->parts_left));
     for (int pool = 0; pool < POOL_COUNT; pool++)
         free(steal(state->ready[pool].entries));
     for (size_t i = 0; i < play->open_count; i++)
@@ -185,9 +196,11 @@ static void play_spawn(struct play *play, size_t index, int job) {
         play_make_ready(play, index, first_dub + (job - 1) * languages + i);
     if (kind == KIND_DUB && languages) {
         int language = (job - first_dub) % languages;
-        if (--play->campaigns[index].dubs_left[language] == 0)
+        if (--play->campaigns[index].parts_left[language] == 0)
             play_make_ready(play, index, 1 + segments + language);
     }
+    if (kind == KIND_IMAGE && --play->campaigns[index].parts_left[0] == 0)
+        play_make_ready(play, index, scenario_handfuls(campaign));
 }
 
 static void play_finish_job(struct play *play, size_t index, int job) {
@@ -202,9 +215,9 @@ static void play_finish_job(struct play *play, size_t index, int job) {
 
 /* ---- workers ---- */
 
-static void worker_make_idle(struct play *play, size_t number) {
-    play->workers[number].state = WORKER_IDLE;
-    heap_push(&play->pools[play->workers[number].pool].idle, (double)number, (int64_t)number);
+static void worker_make_willing(struct play *play, size_t number) {
+    play->workers[number].state = WORKER_UP;
+    heap_push(&play->pools[play->workers[number].pool].willing, (double)number, (int64_t)number);
 }
 
 static size_t worker_new(struct play *play, enum pool pool, enum market market) {
@@ -242,9 +255,9 @@ static void worker_launch(struct play *play, enum pool pool) {
     double boot = spread_draw(&nodes->boot_s, &play->chance) + spread_draw(&nodes->pod_s, &play->chance);
     double pull = spread_draw(&nodes->pull_s, &play->chance), unit = scenario_random_unit(&play->chance);
     play->workers[number].state = WORKER_BOOTING;
-    play_schedule(play, boot + (nodes->image_cached ? 0 : pull), EVENT_READY, number);
+    worker_schedule(play, boot + (nodes->image_cached ? 0 : pull), EVENT_READY, number, 0);
     if (spot && nodes->interruptions > 0)
-        play_schedule(play, -HOUR / nodes->interruptions * log(1 - unit), EVENT_NOTICE, number);
+        worker_schedule(play, -HOUR / nodes->interruptions * log(1 - unit), EVENT_NOTICE, number, 0);
 }
 
 static void worker_end(struct play *play, size_t number, double end_s) {
@@ -262,19 +275,35 @@ static void worker_end(struct play *play, size_t number, double end_s) {
 
 static void worker_let_go(struct play *play, size_t number) { worker_end(play, number, play->now + node_end_s); }
 
-static void worker_leave_after_job(struct play *play, struct sim_worker *worker) {
+static void worker_leave_after_jobs(struct play *play, struct sim_worker *worker) {
     play->pools[worker->pool].leaving += !worker->leaving;
     worker->leaving = true;
 }
 
-/* Starts jobs on idle workers: urgent first, in the order of claim.lua inside a class. */
+static bool worker_is_willing(const struct play *play, const struct sim_worker *worker, enum pool pool) {
+    return worker->state == WORKER_UP && worker->pool == pool && !worker->leaving &&
+           worker->busy < play->scenario->nodes[pool].slots;
+}
+
+static void worker_begin(struct play *play, size_t number, enum campaign_class class) {
+    struct sim_worker *worker = &play->workers[number];
+    size_t slot = 0;
+    while (worker->tasks[slot].runs)
+        slot++;
+    struct sim_task *task = &worker->tasks[slot];
+    play_take_job(play, worker->pool, class, task);
+    samples_add(&play->wait[class], play->now - play->campaigns[task->campaign].ready_at[task->job]);
+    play->pools[worker->pool].busy += worker->busy++ == 0;
+    worker_schedule(play, service_time(play, task->campaign, task->job), EVENT_DONE, number, slot);
+}
+
+/* Starts jobs on workers with a free slot: urgent first, in the order of claim.lua inside a class. */
 static void play_dispatch(struct play *play, enum pool number) {
     struct pool_state *pool = &play->pools[number];
-    while (pool->idle.count) {
-        size_t who = (size_t)pool->idle.entries[0].value;
-        struct sim_worker *worker = &play->workers[who];
-        if (worker->state != WORKER_IDLE || worker->pool != number) {
-            heap_pop(&pool->idle);
+    while (pool->willing.count) {
+        size_t who = (size_t)pool->willing.entries[0].value;
+        if (!worker_is_willing(play, &play->workers[who], number)) {
+            heap_pop(&pool->willing);
             continue;
         }
         int class = 0;
@@ -282,12 +311,7 @@ static void play_dispatch(struct play *play, enum pool number) {
             class ++;
         if (class == CLASS_COUNT)
             return;
-        heap_pop(&pool->idle);
-        play_take_job(play, number, (enum campaign_class) class, worker);
-        samples_add(&play->wait[class], play->now - play->campaigns[worker->campaign].ready_at[worker->job]);
-        worker->state = WORKER_BUSY;
-        worker->began_s = play->now;
-        play_schedule(play, service_time(play, worker->campaign, worker->job), EVENT_DONE, who);
+        worker_begin(play, who, (enum campaign_class) class);
     }
 }
 
@@ -296,44 +320,52 @@ static void play_dispatch_all(struct play *play) {
         play_dispatch(play, (enum pool)pool);
 }
 
-static void worker_stop_work(struct play *play, struct sim_worker *worker) {
-    play->pools[worker->pool].leased[play->scenario->campaigns[worker->campaign].class]--;
-    play->out->busy_s[worker->pool] += play->now - worker->began_s;
+static void worker_stop_task(struct play *play, struct sim_worker *worker, struct sim_task *task) {
+    struct pool_state *pool = &play->pools[worker->pool];
+    pool->leased[play->scenario->campaigns[task->campaign].class]--;
+    play->out->busy_s[worker->pool] += (play->now - task->began_s) / play->scenario->nodes[worker->pool].slots;
+    task->runs = false;
+    pool->busy -= --worker->busy == 0;
 }
 
-static void worker_job_done(struct play *play, size_t number) {
+static void worker_job_done(struct play *play, size_t number, size_t slot) {
     struct sim_worker *worker = &play->workers[number];
-    worker_stop_work(play, worker);
-    size_t campaign = worker->campaign;
-    int job = worker->job;
-    if (worker->leaving)
+    struct sim_task task = worker->tasks[slot];
+    bool was_full = worker->busy == play->scenario->nodes[worker->pool].slots;
+    worker_stop_task(play, worker, &worker->tasks[slot]);
+    if (worker->leaving && worker->busy == 0)
         worker_let_go(play, number);
-    else
-        worker_make_idle(play, number);
-    play_finish_job(play, campaign, job);
+    else if (!worker->leaving && was_full) /* else it is among the willing already */
+        worker_make_willing(play, number);
+    play_finish_job(play, task.campaign, task.job);
 }
 
-/* A spot machine is taken back. */
+/* A spot machine is taken back. What goes back does so after boundary_s, what stays is done within notice_s: then the
+ * worker is gone, and with it the end that was foreseen for a job that went back. */
 static void worker_notice(struct play *play, size_t number) {
     struct sim_worker *worker = &play->workers[number];
     play->out->interruptions++;
-    if (worker->state != WORKER_BUSY) {
+    if (worker->busy == 0) {
         worker_let_go(play, number);
         return;
     }
-    double left = worker->began_s + service_time(play, worker->campaign, worker->job) - play->now;
-    worker_leave_after_job(play, worker);
-    if (left > notice_s)
-        play_schedule(play, boundary_s, EVENT_RELEASE, number);
+    worker_leave_after_jobs(play, worker);
+    for (size_t slot = 0; slot < SCENARIO_SLOTS_MAX; slot++) {
+        const struct sim_task *task = &worker->tasks[slot];
+        if (task->runs && task->began_s + service_time(play, task->campaign, task->job) - play->now > notice_s)
+            worker_schedule(play, boundary_s, EVENT_RELEASE, number, slot);
+    }
 }
 
-static void worker_release(struct play *play, size_t number) {
+static void worker_release(struct play *play, size_t number, size_t slot) {
     struct sim_worker *worker = &play->workers[number];
-    worker_stop_work(play, worker);
+    struct sim_task *task = &worker->tasks[slot];
+    worker_stop_task(play, worker, task);
     play->out->released++;
-    play->out->lost_s += play->now - worker->began_s;
-    play_make_ready(play, worker->campaign, worker->job);
-    worker_let_go(play, number);
+    play->out->lost_s += play->now - task->began_s;
+    play_make_ready(play, task->campaign, task->job);
+    if (worker->busy == 0)
+        worker_let_go(play, number);
 }
 
 /* ---- policies ---- */
@@ -368,7 +400,9 @@ static int by_length(const struct play *play, enum pool number, int current) {
 
 static int by_cpu(const struct play *play, enum pool number, int current) {
     const struct pool_state *pool = &play->pools[number];
-    return MAX(1, by_hpa((pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH]) * 0.9 / 0.7, current));
+    double busy =
+        (double)(pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH]) / play->scenario->nodes[number].slots;
+    return MAX(1, by_hpa(busy * 0.9 / 0.7, current));
 }
 
 static double open_until_now(const struct play *play, const struct pool_state *pool, int class) {
@@ -397,7 +431,7 @@ static int by_deadline(const struct play *play, enum pool number) {
     qsort(due, count, sizeof *due, compare_entries);
     double work = 0, workers = pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH] > 0;
     for (size_t i = 0; i < count; i++) {
-        work += play->campaigns[due[i].value].work_s[number];
+        work += play->campaigns[due[i].value].work_s[number] / nodes->slots;
         workers = MAX(workers, work / MAX(0.8 * (due[i].key - cold), 60));
     }
     return (int)MIN(ceil(workers), (double)free_jobs(pool, true));
@@ -405,6 +439,8 @@ static int by_deadline(const struct play *play, enum pool number) {
 
 static int policy_desired(const struct play *play, enum pool number, int current) {
     int max = play->scenario->policies->pools[number].rule.max;
+    if (!play->out->used[number])
+        return 0;
     switch (play->out->policy) {
     case SIM_LINEAR:
         return MIN(max, by_length(play, number, current));
@@ -438,19 +474,20 @@ static int pool_steady(struct play *play, struct pool_state *pool, int workers) 
     return pool->marks[pool->first_mark].workers;
 }
 
-/* Those that boot go first, then the idle; the busy finish their job. The workers' own drain is the same under
+/* Those that boot go first, then the idle; the busy finish their jobs. The workers' own drain is the same under
  * every policy. */
 static void pool_shrink(struct play *play, enum pool pool, int surplus) {
-    static const enum worker_state order[] = {WORKER_BOOTING, WORKER_IDLE, WORKER_BUSY};
-    for (size_t step = 0; step < ARRAY_LENGTH(order); step++)
+    enum { BOOTING, IDLE, BUSY, ORDER_COUNT };
+    for (int order = 0; order < ORDER_COUNT; order++)
         for (size_t i = play->worker_count; i-- > 0 && surplus > 0;) {
             struct sim_worker *worker = &play->workers[i];
-            if (worker->state != order[step] || worker->pool != pool || worker->market == MARKET_RESERVED ||
-                worker->leaving)
+            int is = worker->state == WORKER_BOOTING ? BOOTING : worker->busy == 0 ? IDLE : BUSY;
+            if (worker->state == WORKER_NONE || is != order || worker->pool != pool ||
+                worker->market == MARKET_RESERVED || worker->leaving)
                 continue;
             surplus--;
-            if (worker->state == WORKER_BUSY)
-                worker_leave_after_job(play, worker);
+            if (is == BUSY)
+                worker_leave_after_jobs(play, worker);
             else
                 worker_let_go(play, i);
         }
@@ -516,12 +553,13 @@ static void play_arrive(struct play *play) {
     size_t index = play->arrived++;
     const struct scenario_campaign *campaign = &play->scenario->campaigns[index];
     struct campaign_state *state = &play->campaigns[index];
-    int jobs = count_jobs(campaign), languages = campaign->languages;
+    int jobs = scenario_jobs(campaign), handfuls = scenario_handfuls(campaign), languages = campaign->languages;
     state->jobs_left = jobs;
     state->ready_at = xnew_array(double, (size_t)jobs);
-    state->dubs_left = xnew_array(int, (size_t)languages + 1);
+    state->parts_left = xnew_array(int, (size_t)languages + 1);
+    state->parts_left[0] = handfuls;
     for (int i = 0; i < languages; i++)
-        state->dubs_left[i] = campaign->segments;
+        state->parts_left[i] = campaign->segments;
     for (int i = 0; i < jobs; i++) {
         enum job_kind kind = kind_of(campaign, i);
         state->work_s[job_kind_pool(kind)] += play->scenario->service_s[kind].mean;
@@ -530,7 +568,8 @@ static void play_arrive(struct play *play) {
         state->open_s[pool] = open_until(play, (enum pool)pool, campaign->class,
                                          play->now + (campaign->due_s > 0 ? campaign->due_s : DAY));
     play->open[play->open_count++] = index;
-    play_make_ready(play, index, 0);
+    for (int i = 0; i < MAX(handfuls, 1); i++)
+        play_make_ready(play, index, i);
     if (!play->looking) {
         play->looking = true;
         play_schedule(play, 0, EVENT_SCALE, 0);
@@ -539,17 +578,17 @@ static void play_arrive(struct play *play) {
 
 static void play_happen(struct play *play, uint64_t value) {
     enum event event = (enum event)(value >> 60);
-    size_t who = value & 0xffffffff;
-    if (event <= EVENT_RELEASE && (play->workers[who].epoch & 0xfffffff) != (value >> 32 & 0xfffffff))
+    size_t who = value & 0xffffffff, number = who / SCENARIO_SLOTS_MAX, slot = who % SCENARIO_SLOTS_MAX;
+    if (event <= EVENT_RELEASE && (play->workers[number].epoch & 0xfffffff) != (value >> 32 & 0xfffffff))
         return;
     if (event == EVENT_DONE)
-        worker_job_done(play, who);
+        worker_job_done(play, number, slot);
     else if (event == EVENT_READY)
-        worker_make_idle(play, who);
+        worker_make_willing(play, number);
     else if (event == EVENT_NOTICE)
-        worker_notice(play, who);
+        worker_notice(play, number);
     else if (event == EVENT_RELEASE)
-        worker_release(play, who);
+        worker_release(play, number, slot);
     else if (event == EVENT_HOLD)
         play_calendar(play, who / CLASS_COUNT, (int)(who % CLASS_COUNT));
     else
@@ -557,28 +596,30 @@ static void play_happen(struct play *play, uint64_t value) {
 }
 
 /* The whole timeline is of the scenario's days; what comes later widens its last part. */
-static void play_note_in(struct play *play, int which, double until_s) {
+static void play_note_in(struct play *play, int number, int which, double until_s) {
     struct sim_timeline *timeline = &play->out->timelines[which];
-    const struct pool_state *pool = &play->pools[POOL_LIPSYNC];
+    const struct pool_state *pool = &play->pools[number];
     double part = (timeline->to_s - timeline->from_s) / SIM_BUCKETS;
     if (until_s < timeline->from_s || (which == SIM_BUSIEST_DAY && play->now >= timeline->to_s))
         return;
     int first = (int)CLAMP((play->now - timeline->from_s) / part, 0, (double)SIM_BUCKETS - 1);
     int last = (int)MIN(ceil((until_s - timeline->from_s) / part) - 1, (double)SIM_BUCKETS - 1);
     for (int i = first; i <= last; i++) {
-        struct sim_bucket *bucket = &timeline->buckets[i];
+        struct sim_bucket *bucket = &timeline->buckets[number][i];
         bucket->ready = MAX(bucket->ready, pool->ready[CLASS_URGENT] + pool->ready[CLASS_BATCH]);
         bucket->workers = MAX(bucket->workers, pool->alive);
-        bucket->busy = MAX(bucket->busy, pool->leased[CLASS_URGENT] + pool->leased[CLASS_BATCH]);
+        bucket->busy = MAX(bucket->busy, pool->busy);
         bucket->held = bucket->held || pool->held[CLASS_BATCH];
     }
 }
 
 /* Records the present state for the time until `until_s`. */
 static void play_note(struct play *play, double until_s) {
-    play_note_in(play, SIM_WHOLE, until_s);
-    play_note_in(play, SIM_BUSIEST_DAY, until_s);
-    play->out->most_workers = MAX(play->out->most_workers, play->pools[POOL_LIPSYNC].alive);
+    for (int pool = 0; pool < POOL_COUNT; pool++) {
+        play_note_in(play, pool, SIM_WHOLE, until_s);
+        play_note_in(play, pool, SIM_BUSIEST_DAY, until_s);
+        play->out->most_workers[pool] = MAX(play->out->most_workers[pool], play->pools[pool].alive);
+    }
 }
 
 static double busiest_day_s(const struct scenario *scenario) {
@@ -586,10 +627,19 @@ static double busiest_day_s(const struct scenario *scenario) {
     int busiest = 0;
     for (size_t i = 0; i < scenario->campaign_count; i++) {
         int day = (int)MIN(scenario->campaigns[i].at_s / DAY, 366.0);
-        jobs[day] += count_jobs(&scenario->campaigns[i]);
+        jobs[day] += scenario_jobs(&scenario->campaigns[i]);
         busiest = jobs[day] > jobs[busiest] ? day : busiest;
     }
     return (double)busiest * DAY;
+}
+
+/* The first job of a campaign and the last one are of all the pools that it has jobs for. */
+static void simulate_note_pools(const struct scenario *scenario, struct simulation *out) {
+    for (size_t i = 0; i < scenario->campaign_count; i++) {
+        const struct scenario_campaign *campaign = &scenario->campaigns[i];
+        out->used[job_kind_pool(kind_of(campaign, 0))] = true;
+        out->used[job_kind_pool(kind_of(campaign, scenario_jobs(campaign) - 1))] = true;
+    }
 }
 
 static bool play_is_over(const struct play *play, double next_s) {
@@ -652,12 +702,12 @@ static void play_close_books(struct play *play) {
 static void play_free(struct play *play) {
     for (size_t i = 0; i < play->scenario->campaign_count; i++) {
         free(play->campaigns[i].ready_at);
-        free(play->campaigns[i].dubs_left);
+        free(play->campaigns[i].parts_left);
         for (int pool = 0; pool < POOL_COUNT; pool++)
             free(play->campaigns[i].ready[pool].entries);
     }
     for (int pool = 0; pool < POOL_COUNT; pool++) {
-        free(play->pools[pool].idle.entries);
+        free(play->pools[pool].willing.entries);
         free(play->pools[pool].marks);
         for (int class = 0; class < CLASS_COUNT; class ++)
             free(play->pools[pool].fair[class].entries);
@@ -676,6 +726,7 @@ static void play_free(struct play *play) {
 void simulate(const struct scenario *scenario, enum sim_policy policy, struct simulation *out) {
     double busiest_s = busiest_day_s(scenario), length_s = scenario->days * DAY;
     *out = (struct simulation){.policy = policy};
+    simulate_note_pools(scenario, out);
     out->timelines[SIM_WHOLE].to_s = length_s;
     out->timelines[SIM_BUSIEST_DAY].from_s = busiest_s;
     out->timelines[SIM_BUSIEST_DAY].to_s = busiest_s + DAY;
@@ -690,7 +741,7 @@ void simulate(const struct scenario *scenario, enum sim_policy policy, struct si
         for (int class = 0; class < CLASS_COUNT; class ++)
             play_calendar(&play, pool, class);
         for (int i = 0; i < scenario->nodes[pool].reserved * scenario->nodes[pool].workers; i++)
-            worker_make_idle(&play, worker_new(&play, (enum pool)pool, MARKET_RESERVED));
+            worker_make_willing(&play, worker_new(&play, (enum pool)pool, MARKET_RESERVED));
     }
     if (policy == SIM_ALWAYS_ON || policy == SIM_CPU)
         play_scale(&play);

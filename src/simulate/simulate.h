@@ -27,30 +27,31 @@ struct sim_times {
 
 enum { SIM_BUCKETS = 720 };
 
-/* The most within an equal part of the time, in the pool lipsync. */
+/* The most within an equal part of the time. */
 struct sim_bucket {
-    int ready, workers, busy;
-    bool held; /* batch, at its beginning */
+    int ready, workers, busy; /* jobs; workers, and those of them that have a job */
+    bool held;                /* batch, at its beginning */
 };
 
 enum { SIM_WHOLE, SIM_BUSIEST_DAY };
 struct sim_timeline {
     double from_s, to_s;
-    struct sim_bucket buckets[SIM_BUCKETS]; /* equal parts */
+    struct sim_bucket buckets[POOL_COUNT][SIM_BUCKETS]; /* equal parts */
 };
 
 struct simulation {
     enum sim_policy policy;
-    double end_s;                                  /* of the time that was played */
-    double cost[POOL_COUNT][MARKET_COUNT];         /* USD */
-    double paid_s[POOL_COUNT], busy_s[POOL_COUNT]; /* of workers; with one GPU a worker, GPU-seconds */
-    double lost_s;                                 /* of work that was begun in vain */
+    double end_s;                          /* of the time that was played */
+    bool used[POOL_COUNT];                 /* some campaign has jobs for it; else no policy gives it a machine */
+    double cost[POOL_COUNT][MARKET_COUNT]; /* USD */
+    double paid_s[POOL_COUNT], busy_s[POOL_COUNT]; /* of workers; one is busy by the part of its slots that has jobs */
+    double lost_s;                                 /* of jobs that were begun in vain */
     struct sim_times wait[CLASS_COUNT];            /* from ready to begun, each time a job is begun */
     struct sim_times makespan[CLASS_COUNT];        /* of campaigns, from submitted to done */
     size_t jobs, campaigns, unfinished, missed;    /* missed: campaigns done after they were due */
     size_t interruptions, released;                /* spot notices; jobs they sent back */
     size_t workers;                                /* started */
-    int most_workers;                              /* of pool lipsync at once */
+    int most_workers[POOL_COUNT];                  /* at once */
     struct sim_timeline timelines[2];              /* of the whole, and of the day in which most work comes */
 };
 

@@ -5,6 +5,7 @@ import re
 from ..support.paths import ROOT
 
 SCENARIO = ROOT / "bench" / "scenarios" / "festival-month.json"
+WITH_PICTURES = SCENARIO.with_name("festival-day.json")
 
 
 def test_the_rule_says_how_many_and_why(mela):
@@ -56,7 +57,7 @@ def test_a_month_is_played_and_reported(mela):
         assert policy["campaigns"] == 25 and policy["unfinished"] == 0
         seconds = policy["worker_seconds"]["lipsync"]
         assert 0 < seconds["busy"] <= seconds["paid"]
-        parts = [policy["cost_usd"][pool][market] for pool in ("cpu", "lipsync") for market in ("on_demand", "spot", "reserved")]
+        parts = [policy["cost_usd"][pool][market] for pool in ("cpu", "lipsync", "image") for market in ("on_demand", "spot", "reserved")]
         assert abs(sum(parts) - policy["cost_usd"]["total"]) < 0.05
     always = first["policies"][3]
     assert always["cost_usd"]["total"] > 10 * first["policies"][0]["cost_usd"]["total"]
@@ -64,6 +65,19 @@ def test_a_month_is_played_and_reported(mela):
     assert all(f'"{policy["policy"]}"' in page for policy in first["policies"])  # tests/e2e/test_report.py looks at the charts
     assert not re.search(r"\b(src|href)=", page)
     assert re.search(r"^rule +\d+\.\d\d ", mela("simulate", SCENARIO).stdout, re.M)
+
+
+def test_pictures_are_played_beside_dubs(mela):
+    [month], [day] = (mela.json("simulate", scenario)["policies"] for scenario in (SCENARIO, WITH_PICTURES))
+    assert set(month["timeline"]) == {"cpu", "lipsync"} and month["most_workers"]["image"] == 0
+    assert set(day["timeline"]) == {"cpu", "lipsync", "image"} and day["most_workers"]["image"] == 4
+    assert day["unfinished"] == 0 and day["campaigns"] == 22
+    seconds = day["worker_seconds"]["image"]
+    assert 0 < seconds["busy"] <= seconds["paid"]
+    paid = seconds["paid"] / 3600 * 5.672
+    assert abs(day["cost_usd"]["image"]["on_demand"] - paid) < 0.02 and day["cost_usd"]["image"]["spot"] == 0
+    row = re.search(r"^rule +([\d.]+) +[\d.]+ +\d+ +([\d.]+) ", mela("simulate", WITH_PICTURES).stdout, re.M)
+    assert float(row[1]) == day["cost_usd"]["total"] and abs(float(row[2]) - seconds["paid"] / 3600) < 0.06
 
 
 def test_a_wrong_scenario_is_told_with_paths(mela):

@@ -8,6 +8,7 @@ import pytest
 from ..support.paths import BUILD, ROOT
 from .browser import TELL, show
 
+SCENARIOS = ROOT / "bench/scenarios"
 needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 
 # The report lies in a frame of the width in question; what is measured is what the browser laid out.
@@ -53,24 +54,29 @@ def report(folder, scenario, *options, width=1200):
 @needs_browser
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("options, policies", [([], 1), (["--compare"], 5)])
-def test_the_report_can_be_read(tmp_path, width, options, policies):
-    seen, _ = report(tmp_path, ROOT / "bench/scenarios/festival-month.json", *options, width=width)
-    assert seen["charts"] == 2 * policies and seen["areas"] == 6 * policies  # workers, busy, waiting; a day and the month
+@pytest.mark.parametrize("name, pools", [("festival-month", 1), ("festival-day", 2)])
+def test_the_report_can_be_read(tmp_path, width, options, policies, name, pools):
+    seen, _ = report(tmp_path, SCENARIOS / f"{name}.json", *options, width=width)
+    charts = 2 * policies * pools  # a day and the whole time
+    assert seen["charts"] == charts and seen["areas"] == 3 * charts  # workers, busy, waiting
     assert seen["bars"] == (1 if policies == 1 else 3 * policies)
     assert seen["overlaps"] == [] and seen["letters"] >= 9
     assert seen["width"] <= width
 
 
 @needs_browser
-def test_the_table_says_what_the_simulator_says(tmp_path):
-    seen, said = report(tmp_path, ROOT / "bench/scenarios/festival-month.json", "--compare")
+@pytest.mark.parametrize("name, pools", [("festival-month", ["lipsync"]), ("festival-day", ["lipsync", "image"])])
+def test_the_table_says_what_the_simulator_says(tmp_path, name, pools):
+    seen, said = report(tmp_path, SCENARIOS / f"{name}.json", "--compare")
     rows = seen["table"][2:]
+    assert seen["table"][0][2:2 + len(pools)] == [f"{pool} workers" for pool in pools]
     assert [row[0] for row in rows] == [policy["policy"] for policy in said["policies"]]
     for row, policy in zip(rows, said["policies"]):
-        cost, paid = policy["cost_usd"]["total"], policy["worker_seconds"]["lipsync"]["paid"]
-        assert row[1:3] == [f"${cost:,.2f}" if cost < 1000 else f"${cost:,.0f}", f"{paid / 3600:,.0f} h"]
+        cost = policy["cost_usd"]["total"]
+        paid = [f"{policy['worker_seconds'][pool]['paid'] / 3600:,.0f} h" for pool in pools]
+        assert [row[1], *row[2:2 + 2 * len(pools):2]] == [f"${cost:,.2f}" if cost < 1000 else f"${cost:,.0f}", *paid]
         assert row[-2:] == [str(policy["missed_deadlines"]), str(policy["interruptions"])]
-    assert seen["totals"][:2] == rows[0][1:3]
+    assert seen["totals"][:1 + len(pools)] == [rows[0][1], *rows[0][2:2 + 2 * len(pools):2]]
 
 
 @needs_browser

@@ -25,14 +25,19 @@ static struct scenario *read_scenario(struct cli *cli, const char *path, struct 
     return scenario;
 }
 
+static double busy_percent(const struct simulation *simulation, enum pool pool) {
+    double paid = simulation->paid_s[pool];
+    return paid > 0 ? 100 * simulation->busy_s[pool] / paid : 0;
+}
+
 static void print_table(const struct simulation *simulations, size_t count) {
-    printf("%-12s %10s %10s %6s %10s %10s %10s %10s %6s %6s\n", "policy", "cost USD", "lipsync h", "busy %",
-           "urgent p95", "batch p95", "urgent end", "batch end", "late", "spot");
+    printf("%-12s %10s %10s %6s %10s %6s %10s %10s %10s %10s %6s %6s\n", "policy", "cost USD", "lipsync h", "busy %",
+           "image h", "busy %", "urgent p95", "batch p95", "urgent end", "batch end", "late", "spot");
     for (size_t i = 0; i < count; i++) {
         const struct simulation *s = &simulations[i];
-        double paid = s->paid_s[POOL_LIPSYNC];
-        printf("%-12s %10.2f %10.1f %6.0f %8.0f s %8.0f s %8.0f s %8.0f s %6zu %6zu\n", sim_policy_name(s->policy),
-               simulation_cost(s), paid / 3600, paid > 0 ? 100 * s->busy_s[POOL_LIPSYNC] / paid : 0,
+        printf("%-12s %10.2f %10.1f %6.0f %10.1f %6.0f %8.0f s %8.0f s %8.0f s %8.0f s %6zu %6zu\n",
+               sim_policy_name(s->policy), simulation_cost(s), s->paid_s[POOL_LIPSYNC] / 3600,
+               busy_percent(s, POOL_LIPSYNC), s->paid_s[POOL_IMAGE] / 3600, busy_percent(s, POOL_IMAGE),
                s->wait[CLASS_URGENT].p95, s->wait[CLASS_BATCH].p95, s->makespan[CLASS_URGENT].p95,
                s->makespan[CLASS_BATCH].p95, s->missed, s->interruptions);
     }
