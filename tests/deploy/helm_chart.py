@@ -34,7 +34,7 @@ VARIANTS = {
     "internal-redis": (None, ("redis.internal=true", "redis.storageClass=gp3", "image.pullSecrets={pull}")),
     "prod-internal-redis": ("prod", ("redis.internal=true",)),
     "redis-users": ("prod", ("secrets.redisWorkers=mela-redis-worker",)),
-    "no-quiet-hours": (None, ("farm.pools.cpu.quiet_hours=null", "farm.pools.lipsync.quiet_hours=null")),
+    "no-quiet-hours": (None, tuple(f"farm.pools.{pool}.quiet_hours=null" for pool in ("cpu", "lipsync", "image"))),
 }
 
 

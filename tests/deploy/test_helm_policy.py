@@ -154,22 +154,50 @@ def gpu_workers(objects):
     return [item for item in objects.workers() if "nvidia.com/gpu" in helm_chart.container(item, "worker")["resources"]["limits"]]
 
 
+# Node of a pool: cards, CPUs, GiB. A pod takes all its cards, and its request leaves the node some of the rest.
+NODES = {"lipsync": (1, 8, 32), "image": (4, 48, 192), "train": (1, 8, 32)}
+
+
 def test_gpu_pods(objects):
     for worker in gpu_workers(objects):
-        limits = helm_chart.container(worker, "worker")["resources"]["limits"]
-        assert (limits["nvidia.com/gpu"], limits["cpu"], limits["memory"]) == (1, "8", "32Gi")
-        check = helm_chart.container(worker, "check")
-        assert check["args"][0] == "check" and "cordon" in flags(check) and flags(check)["device"] == "cuda:0"
-        assert check["resources"]["limits"]["nvidia.com/gpu"] == 1
-        names = [one["name"] for one in pod(worker)["initContainers"]]
-        assert names in (["models", "check"], ["check"])  # the check runs a network, so the weights come first
+        cards, cpus, memory = NODES[template_labels(worker)["mela/pool"]]
+        resources = helm_chart.container(worker, "worker")["resources"]
+        assert resources["limits"]["nvidia.com/gpu"] == cards
+        assert int(resources["requests"]["cpu"]) < cpus >= int(resources["limits"]["cpu"])
+        assert int(resources["requests"]["memory"].removesuffix("Gi")) <= 0.8 * memory
+        assert int(resources["limits"]["memory"].removesuffix("Gi")) <= memory
         assert GPU_TAINT in pod(worker)["tolerations"]
         assert pod(worker)["serviceAccountName"] == "mela-worker-gpu"
-        assert {"POD_NAME", "NODE_NAME"} <= {item["name"] for item in check["env"]}
+
+
+def test_each_card_of_a_pod_is_checked_and_worked_on(objects):
+    for worker in gpu_workers(objects):
+        cards = helm_chart.container(worker, "worker")["resources"]["limits"]["nvidia.com/gpu"]
+        devices = [f"cuda:{card}" for card in range(cards)]
+        assert flags(helm_chart.container(worker, "worker"))["device"].split(",") == devices
+        checks = [one for one in pod(worker)["initContainers"] if one["name"].startswith("check")]
+        assert [flags(check)["device"] for check in checks] == devices
+        for check in checks:
+            assert check["args"][0] == "check" and "cordon" in flags(check)
+            assert check["resources"]["limits"]["nvidia.com/gpu"] == cards
+            assert {"POD_NAME", "NODE_NAME"} <= {item["name"] for item in check["env"]}
+        before = [one["name"] for one in pod(worker)["initContainers"] if one not in checks]
+        assert before in (["models"], []) and pod(worker)["initContainers"][-cards:] == checks  # a check runs a network
+
+
+def test_a_pod_of_pictures_does_four_jobs_at_once():
+    for name in ("prod", "all-pools"):
+        one = helm_chart.container(variant(name).one("Deployment", "mela-worker-image"), "worker")
+        assert flags(one)["device"] == "cuda:0,cuda:1,cuda:2,cuda:3" and flags(one)["slots"] == "1"
+        assert variant(name).scaled(variant(name).one("Deployment", "mela-worker-image"))["minReplicaCount"] == 1
+
+
+def test_workers_on_the_cpu_have_no_card(objects):
     for worker in objects.workers():
         if worker not in gpu_workers(objects):
             assert not pod(worker).get("tolerations") and pod(worker)["serviceAccountName"] == "mela-worker-cpu"
-            assert "check" not in [one["name"] for one in containers(worker)]
+            assert not [one["name"] for one in containers(worker) if one["name"].startswith("check")]
+            assert flags(helm_chart.container(worker, "worker"))["device"] == "cpu"
 
 
 def test_kind_needs_no_gpu_and_no_cloud():
@@ -201,8 +229,10 @@ def test_workers_by_pool_and_class():
         made[worker["metadata"]["name"]] = (labels["mela/pool"], labels["mela/class"], spec["nodeSelector"]["mela/market"],
                                             spec["priorityClassName"].removeprefix("mela-"), image)
     assert made == expected_workers()
-    assert {item["metadata"]["name"] for item in variant("default").workers()} == \
-        {"mela-worker-cpu", "mela-worker-lipsync-urgent", "mela-worker-lipsync-batch"}
+    made = {name: {item["metadata"]["name"].removeprefix("mela-worker-") for item in variant(name).workers()}
+            for name in ("default", "prod", "staging", "kind")}
+    assert made == {"default": {"cpu", "lipsync-urgent", "lipsync-batch"}, "staging": {"cpu", "lipsync-batch"},
+                    "prod": {"cpu", "lipsync-urgent", "lipsync-batch", "image"}, "kind": {"cpu", "lipsync-batch"}}
 
 
 def test_priorities(objects):
@@ -376,5 +406,5 @@ def test_scaling_by_default(default):
 
 
 def test_a_null_is_no_quiet_hours_and_not_the_default_ones():
-    assert [pool["quiet_hours"] for pool in farm_of(variant("kind"))["pools"].values()] == [None, None]
+    assert [pool["quiet_hours"] for pool in farm_of(variant("kind"))["pools"].values()] == [None, None, None]
     assert farm_of(variant("default"))["pools"]["lipsync"]["quiet_hours"]["from"] == "23:00"

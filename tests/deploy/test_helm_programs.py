@@ -2,8 +2,10 @@
 would in their pods."""
 import functools
 import hashlib
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -54,7 +56,9 @@ def test_every_flag_is_one_that_the_program_has():
 
 
 def test_models_are_in_the_zoo():
+    """Those that ship, and the one that a spec of pictures means when it names none, which is the user's to add."""
     known = {path.stem for path in (ROOT / "models").glob("*.json")}
+    known |= set(re.findall(r'#define IMAGES_MODEL "([^"]+)"', (ROOT / "src/farm/images.h").read_text()))
     for one in our_containers():
         assert set(one["args"][len(command_of(one)):]) - {word for word in one["args"] if word.startswith("--")} <= known
 
@@ -90,9 +94,9 @@ def test_when_a_job_is_given_up_reaches_the_farm_file(tmp_path):
 def test_the_rule_is_the_scalers_own(tmp_path, default):
     (tmp_path / "farm").mkdir()
     (tmp_path / "farm/farm.json").write_text(default.one("ConfigMap", "mela-farm")["data"]["farm.json"])
-    for n in (0, 1, 5, 6, 20, 21, 39, 40, 200):
+    for pool, n in itertools.product(("cpu", "lipsync", "image"), (0, 1, 5, 6, 20, 21, 39, 40, 200)):
         for at in ("2026-11-10T12:00:00+05:30", "2026-11-10T23:00:00+05:30"):
-            asked = ("scale", "desired", "--json", "--ready", n, "--leased", n // 3, "--at", at)
+            asked = ("scale", "desired", "--pool", pool, "--json", "--ready", n, "--leased", n // 3, "--at", at)
             ours, own = mela(*asked, cwd=tmp_path / "farm"), mela(*asked, cwd=tmp_path)
             assert json.loads(ours.stdout) == json.loads(own.stdout)
 

@@ -136,7 +136,9 @@ def test_the_types_bite(tmp_path):
     (["workers.cpu.pool=gpu"], "at '/workers/cpu/pool'"),
     (["workers.cpu.resources.limits.memory=8Gb"], "at '/workers/cpu/resources/limits/memory'"),
     (["farm.pools.lipsync.max=0"], "at '/farm/pools/lipsync/max'"),
-    (["farm.pools.image.max=4"], "'image' not allowed"),
+    (["farm.pools.train.max=4"], "'train' not allowed"),
+    (["workers.image.gpus=17"], "at '/workers/image/gpus'"),
+    (["workers.image.gpu=true"], "'gpu' not allowed"),
     (["farm.pools.lipsync.quiet_hours.from=11pm"], "at '/farm/pools/lipsync/quiet_hours/from'"),
     (["store.url=http://bucket"], "at '/store/url'"),
     (["image.registry=registry.example/"], "at '/image/registry'"),
@@ -226,11 +228,13 @@ def test_workers_may_be_a_user_of_redis_of_their_own(name, worker):
 
 
 def test_the_notes_say_what_is_missing():
-    arguments = arguments_of(None, ("workers.image.enabled=true", "redis.internal=true"))
+    arguments = arguments_of("prod", ("workers.train.enabled=true", "redis.internal=true"))
     done = helm("install", "mela", CHART, "--namespace", "mela", "--dry-run=client", *arguments)
     notes = done.stdout.split("NOTES:")[1]
     assert "mela-redis (url, password) and mela-keys (keys.json)" in notes
-    assert "WARNING: workers.image is on, but this version has no jobs for pool image" in notes
+    assert "\n  image: face-mesh sdxl-base\n" in notes
+    assert re.findall("WARNING: .*", notes) == ["WARNING: workers.train is on, but this version has no jobs for pool train: its pods "
+                                                "end at once."]
 
 
 def test_the_charts_version_is_melas(default):
