@@ -25,10 +25,11 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:mela-prod-alarms"
 INPUTS = {
     "names": {"environment": "prod", "account_id": ACCOUNT, "vpc_cidr": "10.20.0.0/16", "zones": ["a", "b", "c"]},
     "groups": {"pools": ["cpu", "lipsync", "image", "train"]},
-    "alarms": {"name": "mela-prod", "farm": "mela", "pools": ["cpu", "lipsync"], "event_namespace": "Mela/prod",
+    "alarms": {"name": "mela-prod", "farm": "mela", "pools": ["cpu", "lipsync", "image"], "event_namespace": "Mela/prod",
                "account_id": ACCOUNT, "topic_arn": TOPIC},
     "lifecycle": {},
-    "values": {"registry": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mela-prod", "farm": "mela", "lipsync_nodes_max": 4,
+    "values": {"registry": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mela-prod", "farm": "mela", "pools": ["cpu", "lipsync", "image"],
+               "gpu_nodes_max": {"lipsync": 5, "image": 3, "train": 1},
                "store_url": f"s3://mela-prod-output-{ACCOUNT}", "region": REGION, "vpc_cidr": "10.20.0.0/16",
                "redis_cidrs": ["10.20.224.0/24", "10.20.225.0/24"]}}
 
@@ -336,9 +337,35 @@ def test_the_chart_takes_the_values(evaluated, tmp_path):
     assert images and all(image.startswith(INPUTS["values"]["registry"] + "/mela-") for image in images)
     text = json.dumps(objects)
     assert INPUTS["values"]["store_url"] in text
-    limits = [body["spec"]["maxReplicaCount"] for body in objects
-              if body["kind"] == "ScaledObject" and "lipsync" in body["metadata"]["name"]]
-    assert limits and set(limits) == {4}
+    limits = {body["metadata"]["name"].removeprefix("mela-worker-"): body["spec"]["maxReplicaCount"] for body in objects
+              if body["kind"] == "ScaledObject"}
+    assert limits == {"cpu": 20, "lipsync-urgent": 5, "lipsync-batch": 5, "image": 3}
+
+
+@needs_terraform
+@needs_helm
+def test_without_nodes_for_pictures_there_are_no_workers_for_them(evaluated, tmp_path):
+    values = yaml.safe_load(evaluated("values")["helm_values"])
+    assert values["workers"] == {"image": {"enabled": True}}
+    values["workers"]["image"]["enabled"] = False  # what the module says where pools lack image
+    objects = render(MELA_CHART, values, tmp_path, MELA_CHART / "values-prod.yaml")
+    assert not [body for body in objects if body["metadata"]["name"] == "mela-worker-image"]
+
+
+@needs_terraform
+@needs_helm
+def test_the_pods_fit_the_nodes_of_their_pool(evaluated, tmp_path):
+    """Each GPU pod finds a group with its labels, and takes all cards of one of its nodes."""
+    groups = [group for group in evaluated("groups")["groups"].values() if group["gpus"]]
+    found = 0
+    for body in render(MELA_CHART, evaluated("values")["helm_values"], tmp_path, MELA_CHART / "values-prod.yaml"):
+        if body["kind"] == "Deployment" and "tolerations" in (spec := body["spec"]["template"]["spec"]):
+            [group] = [each for each in groups if spec["nodeSelector"].items() <= each["labels"].items()]
+            assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == group["gpus"]
+            space = sum(int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi")) for volume in spec["volumes"])
+            assert space < group["disk"]["size"] - 40  # of which images and the system take their part
+            found += 1
+    assert found == 3
 
 
 @needs_terraform

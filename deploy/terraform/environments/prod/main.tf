@@ -56,6 +56,7 @@ module "farm" {
   nat_per_zone        = true
   api_cidrs           = var.api_cidrs
   autoscaler          = var.autoscaler
+  pools               = ["cpu", "lipsync", "image"]
   redis               = { node_type = "cache.m7g.large", replicas = 1 }
   monthly_budget      = var.monthly_budget
   expect_reserved_cpu = true

@@ -56,6 +56,7 @@ module "farm" {
   nat_per_zone        = false
   api_cidrs           = var.api_cidrs
   autoscaler          = var.autoscaler
+  pools               = ["cpu", "lipsync"]
   cpu_nodes           = { min = 2, max = 4 }
   gpu_nodes_max       = { lipsync = 4, image = 1, train = 1 }
   redis               = { node_type = "cache.t4g.small", replicas = 1 }

@@ -141,19 +141,20 @@ module "addons" {
 module "values" {
   source = "../values"
 
-  registry          = local.registry
-  store_url         = module.s3.store_url
-  region            = var.region
-  farm              = local.farm
-  lipsync_nodes_max = var.gpu_nodes_max.lipsync
-  redis_cidrs       = module.names.data_subnets
-  vpc_cidr          = var.vpc_cidr
+  registry      = local.registry
+  store_url     = module.s3.store_url
+  region        = var.region
+  farm          = local.farm
+  pools         = var.pools
+  gpu_nodes_max = var.gpu_nodes_max
+  redis_cidrs   = module.names.data_subnets
+  vpc_cidr      = var.vpc_cidr
 }
 
 locals {
   zones = slice(data.aws_availability_zones.available.names, 0, var.zone_count)
   farm  = "mela" # mela's default for the setting farm
   # Pools whose jobs exist today, and so have a queue to watch.
-  watched_pools = setintersection(var.pools, ["cpu", "lipsync"])
+  watched_pools = setsubtract(var.pools, ["train"])
   registry      = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${var.region}.amazonaws.com/${module.names.cluster}"
 }

@@ -52,9 +52,9 @@ variable "autoscaler" {
   default     = "cluster-autoscaler"
 }
 
-# image and train are complete but off: the farm has no jobs of these kinds yet.
+# train is complete but off: the farm has no jobs of this kind yet.
 variable "pools" {
-  description = "Pools that get nodes."
+  description = "Pools that get nodes; image among them also switches its workers on."
   type        = set(string)
   default     = ["cpu", "lipsync"]
 }

@@ -5,7 +5,7 @@ terraform {
 }
 
 locals {
-  # image and train: their jobs do not exist in the farm yet, so var.pools leaves them out by default.
+  # Those of var.pools get nodes. train: its jobs do not exist in the farm yet.
   catalogue = {
     cpu = {
       pool = "cpu", market = "on-demand", types = ["m5.2xlarge"], gpus = 0, accelerator = null

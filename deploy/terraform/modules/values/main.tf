@@ -12,8 +12,10 @@ locals {
       name = var.farm
       emf  = "Mela"
       # One cap over both classes: more workers than nodes of one market would wait for nodes that never come.
-      pools = { lipsync = { max = var.lipsync_nodes_max } }
+      pools = { for pool in ["lipsync", "image"] : pool => { max = var.gpu_nodes_max[pool] } }
     }
+    # Without nodes their pods would wait for good.
+    workers = { image = { enabled = contains(var.pools, "image") } }
     # The load balancer is in the VPC.
     networkPolicy = {
       redisCidrs = var.redis_cidrs

@@ -18,9 +18,14 @@ variable "farm" {
   type        = string
 }
 
-variable "lipsync_nodes_max" {
-  description = "Most nodes of each lipsync group, and so most workers."
-  type        = number
+variable "pools" {
+  description = "Pools that get nodes."
+  type        = set(string)
+}
+
+variable "gpu_nodes_max" {
+  description = "Most nodes of each GPU group, and so most workers of its pool."
+  type        = object({ lipsync = number, image = number, train = number })
 }
 
 variable "redis_cidrs" {
