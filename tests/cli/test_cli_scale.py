@@ -49,7 +49,7 @@ def test_work_starts_workers_and_no_more_than_the_rule_asks_for(make_farm):
     wait_for(lambda: len(farm.json("list")) == 2, "the second campaign")
     assert len(workers_of(farm)) == 2
     words = wait_for(lambda: (farm.folder / "started").exists() and (farm.folder / "started").read_text(), "a worker's words").splitlines()[0].split()
-    assert words[0] == "run" and words[words.index("--pools") + 1] == "cpu,lipsync"
+    assert words[0] == "run" and words[words.index("--pools") + 1] == "cpu,lipsync,image"
     assert words[words.index("--idle-exit-ms") + 1] == "7000"
     assert words[words.index("--store") + 1] == f"file://{farm.data}/store"
     assert farm.stop() == 0

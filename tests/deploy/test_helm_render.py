@@ -232,7 +232,7 @@ def test_the_notes_say_what_is_missing():
     done = helm("install", "mela", CHART, "--namespace", "mela", "--dry-run=client", *arguments)
     notes = done.stdout.split("NOTES:")[1]
     assert "mela-redis (url, password) and mela-keys (keys.json)" in notes
-    assert "\n  image: face-mesh sdxl-base\n" in notes
+    assert "\n  image: face-mesh realesrgan-fast sdxl-base\n" in notes
     assert re.findall("WARNING: .*", notes) == ["WARNING: workers.train is on, but this version has no jobs for pool train: its pods "
                                                 "end at once."]
 
