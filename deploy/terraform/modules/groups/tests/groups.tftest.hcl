@@ -59,7 +59,7 @@ run "all_pools" {
     error_message = "types of the image and train groups"
   }
   assert {
-    condition     = output.karpenter_pools["lipsync-spot"].limit == 20 && !contains(keys(output.karpenter_pools), "cpu")
+    condition     = output.karpenter_pools["lipsync-spot"].limit == 20 && output.karpenter_pools["image-on-demand"].limit == 16 && !contains(keys(output.karpenter_pools), "cpu")
     error_message = "Karpenter gets the GPU pools with as many GPUs as the groups have, and not the CPU group"
   }
 }
