@@ -71,7 +71,7 @@ static bool check_manifest(json_t *manifest, struct error *err) {
     return check_sum(manifest, err);
 }
 
-static bool read_manifest(struct zoo *zoo, const char *path, struct error *err) {
+static bool read_manifest(const struct zoo *zoo, const char *path, struct error *err) {
     _cleanup_buffer_ struct buffer text = {0};
     if (!file_read(path, MANIFEST_LIMIT, &text, err))
         return false;
@@ -150,7 +150,11 @@ json_t *zoo_files(const struct zoo *zoo, const char *name, struct error *err) {
     return list;
 }
 
+/* A model that was added since the zoo was opened is found too: a worker runs for weeks. */
 const json_t *zoo_manifest(const struct zoo *zoo, const char *name, struct error *err) {
+    _cleanup_free_ char *path = xasprintf("%s/%s.json", zoo->directory, is_model_name(name) ? name : "");
+    if (!json_object_get(zoo->models, name) && access(path, R_OK) == 0 && !read_manifest(zoo, path, err))
+        return NULL;
     const json_t *manifest = json_object_get(zoo->models, name);
     if (!manifest)
         error_set(err, ERR_MODEL_NOT_FOUND, "there is no model \"%s\": see mela models list", name);
