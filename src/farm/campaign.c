@@ -33,27 +33,6 @@ bool campaign_id_check(const char *id, struct error *err) {
     return campaign_id_is_valid(id) || error_set(err, ERR_QUEUE_NOT_FOUND, "\"%.200s\" is no campaign id", id);
 }
 
-/* The shape of a BCP 47 tag: a primary subtag of two or three letters, then subtags of two to eight (RFC
- * 5646, 2.1). */
-bool language_is_valid(const char *language) {
-    if (strlen(language) > LANGUAGE_MAX)
-        return false;
-    size_t primary = 0;
-    while (isalpha((unsigned char)language[primary]))
-        primary++;
-    if (primary < 2 || primary > 3)
-        return false;
-    for (const char *rest = language + primary; *rest;) {
-        size_t length = 0;
-        while (*rest == '-' && isalnum((unsigned char)rest[length + 1]))
-            length++;
-        if (length < 2 || length > 8)
-            return false;
-        rest += length + 1;
-    }
-    return true;
-}
-
 char *campaign_make_id(const char *name, const char *seed) {
     enum { NAME_PART = 40, HASH_PART = 16 /* 64 bits: no two of billions meet */ };
     char slug[NAME_PART + 1];

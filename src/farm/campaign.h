@@ -7,13 +7,14 @@
 
 #include "base/json.h"
 #include "farm/images.h"
+#include "farm/language.h"
 
 enum workload { WORKLOAD_DUBS, WORKLOAD_IMAGES, WORKLOAD_COUNT };
 enum campaign_class { CLASS_URGENT, CLASS_BATCH, CLASS_COUNT };
 enum sync_mode { SYNC_CUT_OFF, SYNC_LOOP, SYNC_BOUNCE, SYNC_SILENCE };
 enum speaker_kind { SPEAKER_LARGEST, SPEAKER_POINT, SPEAKER_BOX };
 
-enum { CAMPAIGN_ID_MAX = 64, LANGUAGE_MAX = 35, CAMPAIGN_DUBS_MAX = 200 };
+enum { CAMPAIGN_ID_MAX = 64, CAMPAIGN_DUBS_MAX = 200 };
 
 /* Which face is dubbed: the largest one, or the one at a point or in a box, in fractions of the upright picture. */
 struct speaker {
@@ -74,9 +75,6 @@ char *campaign_make_id(const char *name, const char *seed);
 bool campaign_id_is_valid(const char *id);
 /* As campaign_id_is_valid; false with queue.not_found. */
 bool campaign_id_check(const char *id, struct error *err) must_check;
-/* A language tag of BCP 47 (RFC 5646), as it stands in job ids and keys: two or three letters, then parts of two to
- * eight letters and digits behind dashes: hi, pt-BR. */
-bool language_is_valid(const char *language);
 
 /* "dubs", "images". */
 const char *workload_name(enum workload workload);

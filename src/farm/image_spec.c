@@ -73,7 +73,8 @@ static void read_size(struct spec *spec, const json_t *object, const char *path,
 }
 
 /* "dpmpp_2m" or "dpmpp_2m_karras". */
-static void read_scheduler(struct spec *spec, const json_t *object, const char *path, struct image_prompt *out) {
+static void read_picture_scheduler(struct spec *spec, const json_t *object, const char *path,
+                                   struct image_prompt *out) {
     static const char karras[] = "_karras";
     out->karras = -1;
     const char *name = is_null(object, "scheduler") ? NULL : spec_string(spec, object, "scheduler", path, false, 1, 32);
@@ -90,7 +91,7 @@ static void read_scheduler(struct spec *spec, const json_t *object, const char *
                      "is not euler, euler_ancestral, dpmpp_2m, one of these with _karras, or lcm");
 }
 
-static void read_prompt_spacing(struct spec *spec, const json_t *object, const char *path, struct image_prompt *out) {
+static void read_picture_spacing(struct spec *spec, const json_t *object, const char *path, struct image_prompt *out) {
     int index;
     const char *name = is_null(object, "spacing") ? NULL : spec_string(spec, object, "spacing", path, false, 1, 32);
     if (name && !names_find(spacings, ARRAY_LENGTH(spacings), name, &index))
@@ -135,8 +136,8 @@ static void read_settings(struct spec *spec, const json_t *object, const char *p
     out->steps = spec_integer(spec, object, "steps", path, 1, STEPS_MAX, USUAL_STEPS);
     out->guidance = spec_number(spec, object, "guidance", path, 0, 100, usual_guidance);
     out->rescale = spec_number(spec, object, "rescale", path, 0, 1, 0);
-    read_scheduler(spec, object, path, out);
-    read_prompt_spacing(spec, object, path, out);
+    read_picture_scheduler(spec, object, path, out);
+    read_picture_spacing(spec, object, path, out);
     read_loras(spec, object, path, out);
     out->enhance = spec_bool(spec, object, "enhance", path, false);
 }

@@ -104,7 +104,8 @@ bool spec_bool(struct spec *spec, const json_t *object, const char *key, const c
     return json_is_boolean(value) ? json_is_true(value) : fallback;
 }
 
-bool spec_path_escapes(const char *key) {
+/* True when a slash-separated key has an empty, "." or ".." part or a control character. */
+static bool spec_path_escapes(const char *key) {
     if (has_control_character(key))
         return true;
     for (const char *part = key;; part++) {

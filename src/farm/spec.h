@@ -28,8 +28,6 @@ double spec_number(struct spec *spec, const json_t *object, const char *key, con
 int spec_integer(struct spec *spec, const json_t *object, const char *key, const char *path, int low, int high,
                  int fallback);
 bool spec_bool(struct spec *spec, const json_t *object, const char *key, const char *path, bool fallback);
-/* True when a slash-separated key has an empty, "." or ".." part or a control character. */
-bool spec_path_escapes(const char *key);
 /* A member that must be s3://bucket/key or sha256:<64 hex digits>: a copy in *out, which stays as it is when there is a
  * problem. The caller frees it. */
 void spec_uri(struct spec *spec, const json_t *object, const char *key, const char *path, char **out);
