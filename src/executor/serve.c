@@ -255,13 +255,17 @@ static void session_end(struct session *session) {
 }
 
 /* Networks of dubs are loaded now, those of pictures when a job asks for them. */
-static bool session_load(struct session *session, struct error *err) {
+static bool session_load_networks(struct session *session, struct error *err) {
     const struct models_options *models = &session->options->models;
+    bool on_card = models->device.kind == DEVICE_CUDA; /* the fence's limit is of the machine's memory */
     const struct painters_options painters = {.manifests = models->manifests,
                                               .directory = models->directory,
                                               .cache_directory = models->cache_directory,
                                               .enhancer = models->enhancer,
-                                              .device = models->device};
+                                              .device = models->device,
+                                              .memory_mb =
+                                                  on_card ? 0 : (session->options->fence.memory_bytes >> 20) / 4 * 3,
+                                              .sharers = session->options->sharers};
     bool draws = false;
     for (size_t i = 0; i < session->options->pool_count; i++)
         draws |= session->options->pools[i] == POOL_IMAGE;
@@ -280,7 +284,7 @@ bool executor_serve(const struct serve_options *options, struct error *err) {
     pthread_mutex_init(&session.lock, NULL);
     pthread_cond_init(&session.changed, NULL);
     session.gate = (struct gate){session_enter, session_leave, &session};
-    if (!session_raise_fence(&options->fence, err) || !session_load(&session, err)) {
+    if (!session_raise_fence(&options->fence, err) || !session_load_networks(&session, err)) {
         session_send_failure(&session, err, NULL);
         return false;
     }

@@ -11,6 +11,7 @@ struct serve_options {
     const enum pool *pools; /* whose networks are loaded */
     size_t pool_count;
     struct fence fence;
+    int sharers; /* executors of its device */
 };
 
 /* Raises the fence, loads the networks, then does jobs until the wire (WIRE_VARIABLE) ends. Ends the process when the

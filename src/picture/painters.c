@@ -26,7 +26,8 @@ struct painters {
 
 /* What is kept leaves a quarter of the memory to what is computed. */
 static int64_t memory_to_keep(const struct painters_options *options) {
-    return options->memory_mb ? options->memory_mb : device_memory_mb(&options->device) / 4 * 3;
+    return options->memory_mb ? options->memory_mb
+                              : device_memory_mb(&options->device) / 4 * 3 / MAX(options->sharers, 1);
 }
 
 struct painters *painters_open(const struct painters_options *options, struct error *err) {

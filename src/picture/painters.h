@@ -16,6 +16,7 @@ struct painters_options {
     const char *enhancer;              /* its name in the zoo; NULL: the zoo's usual one */
     struct device device;
     int64_t memory_mb; /* of the sets that are kept; 0: asks the card, or the machine */
+    int sharers;       /* processes on the device that keep sets, which share what it has; 0: this one alone */
 };
 
 /* Opens the zoo, and loads nothing. io, json.invalid, model.invalid. The caller closes it. */

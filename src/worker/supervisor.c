@@ -109,6 +109,7 @@ char **worker_executor_command(const struct worker *worker, const struct slot *s
     const struct models_options *models = &worker->options->models;
     _cleanup_free_ char *pools = pool_names(worker->options), *batch = xasprintf("%d", models->batch),
                         *threads = xasprintf("%d", models->device.threads),
+                        *sharers = xasprintf("%d", worker->options->slots),
                         *memory = xasprintf("%lld", (long long)worker->memory_mb);
     char **command = xcalloc(WORDS_MAX, sizeof *command);
     size_t count = 0;
@@ -127,6 +128,7 @@ char **worker_executor_command(const struct worker *worker, const struct slot *s
     command_add_option(command, &count, "cache", worker->cache_folder);
     command_add_option(command, &count, "store-folder", store_folder(worker->options->store_url));
     command_add_option(command, &count, "memory-mb", memory);
+    command_add_option(command, &count, "sharers", sharers);
     return command;
 }
 

@@ -82,8 +82,12 @@ static void worker_claim(struct worker *worker) {
     struct error err;
     for (struct slot *slot; !worker->waits && (slot = worker_willing_slot(worker));) {
         struct claim claim;
+        const char *holds[HOLDS_MAX];
         size_t count = 0;
         bool ready = false;
+        for (what.hold_count = 0; what.hold_count < slot->executor.hold_count; what.hold_count++)
+            holds[what.hold_count] = slot->executor.holds[what.hold_count];
+        what.holds = holds;
         bool answered = queue_claim(worker->queue, &what, &claim, 1, &count, &err);
         if (answered && count == 0) {
             answered = queue_wait_begin(worker->waiter, &what, WAIT_MS, &ready, &err);

@@ -106,10 +106,12 @@ static bool executor_run(struct cli *cli, struct error *err) {
     const char *wanted = cli_value(cli, "pools");
     if (!wanted || !cli_value(cli, "id"))
         return error_set(err, ERR_USAGE, "this command is started by mela-worker run");
-    if (!pools_parse(wanted, pools, &serve.pool_count, err) || !read_models(cli, &models, err) ||
-        !read_fence(cli, &models, &read, &write, &serve.fence, err))
+    int64_t sharers;
+    if (!pools_parse(wanted, pools, &serve.pool_count, err) || !cli_integer(cli, "sharers", 1, 1, 64, &sharers, err) ||
+        !read_models(cli, &models, err) || !read_fence(cli, &models, &read, &write, &serve.fence, err))
         return false;
     serve.models = models.options;
+    serve.sharers = (int)sharers;
     return executor_serve(&serve, err);
 }
 
@@ -124,6 +126,7 @@ static const struct cli_option options[] = {
     {"cache", "DIR", "folder of fetched files"},
     {"store-folder", "DIR", "folder of a store that needs no fetching"},
     {"memory-mb", "N", "most memory that it may take"},
+    {"sharers", "N", "executors of its device"},
     {0},
 };
 
