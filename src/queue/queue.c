@@ -390,6 +390,7 @@ static void add_finish_totals(struct command *arguments, enum job_kind kind, con
     add_total(&totals, "job_ms:", job_kind_name(kind), json_object_get(report, "duration_ms"));
     add_total(&totals, "gpu_ms:", job_kind_name(kind), json_object_get(report, "gpu_ms"));
     add_total(&totals, "", "frames", json_object_get(report, "frames"));
+    add_total(&totals, "", "pictures", json_object_get(report, "pictures"));
     add_total(&totals, "", "bytes", json_object_get(report, "bytes"));
     const char *step;
     json_t *ms;

@@ -183,8 +183,9 @@ bool queue_sweep(struct queue *queue, int64_t keep_ms, bool *more, struct error 
 /* {"id","name","workload","class","state","submitted_ms","finished_ms","deadline_ms","held_until_ms","spec_sha256",
  * "jobs":{"ready":1,...},"languages":[{"language","state","error","job"}]}; workload: dubs, images; languages: none of
  * images; state: running, done, partial, failed,
- * cancelled; of images also "pictures": {"of","done"}. error and job, the one that ended the language, are null unless it failed. held_until_ms is until when
- * ready jobs of it may not begin because their class is held, null when they may. queue.not_found. */
+ * cancelled; of images also "pictures": {"of","done"}. error and job, the one that ended the language, are null unless
+ * it failed. held_until_ms is until when ready jobs of it may not begin because their class is held, null when they
+ * may. queue.not_found. */
 json_t *queue_campaign(struct queue *queue, const char *campaign, struct error *err) must_check;
 /* {"items":[campaigns as above],"next":"cursor"|null}, newest first. api.bad_request for a cursor of wrong form. */
 json_t *queue_campaigns(struct queue *queue, const char *cursor, int limit, struct error *err) must_check;

@@ -128,6 +128,8 @@ void metrics_write_farm(struct buffer *out, const struct reading *reading) {
     write_workers(out, reading);
     metric_one(out, "mela_frames_total", "counter", "Frames that finished jobs worked on.",
                json_get_number(reading->totals, "frames", 0));
+    metric_one(out, "mela_pictures_total", "counter", "Pictures that finished jobs drew.",
+               json_get_number(reading->totals, "pictures", 0));
     write_by_kind(out, reading);
     write_steps(out, reading);
     metric_one(out, "mela_job_crashes_total", "counter", "Leases that ran out, and processes that died of a job.",

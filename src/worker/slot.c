@@ -301,6 +301,8 @@ static json_t *read_report(const json_t *message) {
         return NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(counts); i++)
         json_object_set_new(report, counts[i], json_integer(slot_read_count(report, counts[i])));
+    if (json_object_get(report, "pictures"))
+        json_object_set_new(report, "pictures", json_integer(slot_read_count(report, "pictures")));
     for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
         json_object_del(report, own[i]);
     json_object_set_new(report, "steps_ms", read_steps(json_object_get(report, "steps_ms")));
