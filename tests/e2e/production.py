@@ -13,10 +13,10 @@ from .farm_process import Farm
 
 class Production:
     """`redis_url`: of a Redis that is somebody else's; without it, one of its own; `worker_redis_url`: the worker's, if it is another.
-    `prefix`: what the programs are started by."""
+    `prefix`: what the programs are started by. `models`: the workers' folder of models."""
 
-    def __init__(self, folder, redis_url=None, prefix=(), worker_redis_url=None):
-        self.folder, self.prefix, self.processes, self.redis = folder, prefix, [], None
+    def __init__(self, folder, redis_url=None, prefix=(), worker_redis_url=None, models=DEPS / "models"):
+        self.folder, self.prefix, self.processes, self.redis, self.models = folder, prefix, [], None, models
         self.redis_port, self.port = free_port(), free_port()
         self.redis_url = redis_url or f"redis://127.0.0.1:{self.redis_port}"
         self.worker_redis_url = worker_redis_url or self.redis_url
@@ -27,7 +27,7 @@ class Production:
         self.configure()
 
     def configure(self, **settings):
-        pools = {pool: {"quiet_hours": None} for pool in ("cpu", "lipsync")}
+        pools = {pool: {"quiet_hours": None} for pool in ("cpu", "lipsync", "image")}
         (self.folder / "farm.json").write_text(json.dumps({"pools": pools, **settings}))
 
     def spawn(self, name, *command):
@@ -59,9 +59,14 @@ class Production:
         self.spawn("serve", BUILD / "mela", "serve", "--redis", self.redis_url, *store, "--keys", self.folder / "keys.json", "--listen",
                                 f"127.0.0.1:{self.port}")
         wait_for(lambda: self.status("/readyz") == 200, "the API")
-        self.spawn("worker", BUILD / "mela-worker", "run", "--redis", self.worker_redis_url, *store, "--models", DEPS / "models",
-                   "--manifests", ROOT / "models", "--work", self.folder / "work", "--device", "cpu", "--pools", pools)
-        wait_for(lambda: "ready on" in self.log_of("worker"), "the worker")
+        self.start_worker("worker", pools)
+
+    def start_worker(self, name, pools):
+        process = self.spawn(name, BUILD / "mela-worker", "run", "--redis", self.worker_redis_url, "--store",
+                             f"file://{self.folder}/store", "--models", self.models, "--manifests", ROOT / "models", "--work",
+                             self.folder / f"work-{name}", "--device", "cpu", "--pools", pools)
+        wait_for(lambda: "ready on" in self.log_of(name), f"the {name}")
+        return process
 
     def status(self, path):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {self.key}"})
