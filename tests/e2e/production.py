@@ -61,10 +61,10 @@ class Production:
         wait_for(lambda: self.status("/readyz") == 200, "the API")
         self.start_worker("worker", pools)
 
-    def start_worker(self, name, pools):
+    def start_worker(self, name, pools, *options):
         process = self.spawn(name, BUILD / "mela-worker", "run", "--redis", self.worker_redis_url, "--store",
                              f"file://{self.folder}/store", "--models", self.models, "--manifests", ROOT / "models", "--work",
-                             self.folder / f"work-{name}", "--device", "cpu", "--pools", pools)
+                             self.folder / f"work-{name}", "--device", "cpu", "--pools", pools, *options)
         wait_for(lambda: "ready on" in self.log_of(name), f"the {name}")
         return process
 

@@ -108,6 +108,18 @@ def test_a_campaign_of_pictures_from_spec_to_sheet(farm, tiny):  # noqa: F811
     sheet = pixels(farm.folder, farm.file(campaign, "sheet.png"))
     assert sheet.shape == (2 * 132 + 4, 3 * 132 + 4, 3)
     assert np.array_equal(sheet[4 + 32:4 + 96, 4:4 + 128], pixels(farm.folder, first))
+    wait_for(lambda: "\nmela_pictures_total 6\n" in farm.commands.api("/metrics").decode(), "the pictures to be counted")
+
+
+def test_an_executor_draws_first_what_it_has_loaded(farm, style):
+    """Two LoRAs in turn and one executor: it loads each once, though the line has them one after the other."""
+    farm.processes.pop().terminate()
+    farm.start_worker("single", "image", "--slots", "1")
+    uri = upload(farm, style.read_bytes())
+    campaign, ended = farm.draw(*({"loras": [{"name": "mine", "file": uri, "weight": 0.5 + i % 2 / 4}]} for i in range(6)), sheet=False)
+    assert ended["state"] == "done"
+    claimed = [int(job[-4:]) for job in farm.claimed("image", "single")]
+    assert claimed == [0, 2, 4, 1, 3, 5]
 
 
 def test_a_picture_says_how_it_was_made(farm):
@@ -147,14 +159,20 @@ def upload(farm, data):
     return f"sha256:{digest}"
 
 
-def test_a_lora_is_a_file_of_the_users_or_one_of_the_workers(farm, tmp_path, tiny):  # noqa: F811
-    """Both give the same picture, which differs from the one without; a weight of 0 gives the one without."""
-    path = tmp_path / "style.safetensors"
+@pytest.fixture(scope="module")
+def style(tmp_path_factory, tiny):  # noqa: F811
+    """A file with a LoRA for the tiny model."""
+    path = tmp_path_factory.mktemp("lora") / "style.safetensors"
     tensors, metadata = lora_files.peft(lora_files.draw(oracle.Oracle(tiny()).weights, seed=3))
     safetensors.write(path, tensors, metadata)
-    subprocess.run([BUILD / "mela-worker", "models", "add", "lora", path, "--name", "style", "--models", farm.models, "--manifests",
+    return path
+
+
+def test_a_lora_is_a_file_of_the_users_or_one_of_the_workers(farm, style):
+    """Both give the same picture, which differs from the one without; a weight of 0 gives the one without."""
+    subprocess.run([BUILD / "mela-worker", "models", "add", "lora", style, "--name", "style", "--models", farm.models, "--manifests",
                     ROOT / "models"], check=True, capture_output=True)
-    uri = upload(farm, path.read_bytes())
+    uri = upload(farm, style.read_bytes())
     campaign, ended = farm.draw({}, {"loras": [{"name": "style", "weight": 0.8}]}, {"loras": [{"name": "mine", "file": uri, "weight": 0.8}]},
                                 {"loras": [{"name": "style", "weight": 0}]}, metadata=False)
     assert ended["state"] == "done", farm.log_of("worker")
