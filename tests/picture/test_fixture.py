@@ -6,8 +6,8 @@ import onnx
 import onnx.numpy_helper
 import pytest
 
-from . import oracle, sampling, safetensors, vocabulary
-from .torch_graph import Weights
+from . import oracle, sampling, safetensors, tiny_networks, true_sdxl, vocabulary
+from .torch_graph import TorchGraph, Weights
 
 PROMPT, NEGATIVE = "a photo of a red cat on the moon, highly detailed", "blurry, low quality"
 NETWORKS = ["text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder"]
@@ -91,6 +91,21 @@ def test_graph_is_named_as_torch_names_it(tiny):
         found.add(name)
     assert found == {name for name, array in weights.items() if array.ndim >= 2} and len(found) == 174
     assert sum(array.size for array in weights.values()) == 536628  # of diffusers' UNet with this configuration
+
+
+def test_the_true_unet_has_all_parameters_of_sdxls():
+    class Names(TorchGraph):
+        def initializer(self, name, array):
+            return name
+
+    class Counted(true_sdxl.StreamedWeights):
+        def draw(self, name, shape, deviation, mean=0):
+            self.parameters += int(np.prod(shape))
+            return np.broadcast_to(self.dtype.type(0), shape)
+
+    weights = Counted(0, "unet", "float16")
+    tiny_networks.unet(Names("main_graph", weights, "torchscript"), true_sdxl.unet_config())
+    assert weights.parameters == true_sdxl.PARAMETERS
 
 
 def test_same_arguments_give_the_same_bytes(tiny, tmp_path):

@@ -167,13 +167,16 @@ class Blocks:
         return x, width
 
 
-def unet(g, c):
+def unet_inputs(g, c):
     batch = lambda name, *shape: g.input(name, ["batch_size", *shape], g.weights.dtype)
-    sample = batch("sample", c["in_channels"], "height", "width")
-    timestep = g.input("timestep", [], g.weights.dtype)
-    context = batch("encoder_hidden_states", "sequence_length", c["cross_attention_dim"])
     pooled = c["projection_class_embeddings_input_dim"] - 6 * c["addition_time_embed_dim"]
-    time = time_embedding(g, c, timestep, batch("text_embeds", pooled), batch("time_ids", 6))
+    return (batch("sample", c["in_channels"], "height", "width"), g.input("timestep", [], g.weights.dtype),
+            batch("encoder_hidden_states", "sequence_length", c["cross_attention_dim"]), batch("text_embeds", pooled), batch("time_ids", 6))
+
+
+def unet(g, c):
+    sample, timestep, context, text_embeds, time_ids = unet_inputs(g, c)
+    time = time_embedding(g, c, timestep, text_embeds, time_ids)
     blocks, width = Blocks(g, c, time, context), c["block_out_channels"][0]
     x, width, skips = blocks.down(g.conv(sample, "conv_in", c["in_channels"], width), width)
     x, width = blocks.up(*blocks.middle(x, width), skips)

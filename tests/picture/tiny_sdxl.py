@@ -3,6 +3,7 @@ exports have. The same weights lie beside it as safetensors, by torch's names.
 
 usage: /usr/bin/python3 -m tests.picture.tiny_sdxl FOLDER [SEED]
 """
+import contextlib
 import json
 import pathlib
 import sys
@@ -32,25 +33,33 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def make(folder, seed=0, dtype="float32", naming="torchscript", external=False, vae_dtype=None):
-    """folder: a new one, with parents. vae_dtype: dtype unless given. naming: see torch_graph. The same arguments give the same bytes."""
-    folder = pathlib.Path(folder)
+def begin(folder):
+    """All that has no weights, in a new folder."""
     folder.mkdir(parents=True)
     write_json(folder / "model_index.json", INDEX)
     write_json(folder / "scheduler/scheduler_config.json", SCHEDULER)
     vocabulary.write(folder / "tokenizer", second=False)
     vocabulary.write(folder / "tokenizer_2", second=True)
 
-    def network(name, build, config, weights):
-        write_json(folder / name / "config.json", config)
-        graph = TorchGraph("main_graph", weights, naming)
+
+def write_network(folder, build, config, weights, naming="torchscript", external=False):
+    """build: of tiny_networks. external: the weights lie in a second file."""
+    write_json(folder / "config.json", config)
+    with open(folder / "model.onnx_data", "wb") if external else contextlib.nullcontext() as data:
+        graph = TorchGraph("main_graph", weights, naming, data)
         build(graph, config)
-        graph.save(folder / name / "model.onnx", external)
+    graph.save(folder / "model.onnx")
+
+
+def make(folder, seed=0, dtype="float32", naming="torchscript", external=False, vae_dtype=None):
+    """folder: a new one, with parents. vae_dtype: dtype unless given. naming: see torch_graph. The same arguments give the same bytes."""
+    folder = pathlib.Path(folder)
+    begin(folder)
 
     def component(name, file, networks, config, dtype):
         weights = Weights(seed, name, dtype)
-        for network_name, build in networks.items():
-            network(network_name, build, config, weights)
+        for network, build in networks.items():
+            write_network(folder / network, build, config, weights, naming, external)
         write_json(folder / name / "config.json", config)
         safetensors.write(folder / name / file, weights, {"format": "pt"})
 

@@ -8,6 +8,7 @@ that constant folding changes (transposed matrices, scales and shifts of group n
 import collections
 import contextlib
 import hashlib
+import pathlib
 
 import numpy as np
 import onnx
@@ -23,20 +24,25 @@ class Weights(dict):
         super().__init__()
         self.seed, self.component, self.dtype = seed, component, np.dtype(dtype)
 
-    def draw(self, name, shape, deviation, mean=0):
+    def generator(self, name):
         key = hashlib.sha256(f"{self.seed}/{self.component}/{name}".encode()).digest()
-        normal = np.random.default_rng(int.from_bytes(key, "little")).standard_normal(shape)
-        self[name] = (mean + deviation * normal).astype(np.float32).astype(self.dtype)
+        return np.random.default_rng(int.from_bytes(key, "little"))
+
+    def draw(self, name, shape, deviation, mean=0):
+        self[name] = (mean + deviation * self.generator(name).standard_normal(shape)).astype(np.float32).astype(self.dtype)
         return self[name]
 
 
 class TorchGraph(onnx_graph.Graph):
-    """Modules are entered and left with `module`; what is written meanwhile belongs to them."""
+    """Modules are entered and left with `module`; what is written meanwhile belongs to them.
 
-    def __init__(self, name, weights, naming):
+    data: an open file, to which all weights but the smallest go as they come, as exporters write models over 2 GB; None: they stay inside.
+    """
+
+    def __init__(self, name, weights, naming, data=None):
         super().__init__(name)
         self.model.opset_import[0].version = OPSET
-        self.weights, self.naming = weights, naming
+        self.weights, self.naming, self.data = weights, naming, data
         self.path, self.used = [], collections.Counter()
 
     @contextlib.contextmanager
@@ -60,6 +66,16 @@ class TorchGraph(onnx_graph.Graph):
         scopes = ["", *(".".join(self.path[:i + 1]) for i in range(len(self.path))), kind.lower()]
         node.MergeFromString(_metadata("pkg.torch.onnx.name_scopes", str(scopes)))
         return node.output[0]
+
+    def initializer(self, name, array):
+        if not self.data or array.nbytes < 100:
+            return super().initializer(name, array)
+        tensor = self.model.graph.initializer.add(name=name, data_type=onnx_graph.TYPES[array.dtype], dims=array.shape)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", pathlib.Path(self.data.name).name), ("offset", self.data.tell()), ("length", array.nbytes)):
+            tensor.external_data.add(key=key, value=str(value))
+        self.data.write(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return name
 
     def const(self, array):
         return self.initializer(self._unique("Constant") + "_output_0", np.asarray(array))
@@ -135,24 +151,9 @@ class TorchGraph(onnx_graph.Graph):
         mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), split(value, (0, 2, 1, 3)))
         return self.op("Reshape", self.op("Transpose", mixed, perm=(0, 2, 1, 3)), self.i64(0, -1, width))
 
-    def save(self, path, external):
-        """external: all weights but the smallest lie in a second file, as exporters write models over 2 GB."""
-        data = self.bytes()
-        if external:
-            self._move_weights(path.with_name(path.name + "_data"))
-            data = self.model.SerializeToString(deterministic=True)
-        path.write_bytes(data)
-
-    def _move_weights(self, path):
-        with open(path, "wb") as f:
-            for tensor in self.model.graph.initializer:
-                if len(tensor.raw_data) < 100:
-                    continue
-                for key, value in (("location", path.name), ("offset", f.tell()), ("length", len(tensor.raw_data))):
-                    tensor.external_data.add(key=key, value=str(value))
-                f.write(tensor.raw_data)
-                tensor.ClearField("raw_data")
-                tensor.data_location = onnx.TensorProto.EXTERNAL
+    def save(self, path):
+        path.write_bytes(self.model.SerializeToString(deterministic=True))
+        onnx.checker.check_model(str(path))  # by its path, for weights that lie beside it
 
 
 def _metadata(key, value):
