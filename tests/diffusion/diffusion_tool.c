@@ -62,6 +62,22 @@ static bool print_schedule(char **arguments, struct error *err) {
     return true;
 }
 
+/* SEED COUNT...: one line for each draw of one generator. */
+static bool print_noise(char **arguments, struct error *err) {
+    struct noise noise;
+    (void)err;
+    noise_seed(&noise, (uint32_t)strtoul(arguments[0], NULL, 10));
+    for (char **at = arguments + 1; at[0]; at++) {
+        size_t count = strtoul(at[0], NULL, 10);
+        _cleanup_free_ float *values = xnew_array(float, count);
+        noise_draw(&noise, values, count);
+        _cleanup_json_ json_t *line = number_array(values, (int)count);
+        _cleanup_free_ char *text = json_line(line);
+        puts(text);
+    }
+    return true;
+}
+
 /* --- prompts --- */
 
 static json_t *chunk_arrays(const struct prompt *prompt, bool weights) {
@@ -200,10 +216,8 @@ static const struct {
     bool (*run)(char **arguments, struct error *err);
     int arguments;
 } commands[] = {
-    {"schedule", print_schedule, 7},
-    {"prompts", print_prompts, 4},
-    {"tensors", print_tensors, 1},
-    {"merge", print_merge, 2},
+    {"schedule", print_schedule, 7}, {"noise", print_noise, 2}, {"prompts", print_prompts, 4},
+    {"tensors", print_tensors, 1},   {"merge", print_merge, 2},
 };
 
 int main(int count, char **arguments) {
