@@ -20,6 +20,7 @@ struct merge {
 
 struct tokenizer {
     struct tokenizer_ids ids;
+    char *pad_text;       /* owned; NULL: it pads with the end */
     int32_t byte[2][256]; /* symbols of single bytes: inside a word, and at its end */
     struct merge *merges; /* owned */
     size_t slots;         /* a power of two, at least twice the merges */
@@ -126,6 +127,12 @@ static const char *special_text(const json_t *config, const char *key, const cha
     return json_is_string(value) ? json_string_value(value) : json_get_string(value, "content", fallback);
 }
 
+/* A padding that has a use of its own is a word wherever it stands in a text: SDXL's second tokenizer pads with "!". */
+static void keep_pad_text(struct tokenizer *tokenizer, const char *text) {
+    if (tokenizer->ids.pad != tokenizer->ids.end)
+        tokenizer->pad_text = xstrdup(text);
+}
+
 static bool read_specials(struct tokenizer *tokenizer, const json_t *vocabulary, const json_t *config,
                           const json_t *map, struct error *err) {
     const struct {
@@ -139,6 +146,8 @@ static bool read_specials(struct tokenizer *tokenizer, const json_t *vocabulary,
         *specials[i].id = vocabulary_id(vocabulary, text);
         if (*specials[i].id < 0)
             return error_set(err, ERR_MODEL_INVALID, "the %s \"%s\" is not in the vocabulary", specials[i].key, text);
+        if (specials[i].id == &tokenizer->ids.pad)
+            keep_pad_text(tokenizer, text);
     }
     tokenizer->ids.comma = vocabulary_id(vocabulary, ",</w>");
     json_int_t length = json_get_integer(config, "model_max_length", -1);
@@ -168,6 +177,7 @@ struct tokenizer *tokenizer_load(const char *folder, struct error *err) {
 
 void tokenizer_free(struct tokenizer *tokenizer) {
     free(tokenizer->merges);
+    free(tokenizer->pad_text);
     free(tokenizer);
 }
 
@@ -355,8 +365,13 @@ static size_t contraction_length(const char *text) {
     return 0;
 }
 
+static size_t pad_length(const struct tokenizer *tokenizer, const char *text) {
+    size_t length = tokenizer->pad_text ? strlen(tokenizer->pad_text) : 0;
+    return length > 0 && strncmp(text, tokenizer->pad_text, length) == 0 ? length : 0;
+}
+
 /* The length of the word at `at`: a contraction, a digit, or a run of one sort. */
-static size_t word_length(const struct buffer *text, size_t at, enum letter *sort) {
+static size_t word_length(const struct tokenizer *tokenizer, const struct buffer *text, size_t at, enum letter *sort) {
     const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text->data;
     utf8proc_int32_t c;
     size_t end = at + (size_t)utf8proc_iterate(bytes + at, (utf8proc_ssize_t)(text->length - at), &c);
@@ -366,7 +381,7 @@ static size_t word_length(const struct buffer *text, size_t at, enum letter *sor
         return contraction;
     while ((*sort == LETTER || *sort == OTHER) && end < text->length) {
         utf8proc_ssize_t size = utf8proc_iterate(bytes + end, (utf8proc_ssize_t)(text->length - end), &c);
-        if (letter_of(c) != *sort)
+        if (letter_of(c) != *sort || pad_length(tokenizer, text->data + end) > 0)
             break;
         end += (size_t)size;
     }
@@ -380,8 +395,11 @@ bool tokenizer_append(const struct tokenizer *tokenizer, const char *text, size_
         return false;
     while (at < list->normal.length) {
         enum letter sort;
-        size_t word = word_length(&list->normal, at, &sort);
-        if (sort != SPACE)
+        size_t pad = pad_length(tokenizer, list->normal.data + at);
+        size_t word = pad > 0 ? pad : word_length(tokenizer, &list->normal, at, &sort);
+        if (pad > 0)
+            token_list_append(list, (struct token){tokenizer->ids.pad, weight, at});
+        else if (sort != SPACE)
             append_word(tokenizer, at, word, weight, list);
         at += word;
     }

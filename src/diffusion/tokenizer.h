@@ -1,7 +1,8 @@
 /* CLIP's tokenizer: byte-level pair encoding as the "fast" tokenizer of Hugging Face does it (transformers,
  * convert_slow_tokenizer.py): NFC, white space made single spaces, lower case; split into contractions, runs of
  * letters, single digits and runs of anything else; each word's bytes merged by rank. The texts of special tokens are
- * ordinary text in a prompt: nobody's words end it. */
+ * ordinary text in a prompt: nobody's words end it. Only a padding other than the end is what it is in transformers, a
+ * word of its own: each "!" of a prompt for SDXL's second text encoder. */
 #pragma once
 
 #include "base/buffer.h"

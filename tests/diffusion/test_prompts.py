@@ -10,17 +10,9 @@ import unicodedata
 import pytest
 
 from .conftest import DEPS, ToolError
+from .corpus import CORPUS, long_prompts
 
 BEGIN, END, COMMA = 49406, 49407, 267
-CORPUS = [
-    "", "a photo of a cat", "Hello, World!", "  white \t\n space  ", "it's they're I'VE we'll he'd I'm don't 'S ''s", "o'clock 'tis rock'n'roll",
-    "1024x1024 3.14 2026-11-28 ½ ² Ⅷ ٣٤ १२३", "[x] (y:1.3) {z} <lora:a:1> <|endoftext|> <|startoftext|>", "éclair naïve Ångström ÇA São",
-    "e\u0301 A\u030a n\u0303 \u1e9b\u0323 \ufb01 \u212b \u2126", "İstanbul I ı ΣΊΣΥΦΟΣ ẞ ǅ", "Привет, мир! Ёж", "γειά σου Κόσμε", "مرحبا بالعالم", "שלום עולם",
-    "नमस्ते दुनिया", "வணக்கம் உலகம்", "ไทยภาษา", "你好，世界。漢字", "こんにちは カタカナ", "안녕하세요 \u1112\u1161\u11ab", "😀😃 👩‍👩‍👧 🇩🇪 ❤️ ✨", "a\u00a0b\u2003c\u3000d\u0085e\u2028f",
-    "\u200b\u200d\ufeff\x01\x7f", "constructor toString __proto__ hasOwnProperty", "!!!?!...,,,;;;", "C++ & C# @ 50% #1 $5", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𝟙𝟚", "aaaaaaaaaaaaaaaa zzzzzzzzzz",
-    "masterpiece, best quality, 1girl, solo, (detailed:1.2), 8k uhd, dslr, soft lighting",
-]
-WORDS = "the quick brown fox jumps over a lazy dog while seven photographers photograph extraordinary antidisestablishmentarianism".split()
 
 
 def split(text):
@@ -65,8 +57,7 @@ def oracle(tmp_path_factory):
 
 
 def test_ids_of_any_script(prompts, clip, oracle):
-    rng = random.Random(1)
-    corpus = [*CORPUS, *(" ".join(rng.choice(WORDS) for _ in range(200)) for _ in range(3))]
+    corpus = [*CORPUS, *long_prompts(3)]
     found = prompts(clip / "tokenizer", corpus, chunks=16)
     words = [split(text) for text in corpus]
     wanted = iter(oracle([], [word for row in words for word in row])["words"])
@@ -92,6 +83,14 @@ def test_known_ids_and_padding(prompts, clip):
 
 def test_special_tokens_are_text(prompts, clip):
     assert not {BEGIN, END} & set(ids_of(prompts(clip / "tokenizer", ["a <|endoftext|> b<|startoftext|>"])[0]))
+
+
+def test_an_exclamation_mark_is_the_padding_of_the_second_tokenizer(prompts, clip):
+    """As in transformers, where a padding token is found in texts before anything else is."""
+    words = ["hello", ",", "world", "?", "..."]
+    hello, comma, world, question, dots = (ids_of(line) for line in prompts(clip / "tokenizer_2", words))
+    text = prompts(clip / "tokenizer_2", ["Hello, World!!?! ...!"])[0]["ids"][0]
+    assert text[1:text.index(END)] == [*hello, *comma, *world, 0, 0, *question, 0, *dots, 0]
 
 
 def test_what_is_cut_is_told(prompts, clip):

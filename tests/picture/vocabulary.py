@@ -90,9 +90,14 @@ def ids():
 
 
 def encode(prompt, second=False, count=77):
-    """What the tokenizer gives the network: start, at most count-2 tokens, end, and padding, of which the second encoder has another."""
+    """What the tokenizer gives the network: start, at most count-2 tokens, end, and padding, of which the second encoder has another. That
+    one it finds in texts too."""
     ranks, tokens = {pair: i for i, pair in enumerate(merges())}, []
-    for word in map(symbols, split(prompt)):
+    for word in split(prompt.replace("!", " ! ") if second else prompt):
+        if second and word == "!":
+            tokens.append(ids()["!"])
+            continue
+        word = symbols(word)
         while pairs := [pair for pair in zip(word, word[1:]) if pair in ranks]:
             word = merged(word, min(pairs, key=ranks.get))
         tokens += [ids()[symbol] for symbol in word]
