@@ -23,10 +23,10 @@ def be_quiet():
 
 
 def all_rows(scratch):
-    from . import mela, pictures, tables, words
+    from . import loras, mela, pictures, tables, words
     tiny, half = mela.make_model(scratch / "tiny"), mela.make_model(scratch / "half", dtype="float16", vae_dtype="float32")
     return itertools.chain(words.rows(), tables.rows(tiny / "scheduler/scheduler_config.json"), pictures.rows(tiny, scratch),
-                           pictures.half_rows(half, scratch))
+                           pictures.half_rows(half, scratch), loras.rows(tiny, scratch))
 
 
 def print_row(row):

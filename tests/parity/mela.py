@@ -56,3 +56,21 @@ def paint(model, asked, scratch):
 def read_png(path, asked):
     raw = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
     return np.frombuffer(raw.stdout, np.uint8).reshape(asked.height, asked.width, 3)
+
+
+def make_zoo(folder, model):
+    """A zoo that has the model as "tiny"."""
+    subprocess.run([BUILD / "mela-worker", "models", "add", "image", model, "--name", "tiny", "--models", folder, "--manifests", ROOT / "models"],
+                   check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def paint_with_lora(zoo, file, weight, asked, scratch):
+    """-> pixels; Euler only"""
+    request = {"model": "tiny", "loras": [{"path": str(file), "weight": weight}], "output": str(scratch / "rgb"), "prompt": asked.prompt,
+               "negative": asked.negative, "width": asked.width, "height": asked.height, "steps": asked.steps, "seed": asked.seed,
+               "guidance": asked.guidance}
+    said, = lines(BUILD / "tests/picture/painters_tool", ROOT / "models", zoo, "-", 0, input=json.dumps(request) + "\n")
+    if "error" in said:
+        raise RuntimeError(f"painters_tool: {said['message']}")
+    return np.fromfile(scratch / "rgb", np.uint8).reshape(1, asked.height, asked.width, 3)
