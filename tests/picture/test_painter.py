@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 
 from ..support.paths import BUILD
@@ -115,6 +116,18 @@ def test_an_input_that_nobody_fills_is_refused(paint, tiny, tmp_path, part):
     onnx.save(network, folder / part / "model.onnx")
     done = paint(folder, check=False)
     assert done.returncode > 0 and "model.invalid" in done.stderr and part in done.stderr, done.stderr
+
+
+def test_a_decoder_that_overflows_makes_no_black_picture(paint, tiny, tmp_path):
+    """As SDXL's own does in float16, on some prompts."""
+    network = onnx.load(tiny() / "vae_decoder/model.onnx")
+    bias = next(tensor for tensor in network.graph.initializer if tensor.name == "decoder.conv_out.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.float32([0, np.inf, 0]), bias.name))
+    folder = copy_of(tiny(), tmp_path / "model", "vae_decoder/model.onnx")
+    onnx.save(network, folder / "vae_decoder/model.onnx")
+    done = paint(folder, check=False)
+    assert done.returncode > 0 and "picture.not_finite" in done.stderr, done.stderr
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_without_guidance_the_negative_is_nothing(paint, tiny):
