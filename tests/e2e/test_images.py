@@ -1,6 +1,7 @@
 """Pictures from words, by the real programs, with a tiny model of SDXL's true structure."""
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 
 from ..picture import lora_files, oracle, safetensors, test_painter
 from ..picture.conftest import tiny  # noqa: F401
-from ..support.paths import BUILD, ROOT
+from ..support.paths import BUILD, DEPS, ROOT
 from ..support.waiting import wait_for
 from .farm_process import Farm
 from .production import Production
@@ -19,10 +20,11 @@ PROMPT = {"prompt": test_painter.PROMPT, "negative_prompt": test_painter.NEGATIV
 
 
 def make_models(folder, tiny):  # noqa: F811
-    """A folder of models with the image model "tiny", as a user adds it."""
+    """A folder of models with the image model "tiny", as a user adds it, and the enhancer."""
     folder.mkdir()
     subprocess.run([BUILD / "mela-worker", "models", "add", "image", tiny(), "--name", "tiny", "--models", folder, "--manifests", ROOT / "models"],
                    check=True, capture_output=True)
+    shutil.copy(DEPS / "models/realesrgan-fast.onnx", folder)
     return folder
 
 
@@ -178,6 +180,19 @@ def test_a_lora_is_a_file_of_the_users_or_one_of_the_workers(farm, style):
     assert ended["state"] == "done", farm.log_of("worker")
     plain, named, given, nothing = (farm.hashes(campaign, f"image/{i:04}")[0] for i in range(4))
     assert named == given != plain == nothing
+
+
+def test_the_enhancer_makes_a_picture_four_times_as_large(farm):
+    """Of 320 pixels, so that it has more than one tile: shrunk again it is near the one that was not enhanced."""
+    size = {"width": 320, "height": 64}
+    campaign, ended = farm.draw({**size, "enhance": True}, size)
+    assert ended["state"] == "done", farm.log_of("worker")
+    large, small = (pixels(farm.folder, farm.file(campaign, f"image/{i:04}/0.png")).astype(int) for i in range(2))
+    assert large.shape == (256, 1280, 3) and farm.record(campaign, "image/0000")["pictures"][0]["width"] == 1280
+    shrunk = large.reshape(64, 4, 320, 4, 3).mean((1, 3))
+    assert np.abs(shrunk - small).mean() < 20
+    seam = np.abs(shrunk[:, 255] - shrunk[:, 256]).mean()
+    assert seam < 2 * np.abs(np.diff(shrunk, axis=1)).mean()
 
 
 def test_an_executor_that_is_killed_costs_a_picture_a_second(farm):
