@@ -1,6 +1,5 @@
 #include "picture/painter.h"
 
-#include "base/file.h"
 #include "base/memory.h"
 
 struct painter *painter_new(struct image_model *model, json_t *origin) {
@@ -30,16 +29,29 @@ void painter_close(struct painter *painter) {
 
 json_t *painter_origin(const struct painter *painter) { return json_incref(painter->origin); }
 
-/* Of the UNet's configuration, which counts in latents. */
+/* The UNet's configuration, which counts in latents; NULL without one. New reference. */
+static json_t *unet_config(const struct painter *painter) {
+    struct error none;
+    return picture_read_config(painter->model->folder, "unet", "config.json", &none);
+}
+
 int painter_usual_side(const struct painter *painter) {
-    enum { CONFIG_BYTES = 1 << 20, SDXL_SIDE = 128 };
-    struct error err;
-    _cleanup_free_ char *path = xasprintf("%s/unet/config.json", painter->model->folder);
-    _cleanup_buffer_ struct buffer text = {0};
-    _cleanup_json_ json_t *config =
-        file_read(path, CONFIG_BYTES, &text, &err) ? json_parse(text.data, text.length, &err) : NULL;
+    enum { SDXL_SIDE = 128 };
+    _cleanup_json_ json_t *config = unet_config(painter);
     int64_t side = json_get_integer(config, "sample_size", SDXL_SIDE) * LATENT_PIXELS;
     return (int)CLAMP(side, PICTURE_LEAST, PICTURE_MOST);
+}
+
+/* Each level but the last of a UNet halves the latents, and its way up doubles them: an odd number does not come back.
+ */
+static bool check_size(const struct painter *painter, const struct painting *painting, struct error *err) {
+    enum { LEVELS_MOST = 8 };
+    _cleanup_json_ json_t *config = unet_config(painter);
+    size_t levels = MIN(json_array_size(json_object_get(config, "down_block_types")), (size_t)LEVELS_MOST);
+    int unit = LATENT_PIXELS << (levels > 0 ? levels - 1 : 0);
+    return (painting->width % unit == 0 && painting->height % unit == 0) ||
+           error_set(err, ERR_PICTURE_INVALID, "%d x %d is no size for this model: both must be multiples of %d",
+                     painting->width, painting->height, unit);
 }
 
 json_t *painter_scheduler(const struct painter *painter, const struct scheduler_choice *choice, struct error *err) {
@@ -131,7 +143,7 @@ bool painter_paint(struct painter *painter, const struct painting *painting, uin
     struct scheduler_config scheduler = painter->model->scheduler;
     _cleanup_conditions_ struct conditions conditions = {0};
     begin_phase(painting, PAINTING_TEXT);
-    if (!scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
+    if (!check_size(painter, painting, err) || !scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
         !condition_both(painter, painting, &conditions, cut, err))
         return false;
     struct sample_request request = {.scheduler = &scheduler,

@@ -16,9 +16,9 @@ def test_what_is_not_installed_is_named():
 
 
 @pytest.mark.skipif(not os.path.exists(PYTHON), reason="diffusers is not installed: script/setup --parity")
-def test_mela_is_as_diffusers():
+def test_mela_is_as_diffusers(tmp_path):
     done = subprocess.run([PYTHON, "-W", "ignore", "-m", "tests.parity", "--json"], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, "HF_HUB_OFFLINE": "1"})
+                          env={**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(tmp_path)})
     assert done.stdout, done.stderr
     rows = json.loads(done.stdout)["rows"]
     assert [row for row in rows if not row["passed"]] == [] and done.returncode == 0

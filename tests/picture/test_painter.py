@@ -132,3 +132,9 @@ def test_a_decoder_that_overflows_makes_no_black_picture(paint, tiny, tmp_path):
 
 def test_without_guidance_the_negative_is_nothing(paint, tiny):
     assert (paint(tiny(), "--guidance", "1", "--negative", NEGATIVE)[0] == paint(tiny(), "--guidance", "1")[0]).all()
+
+
+def test_a_size_that_the_unet_cannot_give_back_is_refused(paint, tiny):
+    """Three levels halve the latents twice: 72 pixels are nine latents, of which five come back as ten."""
+    done = paint(tiny(), "--height", "72", check=False)
+    assert done.returncode != 0 and "128 x 72 is no size for this model: both must be multiples of 32" in done.stderr
