@@ -6,9 +6,7 @@
 #include <sys/types.h>
 
 #include "executor/wire.h"
-#include "farm/campaign.h"
-
-enum { HOLDS_MAX = 8 };
+#include "queue/queue.h"
 
 struct executor_process {
     pid_t pid; /* 0: none */
@@ -20,7 +18,7 @@ struct executor_process {
     char campaign[CAMPAIGN_ID_MAX + 1]; /* whose spec it has; "" for none */
     bool has_plan;                      /* and its plan */
     /* What it has loaded, newest first (struct job_spec, affinity). */
-    char holds[HOLDS_MAX][AFFINITY_MAX + 1];
+    char holds[CLAIM_HOLDS_MAX][AFFINITY_MAX + 1];
     size_t hold_count;
 };
 

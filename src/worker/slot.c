@@ -317,7 +317,7 @@ static void slot_hear_holds(struct executor_process *executor, const json_t *hol
     json_array_foreach (holds, i, hold) {
         const char *text = json_is_string(hold) ? json_string_value(hold) : "";
         size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789");
-        if (executor->hold_count < HOLDS_MAX && length > 0 && length <= AFFINITY_MAX && text[length] == '\0')
+        if (executor->hold_count < CLAIM_HOLDS_MAX && length > 0 && length <= AFFINITY_MAX && text[length] == '\0')
             snprintf(executor->holds[executor->hold_count++], AFFINITY_MAX + 1, "%s", text);
     }
 }

@@ -82,7 +82,7 @@ static void worker_claim(struct worker *worker) {
     struct error err;
     for (struct slot *slot; !worker->waits && (slot = worker_willing_slot(worker));) {
         struct claim claim;
-        const char *holds[HOLDS_MAX];
+        const char *holds[CLAIM_HOLDS_MAX];
         size_t count = 0;
         bool ready = false;
         for (what.hold_count = 0; what.hold_count < slot->executor.hold_count; what.hold_count++)

@@ -6,8 +6,9 @@
 -- Claiming jobs from lanes.
 
 -- Claims the next job of a lane: of the campaign with the least start tag, the oldest job; or, if that has an affinity, one
--- that suits better what the slot `holds` (nil: no matter). Returns false when there is none. It reads two jobs of the campaign's line, so as to know without another call whether one is left (`more`), and
--- loads only what a move of a ready job needs: this is the hottest path of the farm.
+-- that suits better what the slot `holds` (nil: no matter). Returns false when there is none. It reads two jobs of the
+-- campaign's line, so as to know without another call whether one is left (`more`), and loads only what a move of a ready
+-- job needs: this is the hottest path of the farm.
 local function claim_next(lane, class, worker, lease, holds, claimed)
     local head = call('ZRANGE', P .. 'fair:' .. lane, 0, 0, 'WITHSCORES')
     local campaign = head[1]
@@ -64,8 +65,9 @@ local function open_pools(pools, class)
     return open
 end
 
--- Claims up to `capacity` jobs. `holding`: "" or what the slot holds, behind a space each, at least one space. All of the first class go before any of the second; within a class each pool gives one by
--- turns, so that none starves another. Appends id, stamp and class of each to `claimed`. The caller flushes.
+-- Claims up to `capacity` jobs. `holding`: "" or what the slot holds, behind a space each, at least one space. All of the
+-- first class go before any of the second; within a class each pool gives one by turns, so that none starves another.
+-- Appends id, stamp and class of each to `claimed`. The caller flushes.
 -- Expired leases are returned first: what a dead worker held is then among the jobs that can be claimed.
 local function claim_jobs(worker, lease, capacity, pool_names, class_names, holding, claimed)
     if call('ZCOUNT', P .. 'leases', '-inf', now) > 0 then expiry().expire_leases() end

@@ -25,8 +25,9 @@ local function fresh_ones(campaign, children)
     return fresh
 end
 
--- Children are {suffix, pool, waits, next or "", affinity or ""}; none of them may exist yet (fresh_ones). In a language that has failed they
--- are born cancelled, `by` the job that ended it; so a retry of that job revives them too. Returns whether one is open.
+-- Children are {suffix, pool, waits, next or "", affinity or ""}; none of them may exist yet (fresh_ones). In a language that
+-- has failed they are born cancelled, `by` the job that ended it; so a retry of that job revives them too. Returns whether
+-- one is open.
 -- Records come first, then the index and the lines that name them, then the sums, then the place in the lane.
 local function spawn(campaign, children)
     local PIECE = 200
