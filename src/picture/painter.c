@@ -44,7 +44,7 @@ int painter_usual_side(const struct painter *painter) {
 
 /* Each level but the last of a UNet halves the latents, and its way up doubles them: an odd number does not come back.
  */
-static bool check_size(const struct painter *painter, const struct painting *painting, struct error *err) {
+static bool painter_check_size(const struct painter *painter, const struct painting *painting, struct error *err) {
     enum { LEVELS_MOST = 8 };
     _cleanup_json_ json_t *config = unet_config(painter);
     size_t levels = MIN(json_array_size(json_object_get(config, "down_block_types")), (size_t)LEVELS_MOST);
@@ -143,7 +143,8 @@ bool painter_paint(struct painter *painter, const struct painting *painting, uin
     struct scheduler_config scheduler = painter->model->scheduler;
     _cleanup_conditions_ struct conditions conditions = {0};
     begin_phase(painting, PAINTING_TEXT);
-    if (!check_size(painter, painting, err) || !scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
+    if (!painter_check_size(painter, painting, err) ||
+        !scheduler_config_choose(&scheduler, &painting->scheduler, err) ||
         !condition_both(painter, painting, &conditions, cut, err))
         return false;
     struct sample_request request = {.scheduler = &scheduler,

@@ -9,7 +9,7 @@ import pytest
 from ..support.network import free_port
 from ..support.paths import BUILD, DEPS
 from ..support.waiting import wait_for
-from .farm_process import Farm
+from .farm_process import Farm, ffmpeg
 from .test_drain import jobs_of
 from .test_metrics import get
 
@@ -135,8 +135,10 @@ def test_a_worker_without_the_model_costs_a_campaign_time_alone(node, clips):
     """It is ill after jobs of three campaigns, says so, and claims no more; they wait for one that is well."""
     farm, port = Farm(node.folder), free_port()
     ill = node.worker({}, "--models", models_without(node.folder / "models", "wav2lip-96-random"), "--metrics-listen", f"127.0.0.1:{port}")
-    campaigns = [farm.submit(clips / "talk.mp4", {"en": clips / "en.wav"}, "--segment-seconds", "3", "--name", name, "--lips",
-                             "wav2lip-96-random") for name in ("one", "two", "three")]
+    short = node.folder / "short.mp4"  # the network is a large one
+    ffmpeg("-i", clips / "talk.mp4", "-frames:v", "8", short)
+    campaigns = [farm.submit(short, {"en": clips / "en.wav"}, "--name", name, "--lips", "wav2lip-96-random")
+                 for name in ("one", "two", "three")]
     wait_for(lambda: [worker["state"] for worker in farm.workers()] == ["ill"], "the worker to say that it is ill")
     assert farm.workers()[0]["ill"]["code"] == "model.not_found"
     assert get(port, "/readyz")[0] == 503 and "model.not_found" in get(port, "/readyz")[1]
