@@ -112,19 +112,21 @@ def report(name, shares):
     print(f"{name}: " + ", ".join(f"{key} {100 * share:.1f}" for key, share in sorted(shares.items())), flush=True)
 
 
-def avoidance(model, guidance, count=48):
-    """How many grounds and shapes are red, without and with "red" as the negative prompt, where the prompt leaves them open."""
+def avoidance(model, guidance, count=25):
+    """How many pictures show each colour, without and with its name as the negative prompt, where the prompt leaves the colours open."""
     captions = [f"a {shape}" for shape in draw.SHAPES * count][:count]
-    for negatives in (None, ["red"] * count):
-        seen = [read.read(picture) for picture in model.draw(captions, guidance, negatives, seed=5000)]
-        red = [one["ground"] == "red" or any(thing["colour"] == "red" for thing in one["things"]) for one in seen]
-        print(f'negative {"red" if negatives else "none"}: {sum(red)} of {count} have red in them')
+    has = lambda picture, colour: colour in (picture["ground"], *(thing["colour"] for thing in picture["things"]))
+    seen = lambda negatives: [read.read(picture) for picture in model.draw(captions, guidance, negatives, seed=5000)]
+    free = seen(None)
+    for colour in draw.COLOURS:
+        before, after = (sum(has(one, colour) for one in pictures) for pictures in (free, seen([colour] * count)))
+        print(f"negative {colour}: {before} of {count} show it without, {after} with", flush=True)
 
 
 def main():
     torch.set_num_threads(1)
     model, count = Model(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    tries = [(0, guidance, "Euler") for guidance in (1, 3, 4, 5)] + [(0, 4, name) for name in list(SCHEDULERS)[1:]] + [(1, 4, "Euler")]
+    tries = [(0, 1, "Euler"), *((0, guidance, name) for name in SCHEDULERS for guidance in (3, 5)), (1, 3, "Euler")]
     for pairs, guidance, scheduler in tries:
         captions, said = zip(*prompts(count // 4 if pairs else count, pairs))
         pictures = model.draw(captions, guidance, seed=1000, scheduler=SCHEDULERS[scheduler])

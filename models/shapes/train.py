@@ -273,7 +273,7 @@ def train_latents(work):
 
 
 UNET_STEPS, UNET_BATCH, UNET_FALL = 4200, 48, 0.6
-UNET_LENGTH, UNET_PADDED = 25, 0.05  # ids until the last share of the steps, which see all padding as the finished model will
+UNET_LENGTH, UNET_PADDED = 25, 0.02  # ids until the last share of the steps, which see all padding as the finished model will
 TRAIN_STEPS, BETA_START, BETA_END = 1000, 0.00085, 0.012
 
 
