@@ -58,14 +58,20 @@ def runtime_components(version, folder):
     return [component]
 
 
+def model_sum(model):
+    """The hash of its file, or of the lines that sha256sum prints of its files, as src/model/zoo.h has it."""
+    lines = "".join(f"{file['sha256']}  {file['path']}\n" for file in model.get("files", []))
+    return model.get("sha256") or hashlib.sha256(lines.encode()).hexdigest()
+
+
 def model_components(manifests, folder):
-    """The weights that are in the folder."""
+    """The weights that are in the folder: a model is a file, or a folder of its name."""
     known = [json.loads(path.read_text()) for path in sorted(manifests.glob("*.json"))]
     return [{"type": "machine-learning-model", "bom-ref": f"model/{model['name']}", "name": model["name"],
-             "version": model["sha256"][:12], "description": model["source"],
+             "version": model_sum(model)[:12], "description": model["source"],
              "licenses": [{"license": {"name": model["licence"]}}],
-             "hashes": [{"alg": "SHA-256", "content": model["sha256"]}]}
-            for model in known if (folder / model["file"]).exists()]
+             "hashes": [{"alg": "SHA-256", "content": model_sum(model)}]}
+            for model in known if (folder / model.get("file", model["name"])).exists()]
 
 
 def document(program, version, components):

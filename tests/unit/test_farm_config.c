@@ -124,7 +124,7 @@ static void test_wrong_failure_limits_are_named(void **state) {
     struct error err;
     _cleanup_free_ char *path =
         write_file("{\"failure\":{\"dub\":{\"errors\":1.5,\"first_retry_s\":301,\"retries\":1},"
-                   "\"join\":{\"longest_run_s\":0,\"crashed_workers\":11},\"plan\":3,\"image\":{}}}");
+                   "\"join\":{\"longest_run_s\":0,\"crashed_workers\":11},\"plan\":3,\"films\":{}}}");
     assert_null(config_load(path, &err));
     assert_int_equal(err.code, ERR_CONFIG_INVALID);
     static const char *const named[] = {"$.failure.dub.errors is not a whole number",
@@ -133,7 +133,7 @@ static void test_wrong_failure_limits_are_named(void **state) {
                                         "$.failure.join.longest_run_s is not a number from 1 to 864000",
                                         "$.failure.join.crashed_workers is more than crashes",
                                         "$.failure.plan is not an object",
-                                        "$.failure.image is not known"};
+                                        "$.failure.films is not known"};
     for (size_t i = 0; i < ARRAY_LENGTH(named); i++)
         assert_non_null(strstr(err.message, named[i]));
 }
