@@ -27,6 +27,18 @@ static bool read_index(struct image_model *model, struct error *err) {
                      "model_index.json says \"%.80s\": StableDiffusionXLPipeline is what is handled", kind);
 }
 
+/* Of the UNet's configuration, which counts in latents; SDXL's own without one. Each level but the last halves the
+ * latents, and the way up doubles them: an odd number does not come back. */
+static void read_sizes(struct image_model *model) {
+    enum { SDXL_SIDE = 128, LEVELS_MOST = 8 };
+    struct error none;
+    _cleanup_json_ json_t *config = picture_read_config(model->folder, "unet", "config.json", &none);
+    int64_t side = json_get_integer(config, "sample_size", SDXL_SIDE) * LATENT_PIXELS;
+    size_t levels = MIN(json_array_size(json_object_get(config, "down_block_types")), (size_t)LEVELS_MOST);
+    model->usual_side = (int)CLAMP(side, PICTURE_LEAST, PICTURE_MOST);
+    model->size_unit = LATENT_PIXELS << (levels > 0 ? levels - 1 : 0);
+}
+
 static bool read_scheduler(struct image_model *model, struct error *err) {
     _cleanup_free_ char *path = xasprintf("%s/scheduler/scheduler_config.json", model->folder);
     return scheduler_config_load(path, &model->scheduler, err);
@@ -116,6 +128,7 @@ struct image_model *image_model_open(const char *folder, struct error *err) {
     bool good = true;
     model->references = 1;
     model->folder = xstrdup(folder);
+    read_sizes(model);
     if (!read_index(model, &why))
         problem_add(err, &good, &why);
     if (!read_scheduler(model, &why))

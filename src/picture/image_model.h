@@ -17,6 +17,8 @@ struct image_model {
     char vocabulary[SHA256_HEX + 1]; /* of the files of both tokenizers */
     struct scheduler_config scheduler;
     bool zero_negative; /* a negative prompt that was not given is zeros; else it is the empty text */
+    int usual_side;     /* of a picture, in pixels, as the UNet was trained */
+    int size_unit;      /* what both sides must be multiples of, in pixels */
     struct modules *parts[PICTURE_PARTS];
     struct lora_model *loras;    /* the modules of text encoders and UNet, a part after the other */
     size_t first[PICTURE_PARTS]; /* in `loras`, of a part */

@@ -29,26 +29,10 @@ void painter_close(struct painter *painter) {
 
 json_t *painter_origin(const struct painter *painter) { return json_incref(painter->origin); }
 
-/* The UNet's configuration, which counts in latents; NULL without one. New reference. */
-static json_t *unet_config(const struct painter *painter) {
-    struct error none;
-    return picture_read_config(painter->model->folder, "unet", "config.json", &none);
-}
+int painter_usual_side(const struct painter *painter) { return painter->model->usual_side; }
 
-int painter_usual_side(const struct painter *painter) {
-    enum { SDXL_SIDE = 128 };
-    _cleanup_json_ json_t *config = unet_config(painter);
-    int64_t side = json_get_integer(config, "sample_size", SDXL_SIDE) * LATENT_PIXELS;
-    return (int)CLAMP(side, PICTURE_LEAST, PICTURE_MOST);
-}
-
-/* Each level but the last of a UNet halves the latents, and its way up doubles them: an odd number does not come back.
- */
 static bool painter_check_size(const struct painter *painter, const struct painting *painting, struct error *err) {
-    enum { LEVELS_MOST = 8 };
-    _cleanup_json_ json_t *config = unet_config(painter);
-    size_t levels = MIN(json_array_size(json_object_get(config, "down_block_types")), (size_t)LEVELS_MOST);
-    int unit = LATENT_PIXELS << (levels > 0 ? levels - 1 : 0);
+    int unit = painter->model->size_unit;
     return (painting->width % unit == 0 && painting->height % unit == 0) ||
            error_set(err, ERR_PICTURE_INVALID, "%d x %d is no size for this model: both must be multiples of %d",
                      painting->width, painting->height, unit);
