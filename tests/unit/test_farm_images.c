@@ -179,42 +179,6 @@ static void test_sizes_beside_those_of_the_training_are_warned_of_once(void **st
     assert_non_null(strstr(json_get_string(second, "message", ""), "1024 x 1024"));
 }
 
-static void test_jobs_are_handfuls_of_one_prompt_and_the_sheet(void **state) {
-    _cleanup_campaign_ struct campaign *campaign =
-        campaign_of("{\"prompts\":[{\"prompt\":\"a\",\"count\":6},{\"prompt\":\"b\"},"
-                    "{\"prompt\":\"c\",\"count\":2,\"width\":2048,\"height\":2048}]}");
-    const struct images *images = &campaign->images;
-    static const struct image_part expected[] = {{0, 0, 4, 0}, {0, 4, 2, 4}, {1, 0, 1, 6}, {2, 0, 1, 7}, {2, 1, 1, 8}};
-    _cleanup_free_ struct job_spec *jobs = NULL;
-    struct image_part part;
-    assert_int_equal(images_picture_count(images), 9);
-    assert_int_equal(graph_first(campaign, &jobs), ARRAY_LENGTH(expected) + 1);
-    for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
-        assert_true(images_part(images, i, &part));
-        assert_true(part.prompt == expected[i].prompt && part.first == expected[i].first);
-        assert_true(part.count == expected[i].count && part.first_picture == expected[i].first_picture);
-        assert_string_equal(jobs[i].next, "a-1/sheet");
-    }
-    assert_false(images_part(images, ARRAY_LENGTH(expected), &part));
-    assert_string_equal(jobs[1].id, "a-1/image/0001");
-    assert_string_equal(jobs[5].id, "a-1/sheet");
-    assert_int_equal(jobs[5].waits_for, 5);
-}
-
-/* Prompts with the same model and LoRAs, weights included, need nothing loaded between them. */
-static void test_affinity_is_the_model_and_its_loras(void **state) {
-    _cleanup_campaign_ struct campaign *campaign =
-        campaign_of("{\"prompts\":[{\"prompt\":\"a\"},{\"prompt\":\"b\",\"steps\":3},"
-                    "{\"prompt\":\"a\",\"loras\":[{\"name\":\"x\",\"weight\":1}]},"
-                    "{\"prompt\":\"a\",\"loras\":[{\"name\":\"x\",\"weight\":0.5}]}]}");
-    char affinity[4][AFFINITY_MAX + 1];
-    for (size_t i = 0; i < 4; i++)
-        images_affinity(&campaign->images, i, affinity[i]);
-    assert_string_equal(affinity[0], affinity[1]);
-    assert_string_not_equal(affinity[0], affinity[2]);
-    assert_string_not_equal(affinity[2], affinity[3]);
-}
-
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_not_given_is_filled_in),
@@ -226,8 +190,6 @@ int main(void) {
         cmocka_unit_test(test_a_side_that_is_wrong_is_not_called_missing),
         cmocka_unit_test(test_a_campaign_has_one_workload_and_ten_thousand_pictures_at_most),
         cmocka_unit_test(test_sizes_beside_those_of_the_training_are_warned_of_once),
-        cmocka_unit_test(test_jobs_are_handfuls_of_one_prompt_and_the_sheet),
-        cmocka_unit_test(test_affinity_is_the_model_and_its_loras),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

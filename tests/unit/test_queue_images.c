@@ -104,6 +104,11 @@ static void assert_at_rest(struct queue *queue) {
     assert_int_equal(findings(queue, false), 0);
 }
 
+static void assert_ended(struct queue *queue, const char *campaign, const char *state) {
+    assert_string_equal(campaign_state(queue, campaign), state);
+    assert_at_rest(queue);
+}
+
 static void test_a_dead_picture_costs_itself_only(void **state) {
     _cleanup_queue_ struct queue *queue = fixture_open_empty(*state);
     submit_images(queue, "film", "a", 3, true);
@@ -112,8 +117,7 @@ static void test_a_dead_picture_costs_itself_only(void **state) {
     assert_job_state(queue, "film/sheet", "waiting");
     do_job(queue, "film/image/0002");
     do_job(queue, "film/sheet");
-    assert_string_equal(campaign_state(queue, "film"), "partial");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "partial");
 }
 
 /* The death is the last event that the sheet waits for. */
@@ -137,8 +141,7 @@ static void test_dead_pictures_without_a_sheet(void **state) {
     submit_images(queue, "all", "a", 2, false);
     die(queue, "all/image/0000");
     die(queue, "all/image/0001");
-    assert_string_equal(campaign_state(queue, "all"), "failed");
-    assert_at_rest(queue);
+    assert_ended(queue, "all", "failed");
 }
 
 static void test_all_pictures_dead_is_a_failure_and_no_sheet(void **state) {
@@ -147,8 +150,7 @@ static void test_all_pictures_dead_is_a_failure_and_no_sheet(void **state) {
     die(queue, "film/image/0000");
     die(queue, "film/image/0001");
     assert_job_state(queue, "film/sheet", "cancelled");
-    assert_string_equal(campaign_state(queue, "film"), "failed");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "failed");
     /* Any of them can be retried, and the sheet comes back with it. */
     assert_true(job_number(queue, "film/sheet", "finished_ms") > 0);
     retry(queue, "film/image/0000");
@@ -160,8 +162,7 @@ static void test_all_pictures_dead_is_a_failure_and_no_sheet(void **state) {
     assert_string_equal(campaign_state(queue, "film"), "partial");
     retry(queue, "film/image/0001");
     do_job(queue, "film/image/0001");
-    assert_string_equal(campaign_state(queue, "film"), "done");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "done");
 }
 
 static void test_a_dead_sheet_leaves_the_pictures(void **state) {
@@ -178,8 +179,7 @@ static void test_a_dead_sheet_leaves_the_pictures(void **state) {
     assert_job_state(queue, "film/sheet", "waiting");
     do_job(queue, "film/image/0001");
     do_job(queue, "film/sheet");
-    assert_string_equal(campaign_state(queue, "film"), "done");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "done");
 }
 
 static void test_a_ready_sheet_waits_for_a_retried_picture(void **state) {
@@ -192,8 +192,7 @@ static void test_a_ready_sheet_waits_for_a_retried_picture(void **state) {
     assert_job_state(queue, "film/sheet", "waiting");
     do_job(queue, "film/image/0000");
     do_job(queue, "film/sheet");
-    assert_string_equal(campaign_state(queue, "film"), "done");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "done");
 }
 
 static void test_a_delayed_sheet_waits_for_a_retried_picture(void **state) {
@@ -209,8 +208,7 @@ static void test_a_delayed_sheet_waits_for_a_retried_picture(void **state) {
     assert_job_state(queue, "film/sheet", "waiting");
     do_job(queue, "film/image/0000");
     do_job(queue, "film/sheet");
-    assert_string_equal(campaign_state(queue, "film"), "done");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "done");
 }
 
 /* It lacks the picture; but if it comes back it waits. */
@@ -232,8 +230,7 @@ static void test_a_sheet_at_work_goes_on_without_a_retried_picture(void **state)
     assert_string_equal(campaign_state(queue, "film"), "running");
     do_job(queue, "film/image/0000");
     assert_job_state(queue, "film/sheet", "done");
-    assert_string_equal(campaign_state(queue, "film"), "done");
-    assert_at_rest(queue);
+    assert_ended(queue, "film", "done");
 }
 
 static void test_cancelled_pictures_end_with_their_sheet(void **state) {
